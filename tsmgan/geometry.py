@@ -1,0 +1,97 @@
+"""Frame geometry: the one place where the lengths of windows, hops and shifts are decided, in seconds and Hz.
+
+Nothing in the program is resampled. Every width is the same length of *time* at each sample rate, so bins are about
+23.4 Hz apart everywhere and the generator never learns what the sample rate was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from tsmgan.errors import UsageError
+
+WINDOW_SECONDS = 2048 / 48000
+"""Length of the analysis and synthesis window (42.7 ms)."""
+HOPS_PER_WINDOW = 4
+"""The synthesis hop is a quarter of the window: Hann-squared windows then sum to a constant."""
+MAX_SHIFT_SECONDS = 0.010
+"""Longest shift of a frame's waveform that coherence may choose: one period of a voice of 100 Hz either way."""
+NETWORK_HZ = 12000.0
+"""The generator sees and corrects the band below this; bins above follow the vocoder stage alone."""
+LOWEST_SAMPLERATE, HIGHEST_SAMPLERATE = 1000, 768000
+
+
+def _fast_quarter(length: float) -> int:
+    """The integer nearest to length whose only prime factors are 2, 3 and 5: transforms of such lengths are fast."""
+    best, power5 = 1, 1
+    while power5 <= 2 * length:
+        power3 = power5
+        while power3 <= 2 * length:
+            power2 = power3
+            while power2 <= 2 * length:
+                if abs(power2 - length) < abs(best - length):
+                    best = power2
+                power2 *= 2
+            power3 *= 3
+        power5 *= 5
+    return best
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Lengths in samples at one sample rate."""
+
+    samplerate: int
+    hop: int
+    """H: samples from one synthesis frame to the next."""
+
+    @property
+    def window_length(self) -> int:
+        """N: samples in a frame, and the transform's length."""
+        return HOPS_PER_WINDOW * self.hop
+
+    @property
+    def bins(self) -> int:
+        """N / 2 + 1."""
+        return self.window_length // 2 + 1
+
+    @property
+    def bin_hz(self) -> float:
+        """Distance of two bins in Hz."""
+        return self.samplerate / self.window_length
+
+    @property
+    def frame_rate(self) -> float:
+        """Output frames per second."""
+        return self.samplerate / self.hop
+
+    def window(self) -> np.ndarray:
+        """Periodic Hann window, shape (N,), float32."""
+        n = self.window_length
+        return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+
+    def frequencies(self) -> np.ndarray:
+        """Centre frequency of each bin in Hz, shape (bins,), float64."""
+        return np.arange(self.bins) * self.bin_hz
+
+    def frames_for(self, output_length: int) -> int:
+        """Frames that cover output_length samples: the last one stands at or behind the end."""
+        return -(-output_length // self.hop) + 1 if output_length > 0 else 0
+
+
+@lru_cache(maxsize=64)
+def geometry(samplerate: int) -> Geometry:
+    """Geometry for a sample rate in Hz.
+
+    The window is the fast transform length (4 times a product of 2, 3 and 5) nearest to 42.7 ms: 2048 samples at
+    48 kHz, 1920 at 44.1 kHz, 1024 at 24 kHz.
+
+    Raises:
+        UsageError: the sample rate is not an integer within 1 kHz to 768 kHz.
+    """
+    if int(samplerate) != samplerate or not LOWEST_SAMPLERATE <= samplerate <= HIGHEST_SAMPLERATE:
+        raise UsageError(f"The sample rate is {samplerate} Hz; {LOWEST_SAMPLERATE} to {HIGHEST_SAMPLERATE} Hz can be stretched.")
+    return Geometry(int(samplerate), _fast_quarter(samplerate * WINDOW_SECONDS / HOPS_PER_WINDOW))
