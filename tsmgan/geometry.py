@@ -24,20 +24,16 @@ NETWORK_HZ = 12000.0
 LOWEST_SAMPLERATE, HIGHEST_SAMPLERATE = 1000, 768000
 
 
-def _fast_quarter(length: float) -> int:
-    """The integer nearest to length whose only prime factors are 2, 3 and 5: transforms of such lengths are fast."""
-    best, power5 = 1, 1
-    while power5 <= 2 * length:
-        power3 = power5
-        while power3 <= 2 * length:
-            power2 = power3
-            while power2 <= 2 * length:
-                if abs(power2 - length) < abs(best - length):
-                    best = power2
-                power2 *= 2
-            power3 *= 3
-        power5 *= 5
-    return best
+def _fast_length(length: float) -> int:
+    """The integer nearest to length whose prime factors are all in 2, 3, 5 and 7: transforms of such lengths are fast."""
+
+    def is_smooth(n: int) -> bool:
+        for prime in (2, 3, 5, 7):
+            while n % prime == 0:
+                n //= prime
+        return n == 1
+
+    return min(filter(is_smooth, range(max(1, int(0.9 * length)), int(1.1 * length) + 2)), key=lambda n: abs(n - length))
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Geometry:
 def geometry(samplerate: int) -> Geometry:
     """Geometry for a sample rate in Hz.
 
-    The window is the fast transform length (4 times a product of 2, 3 and 5) nearest to 42.7 ms: 2048 samples at
+    The window is the fast transform length (4 times a product of 2, 3, 5 and 7) nearest to 42.7 ms: 2048 samples at
     48 kHz, 1920 at 44.1 kHz, 1024 at 24 kHz.
 
     Raises:
@@ -94,4 +90,4 @@ def geometry(samplerate: int) -> Geometry:
     """
     if int(samplerate) != samplerate or not LOWEST_SAMPLERATE <= samplerate <= HIGHEST_SAMPLERATE:
         raise UsageError(f"The sample rate is {samplerate} Hz; {LOWEST_SAMPLERATE} to {HIGHEST_SAMPLERATE} Hz can be stretched.")
-    return Geometry(int(samplerate), _fast_quarter(samplerate * WINDOW_SECONDS / HOPS_PER_WINDOW))
+    return Geometry(int(samplerate), _fast_length(samplerate * WINDOW_SECONDS / HOPS_PER_WINDOW))
