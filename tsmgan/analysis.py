@@ -1,0 +1,161 @@
+"""Analysis: spectra at the input instants of the output frames, and the table by which phase spreads over them.
+
+Output frame m stands at output sample m H and looks at input instant t_m. Two spectra are taken per frame and channel,
+X_m at t_m and P_m at t_m - H, one *synthesis* hop earlier, so the phase advance over exactly one output hop is
+measured and never unwrapped from another hop.
+
+The table follows the magnitude-ordered phase integration of Prusa and Holighaus, "Phase Vocoder Done Right" (EUSIPCO
+2017): phase travels from frame to frame along a bin or from bin to bin within a frame, loudest first. They keep a heap.
+Here every bin of a frame has at most three edges (from itself one frame before, from its two neighbours), so the
+order the heap finds is a widest-path tree on a line, and two sweeps over the bins find the same tree without a heap.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from scipy import fft
+
+from tsmgan.geometry import Geometry
+
+RELATIVE_FLOOR = 1e-10
+"""Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
+
+
+class Frames(NamedTuple):
+    """What is known of a run of frames before any rotation is chosen."""
+
+    spectra: np.ndarray
+    """X, (channels, frames, bins), complex64; phase zero at the frame's centre up to the factor (-1)^bin."""
+    before: np.ndarray
+    """P, like spectra: one synthesis hop earlier in the input."""
+    power: np.ndarray
+    """|X|^2 summed over channels, (frames, bins), float32."""
+    source: np.ndarray
+    """Bin of the frame before from which each bin's rotation comes, (frames, bins), int32."""
+    horizontal: np.ndarray
+    """Rotation gained on the step from the frame before, (frames, bins), float32, radians."""
+    vertical: np.ndarray
+    """Sum of the phase differences between neighbouring bins along the way, (frames, bins), float32, radians."""
+
+
+class Analyser:
+    """Spectra and tables of consecutive runs of frames of one signal; keeps the last frame between calls."""
+
+    def __init__(self, geometry: Geometry, channels: int) -> None:
+        self._geometry = geometry
+        self._window = geometry.window()
+        self._channels = channels
+        self._last = np.zeros((channels, 1, geometry.bins), np.complex64)
+        self._last_instant: int | None = None
+
+    def __call__(self, signal: np.ndarray, origin: int, instants: np.ndarray) -> Frames:
+        """Analyse the next run of frames.
+
+        Args:
+            signal: (channels, samples), float32 or float64; silence is assumed outside of it.
+            origin: position of the signal's first sample in the whole recording.
+            instants: t_m of each frame in samples of the recording, (frames,), int64.
+        """
+        g, count = self._geometry, len(instants)
+        # An instant that serves twice is transformed once. It saves time at rates near 1, and it is what makes rate 1 exact:
+        # there P_m *is* X_{m-1}, so no rotation arises.
+        wanted = np.concatenate([instants, instants - g.hop])
+        known = self._last_instant is not None and wanted == self._last_instant
+        places, inverse = np.unique(wanted[~known] if self._last_instant is not None else wanted, return_inverse=True)
+        blocks = cut_frames(signal, places - origin - g.window_length // 2, self._window)
+        spectra = fft.rfft(blocks, axis=-1, overwrite_x=True)
+        index = np.full(2 * count, len(places))
+        index[~known if self._last_instant is not None else slice(None)] = inverse.ravel()
+        spectra = np.concatenate([spectra, self._last], axis=1)
+        x, p = spectra[:, index[:count]], spectra[:, index[count:]]
+        power, source, horizontal, vertical = propagation_table(x, p, self._last)
+        if self._last_instant is None:  # the first frame keeps its own phases
+            horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)
+        self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
+        return Frames(x, p, power, source, horizontal, vertical)
+
+
+@nb.njit(cache=True, nogil=True)
+def cut_frames(signal, starts, window):
+    """Windowed frames (channels, frames, N), float32, of a signal (channels, samples) from the given first samples on."""
+    channels, samples = signal.shape
+    length = len(window)
+    out = np.zeros((channels, len(starts), length), np.float32)
+    for c in range(channels):
+        for m in range(len(starts)):
+            start = starts[m]
+            for i in range(max(0, -start), min(length, samples - start)):
+                out[c, m, i] = np.float32(signal[c, start + i]) * window[i]
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def propagation_table(x, p, last):
+    """Power and propagation table of frames x with their earlier spectra p; last is the frame before the first.
+
+    Widest path: s(g), the level at which bin g is reached, is the largest of h(g), its own power one frame before, and
+    min(s(f), c(f)) for both neighbours f, c being the present power. A sweep upwards finds the best way from below, a
+    sweep downwards the best from above, and no best way turns round.
+    """
+    channels, frames, bins = x.shape
+    power = np.zeros((frames, bins), np.float32)
+    source = np.empty((frames, bins), np.int32)
+    horizontal = np.empty((frames, bins), np.float32)
+    vertical = np.zeros((frames, bins), np.float32)
+    before = np.zeros(bins, np.float32)
+    below = np.empty(bins, np.float32)
+    above = np.empty(bins, np.float32)
+    for c in range(channels):
+        for f in range(bins):
+            before[f] += last[c, 0, f].real ** 2 + last[c, 0, f].imag ** 2
+    for m in range(frames):
+        now = power[m]
+        for c in range(channels):
+            for f in range(bins):
+                now[f] += x[c, m, f].real ** 2 + x[c, m, f].imag ** 2
+        loudest = np.float32(0.0)
+        for f in range(bins):
+            loudest = max(loudest, now[f])
+        floor = np.float32(RELATIVE_FLOOR) * loudest
+        # Weak bins pass nothing on and take nothing from their neighbours.
+        level = np.float32(-1.0)
+        for f in range(bins):
+            below[f] = max(before[f], level)
+            level = min(below[f], now[f]) if now[f] > floor else np.float32(-1.0)
+        level = np.float32(-1.0)
+        for f in range(bins - 1, -1, -1):
+            above[f] = max(before[f], level)
+            level = min(above[f], now[f]) if now[f] > floor else np.float32(-1.0)
+        # Rotation along a bin, measured from the products of all channels; then along neighbours from their sources.
+        for f in range(bins):
+            re, im = np.float32(0.0), np.float32(0.0)
+            for c in range(channels):
+                a = x[c, m - 1, f] if m > 0 else last[c, 0, f]
+                b = p[c, m, f]
+                re += a.real * b.real + a.imag * b.imag
+                im += a.imag * b.real - a.real * b.imag
+            source[m, f], horizontal[m, f] = f, np.arctan2(im, re)
+        for f in range(1, bins):
+            if now[f] > floor and below[f] > before[f] and below[f] >= above[f]:
+                source[m, f], horizontal[m, f] = source[m, f - 1], horizontal[m, f - 1]
+                vertical[m, f] = vertical[m, f - 1] + phase_step(x, m, f - 1, f)
+        for f in range(bins - 2, -1, -1):
+            if now[f] > floor and above[f] > before[f] and above[f] > below[f]:
+                source[m, f], horizontal[m, f] = source[m, f + 1], horizontal[m, f + 1]
+                vertical[m, f] = vertical[m, f + 1] + phase_step(x, m, f + 1, f)
+        before = now
+    return power, source, horizontal, vertical
+
+
+@nb.njit(cache=True, nogil=True)
+def phase_step(x, m, f, g):
+    """Phase difference in radians from bin f to its neighbour g, from the products of all channels, phase zero at the centre."""
+    re, im = np.float32(0.0), np.float32(0.0)
+    for c in range(x.shape[0]):
+        a, b = x[c, m, g], x[c, m, f]
+        re += a.real * b.real + a.imag * b.imag
+        im += a.imag * b.real - a.real * b.imag
+    return np.arctan2(-im, -re)  # minus: the transform starts at the frame's edge, (-1)^bin moves phase zero to its centre

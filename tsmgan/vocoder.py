@@ -1,0 +1,216 @@
+"""Vocoder stage: rotate the spectra so that they continue each other, overlap-add them into a waveform of exact length.
+
+The rotation theta is shared by all channels, so every level and phase difference between channels survives. For each
+frame, with the table of `tsmgan.analysis`,
+
+    theta_m(f) = theta_{m-1}(source) + horizontal + (alpha - 1) vertical
+
+Then tau, |tau| <= 10 ms, is the shift that best explains theta as a plain delay, the argmax of
+sum_f W(f) cos(theta(f) + omega tau); e = wrap(theta + omega tau) is what is left, and the coherence lambda takes its
+share of it away: theta <- theta - lambda e. lambda = 0 is a phase vocoder; lambda = 1 is the recording's own waveform,
+moved so that it continues what is already there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from scipy import fft
+
+from tsmgan.analysis import Frames
+from tsmgan.geometry import MAX_SHIFT_SECONDS, NETWORK_HZ, Geometry
+
+SHIFT_HZ = 6000.0
+"""Bins below this choose the shift tau."""
+SHIFT_STEP_SECONDS = 1 / 16000
+"""Distance of the shifts that are tried; the best is refined by a parabola through its neighbours."""
+BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 80 / 700), np.log10(1 + 11500 / 700), 20) - 1))
+"""Centres of the bands that the generator controls, evenly spaced in mel (O'Shaughnessy's formula)."""
+BANDS = len(BAND_CENTRES_HZ)
+
+
+class Field(NamedTuple):
+    """What the generator decides for each frame and band; all (frames, BANDS), float32."""
+
+    coherence: np.ndarray
+    """lambda in [0, 1]."""
+    alpha_mix: np.ndarray
+    """0: alpha = 1 (voices, tones); 1: alpha = 1 / rate (attacks)."""
+    log_gain: np.ndarray
+    """Natural logarithm of the gain in amplitude."""
+    rotation: np.ndarray
+    """Small extra rotation in radians that the next frame does not inherit."""
+
+
+class BandSpread(NamedTuple):
+    """Linear interpolation from bands to bins: bin f takes (1 - weight) band[lower] + weight band[lower + 1]."""
+
+    lower: np.ndarray
+    weight: np.ndarray
+    corrected: int
+    """Bins below this are in the network's band; gain and rotation stay zero above."""
+
+
+def band_spread(geometry: Geometry) -> BandSpread:
+    """How the values of the bands spread over the bins at a sample rate; the outermost bands hold to either end."""
+    position = np.interp(geometry.frequencies(), BAND_CENTRES_HZ, np.arange(BANDS))
+    lower = np.minimum(position.astype(np.int32), BANDS - 2).astype(np.int32)
+    corrected = int(np.searchsorted(geometry.frequencies(), NETWORK_HZ))
+    return BandSpread(lower, (position - lower).astype(np.float32), corrected)
+
+
+def shift_grid(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of omega_f tau_k for k = 0.., (shifts, bins below 6 kHz), float32, to evaluate all shifts by two matrix products."""
+    shifts = np.arange(int(MAX_SHIFT_SECONDS / SHIFT_STEP_SECONDS + 0.5) + 1) * SHIFT_STEP_SECONDS
+    omega = 2 * np.pi * geometry.frequencies()
+    phase = np.outer(shifts, omega[omega < 2 * np.pi * SHIFT_HZ])
+    return np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)
+
+
+class Vocoder:
+    """Rotations and overlap-add of consecutive runs of frames of one signal; keeps the rotation and the tail between calls."""
+
+    def __init__(self, geometry: Geometry, channels: int) -> None:
+        self._geometry = geometry
+        self._window = geometry.window()
+        self._spread = band_spread(geometry)
+        self._cosines, self._sines = shift_grid(geometry)
+        self._omega = (2 * np.pi * geometry.frequencies()).astype(np.float32)
+        self._theta = np.zeros(geometry.bins, np.float32)
+        n = geometry.window_length
+        self._tail = np.zeros((channels, n), np.float32)
+        self._tail_norm = np.zeros(n, np.float32)
+
+    def rotations(self, frames: Frames, field: Field, rates: np.ndarray) -> np.ndarray:
+        """theta of each frame, (frames, bins), float32, without the field's own rotation.
+
+        Args:
+            frames: the next run of frames.
+            field: the generator's decisions for them.
+            rates: local rate of each frame, (frames,).
+        """
+        theta = np.empty(frames.power.shape, np.float32)
+        stretch = (1.0 / rates - 1.0).astype(np.float32)
+        propagate(
+            frames.power, frames.source, frames.horizontal, frames.vertical, field.coherence, field.alpha_mix, stretch,
+            self._spread.lower, self._spread.weight, self._cosines, self._sines, self._omega, self._theta, theta,
+        )  # fmt: skip
+        self._theta = theta[-1].copy()
+        return theta
+
+    def synthesise(self, frames: Frames, field: Field, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Overlap-add the next run of frames.
+
+        Returns:
+            (channels, frames * H) float32: the samples that are complete, the first of them N/2 before the run's first
+            frame; and (frames,) bool: which frames were left as they are (no rotation, no gain).
+        """
+        g = self._geometry
+        spectra, unmoved = rotate(frames.spectra, theta, field.log_gain, field.rotation, self._spread.lower, self._spread.weight,
+                                  self._spread.corrected)  # fmt: skip
+        blocks = fft.irfft(spectra, n=g.window_length, axis=-1, overwrite_x=True)
+        out = overlap_add(blocks, self._window, g.hop, self._tail, self._tail_norm)
+        return out, unmoved
+
+
+@nb.njit(cache=True, nogil=True)
+def wrap(phase):
+    """Phase in radians moved into [-pi, pi]."""
+    return phase - np.float32(2 * np.pi) * np.rint(phase * np.float32(1 / (2 * np.pi)))
+
+
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def best_shift(c, s, cosines, sines):
+    """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau)."""
+    shifts, bins = cosines.shape
+    scores = np.empty(2 * shifts - 1, np.float32)
+    for k in range(shifts):
+        even, odd = np.float32(0.0), np.float32(0.0)
+        for f in range(bins):
+            even += c[f] * cosines[k, f]
+            odd += s[f] * sines[k, f]
+        scores[shifts - 1 + k] = even - odd
+        scores[shifts - 1 - k] = even + odd
+    best = shifts - 1  # no shift, unless another is better
+    for k in range(2 * shifts - 1):
+        if scores[k] > scores[best]:
+            best = k
+    tau = np.float32(best - (shifts - 1))
+    if 0 < best < 2 * shifts - 2:
+        left, mid, right = scores[best - 1], scores[best], scores[best + 1]
+        curvature = left - 2 * mid + right
+        if curvature < 0:
+            tau += np.float32(0.5) * (left - right) / curvature
+    return tau
+
+
+@nb.njit(cache=True, nogil=True)
+def propagate(power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta):
+    """The recursion over frames; fills theta (frames, bins) from the rotation `start` (bins,) of the frame before."""
+    frames, bins = power.shape
+    low = cosines.shape[1]
+    c, s = np.empty(low, np.float32), np.empty(low, np.float32)
+    previous = start
+    for m in range(frames):
+        now = theta[m]
+        bands_alpha, bands_coherence = alpha_mix[m], coherence[m]
+        for f in range(bins):
+            b, w = lower[f], weight[f]
+            mix = bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b])
+            now[f] = wrap(previous[source[m, f]] + horizontal[m, f] + stretch[m] * mix * vertical[m, f])
+        if bands_coherence.max() > 0:
+            for f in range(low):
+                c[f], s[f] = power[m, f] * np.cos(now[f]), power[m, f] * np.sin(now[f])
+            tau = best_shift(c, s, cosines, sines) * np.float32(SHIFT_STEP_SECONDS)
+            for f in range(bins):
+                b, w = lower[f], weight[f]
+                share = bands_coherence[b] + w * (bands_coherence[b + 1] - bands_coherence[b])
+                now[f] -= share * wrap(now[f] + omega[f] * tau)
+        previous = now
+
+
+@nb.njit(cache=True, nogil=True)
+def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected):
+    """spectra (channels, frames, bins) times gain and exp(i (theta + rotation)); and which frames that left alone."""
+    channels, frames, bins = spectra.shape
+    out = np.empty_like(spectra)
+    unmoved = np.ones(frames, np.bool_)
+    for m in range(frames):
+        for f in range(bins):
+            gain, angle = np.float32(1.0), theta[m, f]
+            if f < corrected:
+                b, w = lower[f], weight[f]
+                level = log_gain[m, b] + w * (log_gain[m, b + 1] - log_gain[m, b])
+                if level != 0:
+                    gain = np.exp(level)
+                angle += rotation[m, b] + w * (rotation[m, b + 1] - rotation[m, b])
+            if angle != 0 or gain != 1:
+                unmoved[m] = False
+            re, im = gain * np.cos(angle), gain * np.sin(angle)
+            for ch in range(channels):
+                z = spectra[ch, m, f]
+                out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
+    return out, unmoved
+
+
+@nb.njit(cache=True, nogil=True)
+def overlap_add(blocks, window, hop, tail, tail_norm):
+    """Windowed overlap-add, normalised by the sum of squared windows; tail (channels, N) and tail_norm (N,) carry over."""
+    channels, frames, length = blocks.shape
+    out = np.empty((channels, frames * hop), np.float32)
+    for m in range(frames):
+        for i in range(length):
+            tail_norm[i] += window[i] * window[i]
+        for c in range(channels):
+            row = tail[c]
+            for i in range(length):
+                row[i] += window[i] * blocks[c, m, i]
+            for i in range(hop):
+                out[c, m * hop + i] = row[i] / max(tail_norm[i], np.float32(1e-3))
+            row[: length - hop] = row[hop:].copy()
+            row[length - hop :] = 0
+        tail_norm[: length - hop] = tail_norm[hop:].copy()
+        tail_norm[length - hop :] = 0
+    return out
