@@ -1,3 +1,42 @@
-"""tsmgan: change the speed of a recording and keep its voice."""
+"""tsmgan: change the speed of a recording and keep its voice.
+
+>>> import tsmgan
+>>> slower = tsmgan.stretch(y, samplerate, rate=0.8)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["AudioError", "ModelError", "Stretcher", "TimeMap", "TsmganError", "UsageError", "__version__", "stretch"]
+
+if TYPE_CHECKING:
+    from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
+    from tsmgan.stretcher import Stretcher, stretch
+    from tsmgan.timemap import TimeMap
+
+_HOMES = {
+    "Stretcher": "stretcher",
+    "stretch": "stretcher",
+    "TimeMap": "timemap",
+    "AudioError": "errors",
+    "ModelError": "errors",
+    "TsmganError": "errors",
+    "UsageError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import tsmgan` alone takes no time, and the command line's help needs none of this."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        value = getattr(import_module(f"tsmgan.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -62,15 +62,13 @@ class Analyser:
         g, count = self._geometry, len(instants)
         # An instant that serves twice is transformed once. It saves time at rates near 1, and it is what makes rate 1 exact:
         # there P_m *is* X_{m-1}, so no rotation arises.
-        wanted = np.concatenate([instants, instants - g.hop])
-        known = self._last_instant is not None and wanted == self._last_instant
-        places, inverse = np.unique(wanted[~known] if self._last_instant is not None else wanted, return_inverse=True)
+        places, index = np.unique(np.concatenate([instants, instants - g.hop]), return_inverse=True)
         blocks = cut_frames(signal, places - origin - g.window_length // 2, self._window)
         spectra = fft.rfft(blocks, axis=-1, overwrite_x=True)
-        index = np.full(2 * count, len(places))
-        index[~known if self._last_instant is not None else slice(None)] = inverse.ravel()
-        spectra = np.concatenate([spectra, self._last], axis=1)
-        x, p = spectra[:, index[:count]], spectra[:, index[count:]]
+        if self._last_instant is not None:
+            spectra[:, places == self._last_instant] = self._last
+        x = np.ascontiguousarray(spectra[:, index[:count]])
+        p = np.ascontiguousarray(spectra[:, index[count:]])
         power, source, horizontal, vertical = propagation_table(x, p, self._last)
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)

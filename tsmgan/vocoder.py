@@ -30,6 +30,9 @@ BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 
 """Centres of the bands that the generator controls, evenly spaced in mel (O'Shaughnessy's formula)."""
 BANDS = len(BAND_CENTRES_HZ)
 
+SMALLEST_NORM = np.float32(1e-3)
+"""The sum of squared windows is taken to be at least this, at the very ends of a recording."""
+
 
 class Field(NamedTuple):
     """What the generator decides for each frame and band; all (frames, BANDS), float32."""
@@ -113,6 +116,11 @@ class Vocoder:
         blocks = fft.irfft(spectra, n=g.window_length, axis=-1, overwrite_x=True)
         out = overlap_add(blocks, self._window, g.hop, self._tail, self._tail_norm)
         return out, unmoved
+
+    def tail(self, hops: int) -> np.ndarray:
+        """The next hops of H samples behind the last frame's run, (channels, hops * H) float32, when no frame follows."""
+        count = hops * self._geometry.hop
+        return self._tail[:, :count] / np.maximum(self._tail_norm[:count], SMALLEST_NORM)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -208,7 +216,7 @@ def overlap_add(blocks, window, hop, tail, tail_norm):
             for i in range(length):
                 row[i] += window[i] * blocks[c, m, i]
             for i in range(hop):
-                out[c, m * hop + i] = row[i] / max(tail_norm[i], np.float32(1e-3))
+                out[c, m * hop + i] = row[i] / max(tail_norm[i], SMALLEST_NORM)
             row[: length - hop] = row[hop:].copy()
             row[length - hop :] = 0
         tail_norm[: length - hop] = tail_norm[hop:].copy()

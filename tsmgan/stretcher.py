@@ -1,0 +1,284 @@
+"""The whole way of the data: TimeMap, analysis, features, generator, vocoder stage, for streams and for arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tsmgan.analysis import Analyser, Frames
+from tsmgan.errors import AudioError, UsageError
+from tsmgan.features import FEATURES, frame_features
+from tsmgan.generator import Generator
+from tsmgan.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.models import find_model
+from tsmgan.timemap import TimeMap
+from tsmgan.vocoder import BANDS, Field, Vocoder
+
+RUN = 128
+"""Frames that are processed together. Runs start at multiples of this whatever the caller's blocks are, so the output does not depend
+on them."""
+_MOVED = np.iinfo(np.int64).min
+
+
+class _Run(NamedTuple):
+    """A run of frames between its analysis and its synthesis."""
+
+    first: int
+    instants: np.ndarray
+    rates: np.ndarray
+    frames: Frames
+    features: np.ndarray
+
+
+class Stretcher:
+    """Stretch a stream of any length in bounded memory.
+
+    Feed blocks of any size to `process` and finish with `flush`; what they return, joined, is the stretched recording, exactly
+    `time_map.output_length(samples)` long and the same for every division into blocks. Output lags by up to about
+    2 x 128 frames (2.7 s at rate 1).
+
+    Args:
+        samplerate: in Hz, 1 kHz to 768 kHz.
+        channels: number of channels, at least 1.
+        rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map.
+        time_map: which input instant each output instant looks at.
+        model: name of a shipped model, or a model folder.
+        coherence: overrides the generator's coherence field by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the shape of the waveform.
+        seed: of the generator's noise.
+
+    Raises:
+        UsageError: an argument is out of its range.
+        ModelError: the model cannot be used.
+    """
+
+    def __init__(
+        self,
+        samplerate: int,
+        channels: int = 1,
+        *,
+        rate: float | None = None,
+        time_map: TimeMap | None = None,
+        model: str = "default",
+        coherence: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        if (rate is None) == (time_map is None):
+            raise UsageError("Give either a rate or a time map.")
+        if int(channels) != channels or channels < 1:
+            raise UsageError(f"The number of channels is {channels}; it must be at least 1.")
+        if coherence is not None and not 0 <= coherence <= 1:
+            raise UsageError(f"The coherence is {coherence}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
+        if int(seed) != seed or seed < 0:
+            raise UsageError(f"The seed is {seed}; it must be a whole number that is not negative.")
+        self.samplerate, self.channels = int(samplerate), int(channels)
+        self.time_map = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
+        self._geometry = geometry(samplerate)
+        self._generator = Generator(find_model(model))
+        if self._generator.context > RUN:
+            raise UsageError(f"The model looks {self._generator.context} frames to either side; at most {RUN} are possible.")
+        self._coherence, self._seed = coherence, int(seed)
+        self._analyser = Analyser(self._geometry, self.channels)
+        self._vocoder = Vocoder(self._geometry, self.channels)
+        self._blocks: list[np.ndarray] = []
+        self._signal = np.zeros((self.channels, 0), np.float32)
+        self._origin = 0
+        self._received = 0
+        self._sent = -self._geometry.window_length // 2  # the first half window stands before the recording
+        self._analysed = 0
+        self._needed = self._input_needed()
+        self._waiting: _Run | None = None
+        self._past = np.zeros((self._generator.context, FEATURES), np.float32)
+        self._past_rates = np.ones(self._generator.context)
+        self._offsets = np.full(HOPS_PER_WINDOW - 1, _MOVED)
+        self._flushed = False
+
+    def process(self, block: np.ndarray) -> np.ndarray:
+        """Take the next block of input and return the output that is ready.
+
+        Args:
+            block: (channels, samples), or (samples,) for one channel; float32 or float64, full scale 1.0.
+
+        Returns:
+            (channels, ready samples), possibly none; of the block's dtype.
+
+        Raises:
+            UsageError: the block's shape or type is wrong, or the stream was flushed.
+            AudioError: the block holds NaN or infinite samples.
+        """
+        if self._flushed:
+            raise UsageError("The stream was flushed; make a new Stretcher for the next recording.")
+        block = self._checked(block)
+        self._blocks.append(block)
+        self._received += block.shape[1]
+        out = []
+        while self._received >= self._needed:
+            out.append(self._advance(RUN))
+        return self._joined(out)
+
+    def flush(self) -> np.ndarray:
+        """End the input and return the rest of the output, (channels, samples)."""
+        if self._flushed:
+            return self._joined([])
+        self._flushed = True
+        length = self.time_map.output_length(self._received)
+        frames = self._geometry.frames_for(length)
+        out = []
+        while self._analysed < frames:
+            out.append(self._advance(min(RUN, frames - self._analysed)))
+        if self._waiting is not None:
+            out.append(self._render(self._waiting, None))
+            out.append(self._tail(length - self._sent))
+        self._blocks, self._signal = [], self._signal[:, :0]
+        return self._joined(out)
+
+    def _checked(self, block: np.ndarray) -> np.ndarray:
+        block = np.asarray(block)
+        if block.ndim == 1:
+            block = block[None]
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise UsageError(f"A block has shape {block.shape}; it must be ({self.channels}, samples).")
+        if block.dtype not in (np.float32, np.float64):
+            raise UsageError(f"A block holds {block.dtype} samples; convert them to float32 or float64 with full scale 1.0.")
+        if not np.isfinite(block).all():
+            raise AudioError(
+                f"The input holds NaN or infinite samples, the first within {self._received / self.samplerate:.3f} s and the block after it."
+            )
+        return block
+
+    def _joined(self, pieces: list[np.ndarray]) -> np.ndarray:
+        if not pieces:
+            return np.zeros((self.channels, 0), self._signal.dtype)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+
+    def _instants(self, first: int, count: int) -> np.ndarray:
+        return np.rint(self.time_map.input_at((first + np.arange(count)) * self._geometry.hop)).astype(np.int64)
+
+    def _input_needed(self) -> int:
+        """Input samples that the next run of frames looks at."""
+        return int(self._instants(self._analysed + RUN - 1, 1)[0]) + self._geometry.window_length // 2
+
+    def _advance(self, count: int) -> np.ndarray:
+        """Analyse the next count frames, and render the run before them, whose context they complete."""
+        self._gather()
+        first, g = self._analysed, self._geometry
+        instants = self._instants(first, count)
+        frames = self._analyser(self._signal, self._origin, instants)
+        rates = self.time_map.rate_at((first + np.arange(count)) * g.hop)
+        run = _Run(first, instants, rates, frames, frame_features(frames, g))
+        self._analysed += count
+        self._needed = self._input_needed()
+        out = self._render(self._waiting, run) if self._waiting is not None else np.zeros((self.channels, 0), self._signal.dtype)
+        self._waiting = run
+        return out
+
+    def _gather(self) -> None:
+        """Join the received blocks, and forget the input that no frame will look at again."""
+        oldest = self._waiting.instants[0] if self._waiting is not None else 0
+        forget = min(max(0, int(oldest) - 2 * self._geometry.window_length - self._origin), self._signal.shape[1])
+        self._signal = np.concatenate([self._signal[:, forget:], *self._blocks], axis=1)
+        self._origin += forget
+        self._blocks = []
+
+    def _noise(self, first: int) -> np.ndarray:
+        """z for the run that starts at frame first, (RUN, noise): a function of the seed and the frame alone."""
+        bits = np.random.Philox(key=np.array([self._seed % 2**64, first // RUN + 1], np.uint64))
+        return np.random.Generator(bits).standard_normal((RUN, self._generator.noise), dtype=np.float32)
+
+    def _field(self, run: _Run, after: _Run | None) -> Field:
+        """The generator's decisions for a run. The network always sees RUN + 2 context frames, silence beyond the recording's ends."""
+        context, count = self._generator.context, len(run.rates)
+        features = np.zeros((RUN + 2 * context, FEATURES), np.float32)
+        rates = np.ones(RUN + 2 * context)
+        features[:context], rates[:context] = self._past, self._past_rates
+        features[context : context + count], rates[context : context + count] = run.features, run.rates
+        if after is not None:
+            seen = min(context, len(after.rates))
+            features[context + RUN :][:seen], rates[context + RUN :][:seen] = after.features[:seen], after.rates[:seen]
+        noise = np.concatenate(
+            [self._noise(run.first - RUN)[RUN - context :], self._noise(run.first), self._noise(run.first + RUN)[:context]]
+        )
+        field = self._generator(features, rates, noise)
+        self._past, self._past_rates = features[RUN : RUN + context], rates[RUN : RUN + context]
+        field = Field(*(values[context : context + count] for values in field))
+        if self._coherence is not None:
+            field = field._replace(coherence=np.full((count, BANDS), self._coherence, np.float32))
+        return field
+
+    def _render(self, run: _Run, after: _Run | None) -> np.ndarray:
+        field = self._field(run, after)
+        theta = self._vocoder.rotations(run.frames, field, run.rates)
+        out, unmoved = self._vocoder.synthesise(run.frames, field, theta)
+        hop = self._geometry.hop
+        positions = (run.first + np.arange(len(unmoved))) * hop
+        offsets = np.where(unmoved, run.instants - positions, _MOVED)
+        if run.first == 0:
+            self._offsets[:] = offsets[0]  # no frames stand before the first
+        return self._emit(out, offsets)
+
+    def _tail(self, count: int) -> np.ndarray:
+        """The last count samples, which no further frame reaches."""
+        hops = -(-count // self._geometry.hop)
+        return self._emit(self._vocoder.tail(hops), np.full(hops, self._offsets[-1]))[:, :count]
+
+    def _emit(self, out: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Samples from position self._sent on; where every frame that covers a hop was left as it is, the input's own samples.
+
+        A transform and its inverse give those back but for the last bit or two, so the samples themselves are taken: a recording
+        at rate 1, or a piece of one, comes out bit for bit.
+        """
+        hop = self._geometry.hop
+        out = out.astype(self._signal.dtype, copy=False)
+        offsets = np.concatenate([self._offsets, offsets])
+        windows = np.lib.stride_tricks.sliding_window_view(offsets, HOPS_PER_WINDOW)
+        for k in np.flatnonzero((windows == windows[:, :1]).all(axis=1) & (windows[:, 0] != _MOVED)):
+            at = self._sent + k * hop
+            start = at + int(windows[k, 0]) - self._origin
+            inside = slice(max(start, 0), max(min(start + hop, self._signal.shape[1]), 0))
+            if inside.stop > inside.start:
+                out[:, k * hop + inside.start - start : k * hop + inside.stop - start] = self._signal[:, inside]
+        self._offsets = offsets[len(offsets) - (HOPS_PER_WINDOW - 1) :]
+        ahead = max(0, -self._sent)
+        self._sent += out.shape[1]
+        return out[:, ahead:]
+
+
+def stretch(
+    y: np.ndarray,
+    samplerate: int,
+    rate: float | None = None,
+    *,
+    time_map: TimeMap | None = None,
+    model: str = "default",
+    coherence: float | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Change the speed of a recording and keep its pitch, voice and stereo image.
+
+    >>> import numpy as np, tsmgan
+    >>> y = np.sin(np.linspace(0, 2000, 48000, dtype=np.float32))
+    >>> tsmgan.stretch(y, 48000, rate=1.5).shape
+    (32000,)
+
+    Args:
+        y: (samples,) or (channels, samples), float32 or float64, full scale 1.0.
+        samplerate: in Hz.
+        rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map.
+        time_map, model, coherence, seed: see Stretcher.
+
+    Returns:
+        (round(samples / rate),) or (channels, round(samples / rate)), or as long as the map says; of y's dtype.
+
+    Raises:
+        UsageError: an argument is out of its range, or y is not a float array of one or two dimensions.
+        AudioError: y holds NaN or infinite samples.
+        ModelError: the model cannot be used.
+    """
+    y = np.asarray(y)
+    if y.ndim not in (1, 2):
+        raise UsageError(f"The signal has {y.ndim} dimensions; it must be (samples,) or (channels, samples).")
+    stretcher = Stretcher(
+        samplerate, 1 if y.ndim == 1 else y.shape[0], rate=rate, time_map=time_map, model=model, coherence=coherence, seed=seed
+    )
+    out = np.concatenate([stretcher.process(y), stretcher.flush()], axis=1)
+    return out[0] if y.ndim == 1 else out

@@ -1,0 +1,114 @@
+"""The conditional generator g(x, rate, z) in torch: features, local rate and noise in, the coherence field out.
+
+Feed-forward and one-dimensional over time: ConvNeXt blocks (Liu et al., 2022, as in Vocos, Siuzdak 2024), each modulated by the local
+rate (FiLM, Perez et al., 2018). The last layer starts at zero and its output is added to a hand-made default, so an untrained generator
+*is* that default.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tsmgan.features import COLUMNS, FEATURES
+from tsmgan.vocoder import BANDS, Field
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes and bounds of a generator; stored in a model's `config.json`."""
+
+    features: int = FEATURES
+    bands: int = BANDS
+    noise: int = 4
+    width: int = 128
+    blocks: int = 4
+    kernel: int = 7
+    expansion: int = 2
+    largest_log_gain: float = 0.35
+    """Bound of the gain, natural logarithm (0.35: 3 dB)."""
+    largest_rotation: float = 0.5
+    """Bound of the extra rotation in radians."""
+
+    @property
+    def context(self) -> int:
+        """Frames on either side that an output depends on."""
+        return 1 + self.blocks * (self.kernel // 2)
+
+    def as_dict(self) -> dict[str, int | float]:
+        """For `config.json`, context included."""
+        return {**asdict(self), "context": self.context}
+
+
+class RateBlock(nn.Module):
+    """ConvNeXt block whose normalised activations are scaled and shifted by the local rate."""
+
+    def __init__(self, width: int, kernel: int, expansion: int, condition: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.film = nn.Linear(condition, 2 * width)
+        self.up, self.down = nn.Linear(width, expansion * width), nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 0.2))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x: (batch, frames, width); condition: (batch, frames, condition)."""
+        gain, shift = self.film(condition).chunk(2, -1)
+        h = self.norm(self.depthwise(x.transpose(1, 2)).transpose(1, 2)) * (1 + gain) + shift
+        return x + self.scale * self.down(F.gelu(self.up(h)))
+
+
+class Generator(nn.Module):
+    """The generator g.
+
+    forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence in (0, 1), alpha_mix in
+    (0, 1), log_gain and rotation within their bounds. Both of the latter fade to zero where the rate is 1, so that nothing is changed there.
+    """
+
+    def __init__(self, config: GeneratorConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or GeneratorConfig()
+        condition = 16
+        self.rate = nn.Sequential(nn.Linear(2, condition), nn.GELU(), nn.Linear(condition, condition))
+        self.inlet = nn.Conv1d(c.features + c.noise, c.width, 3, padding=1)
+        self.blocks = nn.ModuleList(RateBlock(c.width, c.kernel, c.expansion, condition) for _ in range(c.blocks))
+        self.norm = nn.LayerNorm(c.width)
+        self.outlet = nn.Linear(c.width, 4 * c.bands)
+        nn.init.zeros_(self.outlet.weight)
+        nn.init.zeros_(self.outlet.bias)
+
+    def forward(self, features: Tensor, log_rate: Tensor, noise: Tensor) -> Field:
+        """See the class."""
+        rate = torch.stack([log_rate, log_rate.abs()], -1)
+        condition = self.rate(rate)
+        x = self.inlet(torch.cat([features, noise], -1).transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x, condition)
+        coherence, alpha_mix, log_gain, rotation = self.outlet(self.norm(x)).chunk(4, -1)
+        default_coherence, default_alpha = handmade_logits(features, self.config.bands)
+        departure = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
+        return Field(
+            torch.sigmoid(default_coherence + coherence),
+            torch.sigmoid(default_alpha + alpha_mix),
+            departure * self.config.largest_log_gain * torch.tanh(log_gain),
+            departure * self.config.largest_rotation * torch.tanh(rotation),
+        )
+
+
+def handmade_logits(features: Tensor, bands: int) -> tuple[Tensor, Tensor]:
+    """The hand-made default before its sigmoids: coherence near 1 everywhere; alpha = 1 but in frames that hold an attack.
+
+    Args:
+        features: (batch, frames, features).
+
+    Returns:
+        Logits of coherence and alpha_mix, (batch, frames, bands).
+    """
+    rise = features[..., COLUMNS["rise"]].mean(-1, keepdim=True)
+    coherence = torch.full_like(rise, 5.0)
+    alpha = 20.0 * (rise - 0.3)
+    return coherence.expand(*rise.shape[:-1], bands), alpha.expand(*rise.shape[:-1], bands)
