@@ -1,0 +1,67 @@
+"""What is measured, by name: ourselves with options (`tsmgan:coherence=0`), or a peer (`sonic`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tsmgan.errors import UsageError
+from tsmgan.evaluation.peers import PEERS
+
+Stretch = Callable[[np.ndarray, int, float], np.ndarray]
+"""(y (channels, samples), samplerate, rate) -> (channels, samples)."""
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"coherence": float, "model": str, "seed": int}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A stretcher under its name in the report."""
+
+    name: str
+    stretch: Stretch
+    missing: str | None = None
+    """Why it cannot run here, or None."""
+
+
+@dataclass(frozen=True)
+class Ourselves:
+    """`tsmgan.stretcher.stretch` with options, in this process."""
+
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __call__(self, y: np.ndarray, samplerate: int, rate: float) -> np.ndarray:
+        from tsmgan.stretcher import stretch
+
+        return stretch(y, samplerate, rate, **dict(self.options))
+
+
+def find_method(name: str) -> Method:
+    """The method that a name stands for: `tsmgan`, `tsmgan:coherence=0:model=FOLDER:seed=1`, or the name of a peer.
+
+    Raises:
+        UsageError: nothing is called that, or an option is unknown or has a value that it cannot have.
+    """
+    base, *pieces = re.split(r":(?=[a-z_]+=)", name)
+    if base != "tsmgan":
+        if base in PEERS and not pieces:
+            return Method(name, PEERS[base].stretch, PEERS[base].missing())
+        if base in PEERS:
+            raise UsageError(f"The method {base} takes no options; write {base} alone.")
+        raise UsageError(f"There is no method {base}; choose from tsmgan, {', '.join(PEERS)}.")
+    options = []
+    for piece in pieces:
+        key, _, value = piece.partition("=")
+        if key not in _OPTIONS:
+            raise UsageError(f"tsmgan has no option {key} here; choose from {', '.join(_OPTIONS)}.")
+        try:
+            options.append((key, _OPTIONS[key](value)))
+        except ValueError:
+            raise UsageError(f"The value {value} of {key} in {name} is not a number.") from None
+        if key == "coherence" and not 0 <= options[-1][1] <= 1:
+            raise UsageError(f"The coherence in {name} must be from 0 to 1.")
+    return Method(name, Ourselves(tuple(options)))

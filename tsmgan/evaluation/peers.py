@@ -1,0 +1,170 @@
+"""Other stretchers, called as installed programs: a command, a time limit, a WAV file in and one out. None is linked or imported here.
+
+A peer is one small class: a `name`, the `program` or `package` it needs, the `command` line, and, where it cannot read float samples, the
+`subtype` it is given. Add it to `PEERS`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from tsmgan.errors import TsmganError
+
+TIME_LIMIT = 120.0
+"""Seconds that a peer may take for one file before it counts as hung."""
+
+
+class PeerError(TsmganError):
+    """A peer crashed, hung, or wrote nothing that can be read."""
+
+
+class Peer:
+    """A stretcher that somebody else made."""
+
+    name: str
+    program: str | None = None
+    """Executable that must be on the PATH."""
+    package: str | None = None
+    """Python package that must be installed (imported in a process of its own)."""
+    subtype: str = "FLOAT"
+    """Sample format of the WAV file it is given, as libsndfile names it."""
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        """The command line that stretches source to target; rate is speed (1.5 is faster)."""
+        raise NotImplementedError
+
+    def missing(self) -> str | None:
+        """What has to be installed first, or None."""
+        if self.program and shutil.which(self.program) is None:
+            return f"the program {self.program} is not on the PATH"
+        if self.package and importlib.util.find_spec(self.package) is None:
+            return f"the Python package {self.package} is not installed"
+        return None
+
+    def stretch(self, y: np.ndarray, samplerate: int, rate: float, *, time_limit: float = TIME_LIMIT) -> np.ndarray:
+        """Stretch y (channels, samples) as the program does: the length is its own. Returns float32 (channels, samples).
+
+        Raises:
+            PeerError: it is not installed, ends with an error, takes longer than time_limit seconds, or leaves no readable output.
+        """
+        if reason := self.missing():
+            raise PeerError(f"{self.name}: {reason}.")
+        with tempfile.TemporaryDirectory(prefix="tsmgan-") as folder:
+            source, target = Path(folder, "in.wav"), Path(folder, "out.wav")
+            soundfile.write(source, y.T, samplerate, subtype=self.subtype)
+            try:
+                done = subprocess.run(self.command(source, target, rate), capture_output=True, timeout=time_limit, stdin=subprocess.DEVNULL)
+            except subprocess.TimeoutExpired:
+                raise PeerError(f"{self.name} took longer than {time_limit:g} s and was stopped.") from None
+            if done.returncode:
+                last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+                raise PeerError(f"{self.name} ended with code {done.returncode}: {last[0]}")
+            try:
+                out, got = soundfile.read(target, dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, OSError):
+                raise PeerError(f"{self.name} left no readable output.") from None
+        if got != samplerate or out.shape[1] != len(y):
+            raise PeerError(f"{self.name} changed the format: {samplerate} Hz x {len(y)} became {got} Hz x {out.shape[1]}.")
+        return np.ascontiguousarray(out.T)
+
+
+class RubberBandR3(Peer):
+    """Rubber Band 3, finer engine: a phase vocoder with several window lengths."""
+
+    name, program = "rubberband-r3", "rubberband"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        return ["rubberband", "-q", "-3", "--tempo", repr(rate), str(source), str(target)]
+
+
+class RubberBandR2(Peer):
+    """Rubber Band, faster engine: a phase vocoder that resets at transients."""
+
+    name, program = "rubberband-r2", "rubberband"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        return ["rubberband", "-q", "-2", "--tempo", repr(rate), str(source), str(target)]
+
+
+class SoundTouch(Peer):
+    """SoundTouch with its settings for speech: overlapped segments (SOLA)."""
+
+    name, program, subtype = "soundtouch", "soundstretch", "PCM_16"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        return ["soundstretch", str(source), str(target), f"-tempo={100 * (rate - 1):.10g}", "-speech"]
+
+
+class Sonic(Peer):
+    """Sonic: pitch-synchronous overlap of whole periods, made for fast speech."""
+
+    name, program, subtype = "sonic", "sonic", "PCM_16"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        return ["sonic", "-s", repr(rate), str(source), str(target)]
+
+
+class Sox(Peer):
+    """SoX `tempo -s`: overlapped segments (WSOLA), settings for speech."""
+
+    name, program = "sox", "sox"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        return ["sox", "-V1", str(source), str(target), "tempo", "-s", repr(rate)]
+
+
+class Atempo(Peer):
+    """FFmpeg `atempo`: overlapped segments (WSOLA). Beyond 0.5 to 2 the filter is chained, since one alone skips samples."""
+
+    name, program = "atempo", "ffmpeg"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        factors, left = [], rate
+        while not 0.5 <= left <= 2:
+            factors.append(2.0 if left > 2 else 0.5)
+            left /= factors[-1]
+        chain = ",".join(f"atempo={factor!r}" for factor in [*factors, left])
+        return ["ffmpeg", "-nostdin", "-v", "error", "-i", str(source), "-filter:a", chain, "-c:a", "pcm_f32le", str(target)]
+
+
+_READ = "import sys, numpy, soundfile; y, sr = soundfile.read(sys.argv[1], dtype='float32', always_2d=True); rate = float(sys.argv[3]); "
+_WRITE = "soundfile.write(sys.argv[2], out.T, sr, subtype='FLOAT')"
+
+
+class Librosa(Peer):
+    """`librosa.effects.time_stretch`: the plain phase vocoder."""
+
+    name, package = "librosa", "librosa"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        script = _READ + "import librosa; out = librosa.effects.time_stretch(y.T, rate=rate); " + _WRITE
+        return [sys.executable, "-c", script, str(source), str(target), repr(rate)]
+
+
+class Signalsmith(Peer):
+    """Signalsmith Stretch, through `python-stretch`: a phase vocoder without phase propagation over long times."""
+
+    name, package = "signalsmith", "python_stretch"
+
+    def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        script = (
+            _READ
+            + "from python_stretch.Signalsmith import Stretch; s = Stretch(); s.preset(y.shape[1], sr); s.setTimeFactor(rate); "
+            + "out = numpy.asarray(s.process(numpy.ascontiguousarray(y.T))); "
+            + _WRITE
+        )
+        return [sys.executable, "-c", script, str(source), str(target), repr(rate)]
+
+
+PEERS: dict[str, Peer] = {
+    peer.name: peer for peer in (RubberBandR3(), RubberBandR2(), SoundTouch(), Sonic(), Sox(), Atempo(), Librosa(), Signalsmith())
+}
+"""Every peer by its name."""
