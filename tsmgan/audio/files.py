@@ -1,0 +1,155 @@
+"""Files that libsndfile decodes: wav, flac, ogg, mp3, aiff and many more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsmgan.audio.containers import MpegLength, mpeg_length, ogg_is_complete, payload
+from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.reader import Reader, cut_short, require_sane
+from tsmgan.audio.samples import WIDTHS
+from tsmgan.errors import AudioError
+
+if TYPE_CHECKING:
+    import soundfile
+
+LIBSNDFILE_REASONS = {
+    24: "its header states an impossible sample rate",
+    32: "its header states no channels",
+    33: "its header states too many channels",
+}
+"""Plainer words for some of libsndfile's error codes."""
+
+
+@lru_cache(maxsize=1)
+def stream_class() -> type[soundfile.SoundFile]:
+    """SoundFile without its habit of seeking after each block, which costs time and, in some codecs, a glitch."""
+    import soundfile
+
+    class StreamedSoundFile(soundfile.SoundFile):
+        def seekable(self) -> bool:
+            return False
+
+    return StreamedSoundFile
+
+
+class SoundFileReader(Reader):
+    """A file that libsndfile decodes."""
+
+    def __init__(self, file: soundfile.SoundFile, info: AudioInfo, *, salvage: bool = False) -> None:
+        super().__init__(info, salvage=salvage)
+        self._file = file
+        self._dtype = "float64" if info.is_double else "float32"
+
+    def _read(self, frames: int) -> np.ndarray:
+        import soundfile
+
+        try:
+            return self._file.read(frames, dtype=self._dtype, always_2d=True)
+        except soundfile.LibsndfileError as error:
+            if self._salvage:
+                return np.zeros((0, self.info.channels), self._dtype)
+            second = self.frames_read / self.info.samplerate
+            raise AudioError(
+                f"{self.info.name} is damaged or cut short at second {second:.2f} ({libsndfile_reason(error)}); "
+                "fetch it again, or use what comes before with --salvage."
+            ) from None
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def libsndfile_reason(error: soundfile.LibsndfileError) -> str:
+    text = LIBSNDFILE_REASONS.get(error.code) or error.error_string.strip().rstrip(".")
+    text = text.removeprefix("Error : ").removeprefix("Error: ")
+    return text[:1].lower() + text[1:]
+
+
+def _clean_tags(tags: dict[str, str]) -> dict[str, str]:
+    """libsndfile signs the software tag with its own name each time it writes it."""
+    if "software" in tags:
+        tags["software"] = tags["software"].split(" (libsndfile-")[0]
+    return {name: text for name, text in tags.items() if text.strip()}
+
+
+def _open_whole_mp3(path: str, start: int) -> soundfile.SoundFile:
+    """Decode an MP3 from an offset to its very end: read through a pipe, libsndfile cannot guess at a length and stop there."""
+    reading, writing = os.pipe()
+
+    def feed() -> None:
+        try:
+            with open(path, "rb") as file, open(writing, "wb", buffering=0) as pipe:
+                file.seek(start)
+                while chunk := file.read(1 << 16):
+                    pipe.write(chunk)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EINVAL):
+                raise
+
+    threading.Thread(target=feed, daemon=True, name="mp3-feed").start()
+    return stream_class()(reading, closefd=True)
+
+
+def _mpeg_reader(path: str, file: soundfile.SoundFile, info: AudioInfo, length: MpegLength, salvage: bool) -> SoundFileReader:
+    seconds = length.samples_per_frame / info.samplerate
+    if length.declared is not None and length.declared > length.frames + 1 and not salvage:
+        file.close()
+        raise cut_short(info.name, length.declared * seconds, length.frames * seconds)
+    # One frame more or less is how encoders differ in what they count.
+    if length.declared is not None and abs(length.declared - length.frames) <= 1:
+        return SoundFileReader(file, info, salvage=salvage)
+    file.close()
+    frames = None if salvage else length.frames * length.samples_per_frame
+    info = replace(info, frames=frames, seconds=length.frames * seconds)
+    return SoundFileReader(_open_whole_mp3(path, length.audio_start), info, salvage=salvage)
+
+
+def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:
+    """Open a file of `size` bytes.
+
+    Raises:
+        soundfile.LibsndfileError: libsndfile cannot read it.
+        AudioError: its header cannot be right, or promises more than the file holds.
+    """
+    file = stream_class()(path)
+    try:
+        # libsndfile states the largest number it knows where the header of a stream leaves the length open.
+        frames = file.frames if 0 <= file.frames < 2**60 else None
+        container = file.format
+        seconds = None if frames is None else frames / file.samplerate if file.samplerate > 0 else None
+        info = AudioInfo(
+            name, path, container, file.subtype, file.samplerate, file.channels, frames, seconds, _clean_tags(file.copy_metadata()), size
+        )
+        require_sane(info)
+        if container == "MP3" and (length := mpeg_length(path)) is not None:
+            return _mpeg_reader(path, file, info, length, salvage)
+        found = payload(path)
+        width = WIDTHS.get(info.subtype, 0) * info.channels
+        if found is not None and not salvage:
+            if found.declared - found.present > max(1, width):
+                fraction = found.declared / max(1, found.present)
+                raise cut_short(name, (seconds or 0) * fraction, seconds or 0)
+            if width and found.behind > max(65536, width * info.samplerate):
+                raise AudioError(
+                    f"{name} has a header that lies about its length: it states {seconds or 0:.2f} s, and sound of about "
+                    f"{found.behind / width / info.samplerate:.2f} s more may follow; repair it with `ffmpeg -i {name} new.wav`, "
+                    "or use what the header states with --salvage."
+                )
+        if container == "OGG" and not salvage and not ogg_is_complete(path):
+            raise AudioError(
+                f"{name} is cut short: its last page is missing and {seconds or 0:.2f} s are there; "
+                "fetch it again, or use what is there with --salvage."
+            )
+        if salvage:
+            info = replace(info, frames=None)
+        return SoundFileReader(file, info, salvage=salvage)
+    except BaseException:
+        file.close()
+        raise

@@ -1,0 +1,47 @@
+"""What is known of a recording before its samples are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Facts of one recording, as its container states them and as `tsmgan.audio` has checked them."""
+
+    name: str
+    """What messages call it: the path as the user gave it, or "standard input"."""
+    path: str | None
+    """None for a pipe."""
+    format: str
+    """libsndfile's name of the container (WAV, FLAC, OGG ...), RAW, or PyAV's in lower case (mov, matroska ...)."""
+    subtype: str
+    """libsndfile's name of the sample type (PCM_16, FLOAT, VORBIS ...), or PyAV's codec in lower case (aac ...)."""
+    samplerate: int
+    """Hz."""
+    channels: int
+    frames: int | None
+    """Samples per channel; None where only reading to the end would tell."""
+    seconds: float | None
+    """Duration; where frames is None it is what the container claims, or None."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """Text tags under libsndfile's names: title, artist, album, date, genre, tracknumber, comment, copyright, license, software."""
+    bytes: int | None = None
+    """Size of the file."""
+    notes: tuple[str, ...] = ()
+    """Oddities that a user should know, each a sentence."""
+
+    @property
+    def is_double(self) -> bool:
+        """Whether single precision would lose bits, so that blocks are float64."""
+        return self.subtype in {"PCM_32", "DOUBLE"}
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the subtype is a lossy code with a bit rate (not a companded or an ADPCM one)."""
+        return self.subtype in {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"} or self.subtype.islower()
+
+    @property
+    def bitrate(self) -> float | None:
+        """Mean rate of the whole file in kbit/s."""
+        return self.bytes * 8e-3 / self.seconds if self.bytes and self.seconds else None

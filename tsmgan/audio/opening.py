@@ -1,0 +1,152 @@
+"""Opening a recording: which reader takes it, and which sentence tells that none can."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tsmgan.audio.files import LIBSNDFILE_REASONS, libsndfile_reason, open_sound_file
+from tsmgan.audio.formats import SUFFIXES, RawFormat
+from tsmgan.audio.pipes import open_pipe_reader
+from tsmgan.audio.reader import Reader, require_sane
+from tsmgan.errors import AudioError, UsageError
+
+
+def require_readable(path: str, name: str) -> int:
+    """Size of the file in bytes, 0 of a pipe or device; AudioError when it is missing, a folder, unreadable or empty."""
+    try:
+        if os.path.isdir(path):
+            raise AudioError(f"{name} is a folder; give the name of a recording.")
+        if os.path.exists(path) and not os.path.isfile(path):
+            return 0
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise AudioError(f"{name} does not exist; check the name.") from None
+    except PermissionError:
+        raise AudioError(f"{name} must not be read by you; change its permissions.") from None
+    except AudioError:
+        raise
+    except OSError as error:
+        raise AudioError(f"{name} cannot be read: {error.strerror or error}.") from None
+    if size == 0:
+        raise AudioError(f"{name} is empty (0 bytes); fetch or record it again.")
+    return size
+
+
+def _looks_like_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4
+    return True
+
+
+KNOWN_MAGIC = (
+    (b"RIFF", "WAV"),
+    (b"RIFX", "WAV"),
+    (b"RF64", "RF64"),
+    (b"BW64", "RF64"),
+    (b"FORM", "AIFF"),
+    (b"fLaC", "FLAC"),
+    (b"OggS", "Ogg"),
+    (b"caff", "CAF"),
+    (b".snd", "AU"),
+    (b"ID3", "MP3"),
+    (b"riff", "W64"),
+)
+MEDIA_MAGIC = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75"), (0, b"FLV"), (0, b"ADIF"), (8, b"AVI "))
+"""Offsets and bytes of MP4 and M4A, QuickTime, Matroska and WebM, WMA, FLV, AAC and AVI."""
+
+
+def _is_media(head: bytes, path: str) -> bool:
+    is_aac = len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
+    endings = {".m4a", ".mp4", ".m4b", ".mov", ".webm", ".mkv", ".mka", ".aac", ".wma", ".ac3", ".ape", ".wv", ".3gp", ".amr", ".tta"}
+    return is_aac or any(head[at : at + len(magic)] == magic for at, magic in MEDIA_MAGIC) or Path(path).suffix.lower() in endings
+
+
+def _unrecognised(name: str, path: str, head: bytes, reason: str) -> AudioError:
+    if _looks_like_text(head):
+        return AudioError(f"{name} is a text file, not a recording; give a sound file.")
+    container = next((known for magic, known in KNOWN_MAGIC if head.startswith(magic)), None)
+    if container is not None:
+        return AudioError(f"{name} begins like {container} but cannot be read ({reason}): it is damaged, cut short or of a rare kind.")
+    return AudioError(f"{name} is no recording of a known kind ({reason}); convert it first, for example `ffmpeg -i {name} new.wav`.")
+
+
+def open_reader(
+    path: str | os.PathLike[str],
+    *,
+    raw: RawFormat | None = None,
+    salvage: bool = False,
+) -> Reader:
+    """Open a recording.
+
+    Args:
+        path: a file, or "-" for standard input (WAV, or raw samples when `raw` is given).
+        raw: how the samples of "-", of a .raw or of a .pcm file are stored.
+        salvage: use what is there of a file that is cut short or damaged at its end; its length is then unknown (frames is None).
+
+    Raises:
+        AudioError: it is missing, empty, no recording, damaged, cut short, or its header cannot be right.
+        UsageError: a raw file without `raw`.
+    """
+    path = os.fspath(path)
+    if path == "-":
+        reader: Reader = open_pipe_reader("standard input", raw=raw, salvage=salvage)
+        require_sane(reader.info)
+        return reader
+    name = path
+    size = require_readable(path, name)
+    if SUFFIXES.get(Path(path).suffix.lower()) == "RAW" and raw is None:
+        raise UsageError(f"{name} has no header; describe its samples with --raw-rate, --raw-channels and --raw-format.")
+    # A named pipe or a device has neither a size nor a way back, and is read like standard input.
+    if raw is not None or not os.path.isfile(path):
+        reader = open_pipe_reader(name, raw=raw, salvage=salvage, path=path)
+        require_sane(reader.info)
+        return reader
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    import soundfile
+
+    try:
+        return open_sound_file(path, name, size, salvage)
+    except soundfile.LibsndfileError as error:
+        reason = libsndfile_reason(error)
+        failed = _unrecognised(name, path, head, reason)
+    if _looks_like_text(head) or error_is_certain(reason):
+        raise failed
+    return _open_with_pyav(path, name, size, salvage, head, failed)
+
+
+def error_is_certain(reason: str) -> bool:
+    """Whether libsndfile knew the container well enough that no other library should be asked."""
+    return reason in LIBSNDFILE_REASONS.values()
+
+
+def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes, failed: AudioError) -> Reader:
+    try:
+        from tsmgan.audio.media import MediaReader
+    except ImportError:
+        if _is_media(head, path):
+            kind = Path(path).suffix[1:] or "media"
+            raise AudioError(f'{name}: {kind} files are read through PyAV; install it with `pip install "tsmgan[media]"`.') from None
+        raise failed from None
+    try:
+        reader = MediaReader(path, name, size, salvage=salvage)
+    except AudioError as error:
+        raise error if _is_media(head, path) else failed from None
+    # FFmpeg reads damaged files to their end without a word; where it states no length either, nobody would notice.
+    if not salvage and not _is_media(head, path) and reader.info.seconds is None:
+        reader.close()
+        raise failed
+    require_sane(reader.info)
+    return reader
+
+
+def count_frames(path: str | os.PathLike[str], *, salvage: bool = False) -> int:
+    """Samples per channel of a file whose container does not say, found by decoding it once."""
+    with open_reader(path, salvage=salvage) as reader:
+        return sum(block.shape[1] for block in reader.blocks())

@@ -1,0 +1,369 @@
+"""Writing recordings: to a temporary file that takes the output's name only when it is complete, or down a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from tsmgan.audio.files import stream_class
+from tsmgan.audio.formats import OutputFormat, output_format
+from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
+from tsmgan.audio.wav import wav_header
+from tsmgan.errors import AudioError, UsageError
+
+if TYPE_CHECKING:
+    import soundfile
+
+WRITE_FRAMES = 16384
+"""Samples per channel given to an encoder at once: some of libsndfile's keep copies of a whole call on the stack."""
+SFC_RF64_AUTO_DOWNGRADE = 0x1210
+
+
+class Writer:
+    """An output that takes samples in order. Leaving its context without `commit` leaves no file behind."""
+
+    def __init__(self, name: str, info: AudioInfo, output: OutputFormat) -> None:
+        self.name = name
+        """What messages call the output."""
+        self.output = output
+        self.frames_written = 0
+        self.notes = list(output.notes)
+        self._info = info
+        self._meter = ClipMeter()
+
+    @property
+    def clipping(self) -> Clipping | None:
+        """Samples beyond full scale so far; None when there are none or the format keeps them."""
+        return self._meter.clipping(self.output.subtype)
+
+    def write(self, block: np.ndarray) -> None:
+        """Append samples.
+
+        Args:
+            block: shape (channels, samples), floating point, full scale is 1. No samples are fine.
+
+        Raises:
+            AudioError: the disk is full or the file cannot be written.
+            BrokenPipeError: the program behind the pipe has gone.
+        """
+        self._meter.update(block)
+        for start in range(0, block.shape[1], WRITE_FRAMES):
+            self._write(np.ascontiguousarray(block[:, start : start + WRITE_FRAMES].T))
+        self.frames_written += block.shape[1]
+
+    def _write(self, samples: np.ndarray) -> None:
+        """Store samples, shape (samples, channels)."""
+        raise NotImplementedError
+
+    def commit(self) -> None:
+        """Finish the output and give it its name."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Remove what was written. Does nothing after `commit`."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.abort()
+
+
+def _failed(name: str, error: OSError) -> AudioError:
+    """The sentence for an error of the operating system while writing."""
+    folder = os.path.dirname(name) or "."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AudioError(f"{name} cannot be written: no space is left; free some, or write elsewhere with -o.")
+    if error.errno == errno.EFBIG:
+        return AudioError(f"{name} cannot be written: the file grew larger than the system allows; write elsewhere with -o.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AudioError(f"The folder {folder} must not be written to by you; choose another place with -o.")
+    if error.errno == errno.ENOENT:
+        return AudioError(f"The folder {folder} does not exist; create it, or choose another place with -o.")
+    if error.errno == errno.ENOTDIR:
+        return AudioError(f"{folder} is no folder; choose another place with -o.")
+    return AudioError(f"{name} cannot be written: {error.strerror or error}.")
+
+
+class FileWriter(Writer):
+    """A file that libsndfile encodes."""
+
+    def __init__(self, path: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool) -> None:
+        super().__init__(path, info, output)
+        # A symbolic link stays one: what it points to is replaced.
+        self._target = os.path.realpath(path)
+        self._force = force
+        self._file: soundfile.SoundFile | None = None
+        self._descriptor = -1
+        target = Path(self._target)
+        self._temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+        self._bits = integer_bits(output.subtype)
+        try:
+            self._require_space(frames)
+            self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            self._open(frames)
+        except BaseException as error:
+            self.abort()
+            if isinstance(error, OSError) and not isinstance(error, AudioError):
+                raise _failed(self.name, error) from None
+            raise
+
+    def _require_space(self, frames: int | None) -> None:
+        """Fail now rather than after an hour when the samples alone do not fit on the disk."""
+        width = WIDTHS.get(self.output.subtype)
+        if frames is None or width is None or self.output.format == "FLAC":
+            return
+        needed, free = frames * self._info.channels * width, shutil.disk_usage(os.path.dirname(self._target)).free
+        if needed > free:
+            raise AudioError(
+                f"{self.name} needs {needed / 1e6:.1f} MB and no space is left for it ({free / 1e6:.1f} MB are free); "
+                "free some, or write elsewhere with -o."
+            )
+
+    def _open(self, frames: int | None) -> None:
+        import soundfile
+
+        output, info = self.output, self._info
+        # How long the stream gets is open, so room for RF64's sizes is kept; a file that stays short is closed as plain WAV.
+        may_grow = output.format in {"WAV", "WAVEX"} and frames is None and output.subtype in WIDTHS
+        try:
+            self._file = stream_class()(
+                self._descriptor,
+                "w",
+                info.samplerate,
+                info.channels,
+                output.subtype,
+                None,
+                "RF64" if may_grow else output.format,
+                closefd=False,
+                compression_level=output.compression_level,
+                bitrate_mode=output.bitrate_mode,
+            )
+        except (soundfile.LibsndfileError, ValueError, TypeError):
+            raise AudioError(
+                f"{self.name} cannot be written: {output.format} with {output.subtype} does not hold {info.channels} channels "
+                f"at {info.samplerate} Hz; write .wav or .flac instead."
+            ) from None
+        if may_grow:
+            soundfile._snd.sf_command(self._file._file, SFC_RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
+        lost = []
+        for tag, text in info.tags.items():
+            try:
+                setattr(self._file, tag, text)
+            except soundfile.LibsndfileError:
+                lost.append(tag)
+        if lost:
+            self.notes.append(f"{output.format} files hold no such text tags; left out: {', '.join(lost)}.")
+
+    def _write(self, samples: np.ndarray) -> None:
+        import soundfile
+
+        assert self._file is not None
+        if self._bits is not None:
+            samples = to_integers(samples, self._bits)
+        elif self.output.subtype != "DOUBLE":
+            samples = samples.astype(np.float32, copy=False)
+        try:
+            self._file.write(samples)
+        except (soundfile.LibsndfileError, AssertionError):
+            raise self._why() from None
+
+    def _why(self) -> AudioError:
+        """libsndfile says only that something failed; the system says what when a write is tried again."""
+        try:
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+            os.write(self._descriptor, bytes(1 << 20))
+            os.fsync(self._descriptor)
+        except OSError as error:
+            return _failed(self.name, error)
+        return AudioError(f"{self.name} cannot be written: its encoder failed; try another format, for example .wav.")
+
+    def _require_complete(self) -> None:
+        """Encoders that hold samples back until they are closed do not report that the last ones found no space."""
+        import soundfile
+
+        exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
+        if self.output.format == "RAW":
+            expected = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
+            complete = os.fstat(self._descriptor).st_size == expected
+        else:
+            try:
+                with soundfile.SoundFile(os.fspath(self._temporary)) as file:
+                    complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
+                    if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
+                        file.seek(self.frames_written - 1)
+                        complete = len(file.read(1)) == 1
+            except soundfile.LibsndfileError:
+                complete = False
+        if not complete:
+            raise self._why()
+
+    def commit(self) -> None:
+        import soundfile
+
+        assert self._file is not None
+        try:
+            try:
+                self._file.close()
+            except soundfile.LibsndfileError:
+                raise self._why() from None
+            self._require_complete()
+            os.fsync(self._descriptor)
+            self._close_descriptor()
+            if os.path.exists(self._target):
+                shutil.copymode(self._target, self._temporary)
+            if self._force:
+                os.replace(self._temporary, self._target)
+            else:
+                self._publish_new()
+        except OSError as error:
+            if isinstance(error, AudioError):
+                raise
+            raise _failed(self.name, error) from None
+
+    def _publish_new(self) -> None:
+        """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
+        try:
+            os.link(self._temporary, self._target)
+        except FileExistsError:
+            raise already_exists(self.name) from None
+        except OSError:
+            # File systems without hard links (FAT, some network drives).
+            if os.path.exists(self._target):
+                raise already_exists(self.name) from None
+            os.replace(self._temporary, self._target)
+            return
+        os.unlink(self._temporary)
+
+    def _close_descriptor(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def abort(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(Exception):
+                self._file.close()
+        self._close_descriptor()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+
+class PipeWriter(Writer):
+    """WAV or raw samples down a stream that cannot seek."""
+
+    def __init__(self, stream: BinaryIO, name: str, info: AudioInfo, output: OutputFormat, *, frames: int | None) -> None:
+        super().__init__(name, info, output)
+        self._stream = stream
+        if output.format != "RAW":
+            self._send(wav_header(info.samplerate, info.channels, output.subtype, frames, info.tags))
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._stream.write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _failed(self.name, error) from None
+
+    def _write(self, samples: np.ndarray) -> None:
+        self._send(encode(samples, self.output.subtype))
+
+    def commit(self) -> None:
+        size = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
+        if self.output.format != "RAW" and size % 2:
+            self._send(b"\0")
+        try:
+            self._stream.flush()
+            if self._stream is not sys.stdout.buffer:
+                self._stream.close()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _failed(self.name, error) from None
+
+    def abort(self) -> None:
+        if self._stream is not sys.stdout.buffer:
+            with contextlib.suppress(OSError):
+                self._stream.close()
+
+
+def already_exists(name: str) -> AudioError:
+    """The error for an output name that is taken."""
+    return AudioError(f"{name} exists already; give --force to overwrite it, or another name with -o.")
+
+
+def _is_input(path: str, info: AudioInfo) -> bool:
+    """Whether the output would be the input, under whatever name, also behind a redirected standard input."""
+    try:
+        existing = os.stat(path)
+        return os.path.samestat(existing, os.stat(info.path) if info.path is not None else os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
+def _is_stream(path: str) -> bool:
+    """Whether the path is a device or a named pipe, which can be neither replaced nor renamed."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def open_writer(
+    path: str | os.PathLike[str],
+    info: AudioInfo,
+    *,
+    frames: int | None = None,
+    subtype: str | None = None,
+    bitrate: float | None = None,
+    raw: bool = False,
+    force: bool = False,
+) -> Writer:
+    """Open an output that keeps what the input is: sample rate, channels, subtype and tags, as far as its format can.
+
+    Args:
+        path: file name, whose ending chooses the format, or "-" for standard output (WAV, or raw samples).
+        info: the input.
+        frames: samples per channel that will be written, None if unknown.
+        subtype: libsndfile's name of the sample type, or FFmpeg's raw name (s16le ...); None keeps the input's.
+        bitrate: kbit/s of mp3, ogg and opus; None for near the input's, or the format's usual rate.
+        raw: pipes carry samples without a header.
+        force: whether an existing file is replaced. The input never is.
+
+    Raises:
+        UsageError: the format or subtype is unknown, or the output is the input.
+        AudioError: the output exists, cannot be created, or its format cannot hold the recording.
+    """
+    path = os.fspath(path)
+    is_stream = path == "-" or _is_stream(path)
+    if is_stream:
+        suffix = ".raw" if raw else ".wav"
+    else:
+        if _is_input(path, info):
+            raise UsageError(f"{path} is the input itself, which is never overwritten; give another name with -o.")
+        if os.path.isdir(path):
+            raise UsageError(f"{path} is a folder; give the name of a file in it with -o.")
+        suffix = Path(path).suffix
+    output = output_format(suffix, info, subtype=subtype, bitrate=bitrate, frames=None if is_stream else frames)
+    if is_stream:
+        if output.subtype not in WIDTHS:
+            raise UsageError(f"Pipes cannot carry the subtype {output.subtype}; choose one of {', '.join(WIDTHS)}.")
+        name = "standard output" if path == "-" else path
+        stream = sys.stdout.buffer if path == "-" else open(path, "wb")
+        return PipeWriter(stream, name, info, output, frames=frames)
+    if os.path.exists(path) and not force:
+        raise already_exists(path)
+    return FileWriter(path, info, output, frames=frames, force=force)

@@ -1,0 +1,179 @@
+"""The command line: one file a command, one place where an exception becomes a message and an exit code.
+
+The command `export-onnx` is the function `export_onnx` in `tsmgan/cli/export_onnx.py`; a new command is such a file and a line
+in COMMANDS. Files are imported when their command is asked for, and import whatever is heavy inside their function.
+
+Exit codes: 0 done, 1 the task failed, 2 the command was wrong, 130 Ctrl-C, 141 nobody reads the output pipe, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from tsmgan import __version__
+from tsmgan.cli import console
+from tsmgan.errors import TsmganError
+
+COMMANDS = {
+    "stretch": "Recordings",
+    "info": "Recordings",
+    "models": "Models",
+    "train": "Models",
+    "export-onnx": "Models",
+    "evaluate": "Measures",
+    "compare": "Measures",
+    "plot": "Measures",
+    "benchmark": "Measures",
+}
+"""Every command in the order of the help, and the panel that it stands in there. Those whose file is missing do not exist."""
+
+
+class CommandFiles(TyperGroup):
+    """A group that finds its commands in the files of this package."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name in COMMANDS if importlib.util.find_spec(f"{__name__}.{_function(name)}")]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        function = getattr(importlib.import_module(f"{__name__}.{_function(cmd_name)}"), _function(cmd_name))
+        holder = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        settings = {"help_option_names": ["-h", "--help"]}
+        holder.command(cmd_name, rich_help_panel=COMMANDS[cmd_name], no_args_is_help=False, context_settings=settings)(function)
+        return typer.main.get_command(holder)
+
+
+def _function(command: str) -> str:
+    return command.replace("-", "_")
+
+
+app = typer.Typer(
+    cls=CommandFiles,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tsmgan {__version__}")
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True)
+def tsmgan(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback with an error; also as TSMGAN_DEBUG=1."),
+) -> None:
+    """Change the speed of a recording and keep its voice.
+
+    [bold]Examples[/bold]
+
+    [cyan]tsmgan stretch talk.wav --rate 1.5[/cyan]                [dim]faster: writes talk@1.5.wav[/dim]
+
+    [cyan]tsmgan stretch song.flac --duration 3:30 -o out.mp3[/cyan]  [dim]to a length, in another format[/dim]
+
+    [cyan]ffmpeg -i film.mp4 -f wav - | tsmgan stretch - --rate 0.8 -o slow.flac[/cyan]
+    """
+
+
+class Stopped(BaseException):
+    """A signal asked the program to end. Not an Exception, so that no library takes it for an error of its own."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into `Stopped`, so that every `with` and `finally` on the way out tidies up."""
+    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+    def stop(number: int, frame: object) -> None:
+        # A second Ctrl-C must not interrupt the tidying up.
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    try:
+        # One that the parent process ignores (nohup) stays ignored.
+        before = {each: signal.signal(each, stop) for each in signals if signal.getsignal(each) != signal.SIG_IGN}
+    except ValueError:  # not in the main thread
+        before = {}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """--debug is understood anywhere before a lone `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = [argument for argument in arguments[:end] if argument != "--debug"] + arguments[end:]
+    return rest, len(rest) < len(arguments) or os.environ.get("TSMGAN_DEBUG", "0") not in ("", "0")
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line, without the program's name, and return its exit code; errors have been printed then."""
+    arguments, debug = _take_debug(arguments)
+    command = typer.main.get_command(app)
+    try:
+        with _stopped_by_signals():
+            result = command.main(arguments or ["--help"], prog_name="tsmgan", standalone_mode=False)
+            sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except Stopped as stop:
+        console.say("stopped; nothing was written", "yellow")
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # Whoever read standard output has gone (`| head`), as with every other filter; the interpreter must not flush to it again.
+        sys.stdout = open(os.devnull, "w")
+        return 141
+    except TsmganError as error:
+        if debug:
+            raise
+        console.error(str(error))
+        return error.exit_code
+    except Exception as error:
+        if debug and not hasattr(error, "format_message"):
+            raise
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Wrong arguments as Typer finds them, a lack of memory, a missing package, or a mistake of this program."""
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "tsmgan"
+        message = error.format_message().strip().rstrip(".")
+        console.error(f"{message}; see `{path} --help`.")
+        return int(getattr(error, "exit_code", 2))
+    if isinstance(error, MemoryError):
+        console.error("There is not enough memory; close other programs or work on a shorter recording.")
+    elif isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("tsmgan"):
+        console.error(f'This needs the package {error.name}; install it, for example with `pip install "tsmgan[train,eval,media]"`.')
+    else:
+        text = " ".join(str(error).split())
+        console.error(f"Internal error ({type(error).__name__}: {text}); run again with --debug and report what it shows.")
+    return 1
+
+
+def main() -> NoReturn:
+    """Entry point of the installed program."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""What a user sees beside the help: sentences on standard error, a bar for long work, tables on standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PATIENCE_SECONDS = 0.5
+"""Work that is done earlier shows no bar."""
+
+
+def say(message: str, colour: str | None = None) -> None:
+    """Print one line on standard error, in colour on a terminal unless NO_COLOR is set."""
+    typer.secho(message, fg=None if os.environ.get("NO_COLOR") else colour, err=True)
+
+
+def error(message: str) -> None:
+    """Print why the task failed."""
+    say(f"Error: {message}", "red")
+
+
+def warning(message: str) -> None:
+    """Print what a user should look at although the task is done."""
+    say(f"Warning: {message}", "yellow")
+
+
+def note(message: str) -> None:
+    """Print what a user may want to know."""
+    say(f"Note: {message}", "cyan")
+
+
+def is_terminal() -> bool:
+    """Whether standard error is read by a person."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_table(table: Table) -> None:
+    """Print a Rich table on standard output."""
+    from rich.console import Console
+
+    Console(soft_wrap=False).print(table)
+
+
+class ProgressBar:
+    """A bar with speed and time left on standard error, once the work turns out to be long; nothing when no person looks."""
+
+    def __init__(self, label: str, total: float | None, *, enabled: bool) -> None:
+        """
+        Args:
+            label: what is being worked on.
+            total: seconds of sound in all, None if unknown.
+            enabled: False shows nothing.
+        """
+        self._label, self._total = label, total
+        self._enabled = enabled and is_terminal()
+        self._started = time.perf_counter()
+        self._bar: Any = None
+
+    def update(self, done: float) -> None:
+        """Say how many seconds of sound are done."""
+        elapsed = time.perf_counter() - self._started
+        if not self._enabled or (self._bar is None and elapsed < PATIENCE_SECONDS):
+            return
+        if self._bar is None:
+            self._start()
+        self._bar.update(self._task, completed=done, speed=f"{done / elapsed:.0f}x real time")
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[speed]}")]
+        columns.append(TimeElapsedColumn() if self._total is None else TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task(self._label, total=self._total, speed="")
+        self._bar.start()
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()

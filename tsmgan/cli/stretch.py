@@ -1,0 +1,286 @@
+"""`tsmgan stretch`: the whole way from a recording to a stretched recording."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tsmgan.cli import console
+from tsmgan.cli.durations import format_duration, parse_duration
+from tsmgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from tsmgan.audio import AudioInfo, RawFormat, Writer
+    from tsmgan.timemap import TimeMap
+
+RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
+RAW_SUFFIXES = (".raw", ".pcm")
+HIGHEST_GAIN = 60.0
+"""Decibels either way that --gain takes."""
+
+
+def _model_names(incomplete: str) -> list[str]:
+    """For the shell's completion of --model."""
+    from tsmgan.models import list_models
+
+    return [model.name for model in list_models() if model.name.startswith(incomplete)]
+
+
+def stretch(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File, folder, or - for a pipe. Default: beside the input, with the rate in its name.",
+            show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            "--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.", rich_help_panel="How fast"
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option("--duration", "-d", metavar="TIME", help="Length to reach: 90, 1:30.5 or 1:02:03.25.", rich_help_panel="How fast"),
+    ] = None,
+    time_map: Annotated[
+        str | None,
+        typer.Option(
+            "--time-map",
+            "-t",
+            metavar="CSV",
+            help="Lines of `input second, output second`.",
+            rich_help_panel="How fast",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|FOLDER",
+            help="One of `tsmgan models`, or a folder.",
+            rich_help_panel="Sound",
+            autocompletion=_model_names,
+        ),
+    ] = "default",
+    coherence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="Instead of the model's choice: 0 keeps tones (music), 1 keeps pulses (a voice).",
+            rich_help_panel="Sound",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="For the generator's noise.", rich_help_panel="Sound")] = 0,
+    gain: Annotated[float, typer.Option(metavar="DB", help="Make the output louder or softer.", rich_help_panel="Sound")] = 0.0,
+    subtype: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="PCM_16, PCM_24, FLOAT ... Default: the input's.", rich_help_panel="Output", show_default=False),
+    ] = None,
+    bitrate: Annotated[
+        float | None,
+        typer.Option(metavar="KBPS", help="Of mp3, ogg and opus. Default: near the input's.", rich_help_panel="Output", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing output.", rich_help_panel="Output")] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Use what is there of a recording that is cut short.", rich_help_panel="Input")
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Pipes carry raw samples instead of WAV.", rich_help_panel=RAW_PANEL)] = False,
+    raw_rate: Annotated[
+        int | None,
+        typer.Option(metavar="HZ", help="Sample rate of raw input.", rich_help_panel=RAW_PANEL, show_default=False),
+    ] = None,
+    raw_channels: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Channels of raw input.", rich_help_panel=RAW_PANEL, show_default=False),
+    ] = None,
+    raw_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="u8, s16le, s24le, s32le, f32le or f64le. Default: s16le in, the input's out.",
+            rich_help_panel=RAW_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel="Messages")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is read and written.", rich_help_panel="Messages")] = False,
+) -> None:
+    """Play a recording faster or slower, with the same voice, pitch and stereo image.
+
+    [bold]Examples[/bold]
+
+    [cyan]tsmgan stretch talk.wav --rate 1.5[/cyan]  [dim]writes talk@1.5.wav[/dim]
+
+    [cyan]tsmgan stretch song.flac --duration 3:30 -o song.mp3[/cyan]
+
+    [cyan]tsmgan stretch lesson.m4a --rate 0.7 -o slow.wav[/cyan]
+
+    [cyan]ffmpeg -i film.mkv -f wav - | tsmgan stretch - -r 1.25 -o - | ffplay -[/cyan]
+    """
+    started = time.perf_counter()
+    if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
+        raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
+    _require_in_range(coherence, gain, seed)
+    target_seconds = None if duration is None else parse_duration(duration)
+    raw_input = _raw_input(source, raw, raw_rate, raw_channels, raw_format)
+    fixed_map = None if rate is None else _map_from_rate(rate)
+
+    from tsmgan.audio import open_reader, open_writer
+
+    with open_reader(source, raw=raw_input, salvage=salvage) as reader:
+        info = reader.info
+        chosen_map = fixed_map or _map_for(info, target_seconds, time_map, salvage)
+        target = _target(info, output, _label(info, rate, target_seconds, time_map))
+        frames = None if info.frames is None else chosen_map.output_length(info.frames)
+        if frames == 0:
+            raise UsageError(f"The output would have no samples: {info.name} is too short for this rate.")
+        is_raw_output = (raw and target == "-") or Path(target).suffix.lower() in RAW_SUFFIXES
+        wanted_subtype = subtype or (raw_format if is_raw_output else None)
+        with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
+            if verbose:
+                _explain(info, writer, model)
+            total = info.seconds
+            from tsmgan.stretcher import Stretcher
+
+            stretcher = Stretcher(info.samplerate, info.channels, time_map=chosen_map, model=model, coherence=coherence, seed=seed)
+            factor = 10 ** (gain / 20)
+            with console.ProgressBar(Path(info.name).name, total, enabled=not quiet) as bar:
+                for block in reader.blocks():
+                    _write(writer, stretcher.process(block), factor)
+                    bar.update(reader.frames_read / info.samplerate)
+                _write(writer, stretcher.flush(), factor)
+                writer.commit()
+    if not quiet:
+        _summarise(info, writer, reader.frames_read, gain, time.perf_counter() - started)
+
+
+def _write(writer: Writer, block, factor: float) -> None:
+    writer.write(block if factor == 1 else block * block.dtype.type(factor))
+
+
+def _require_in_range(coherence: float | None, gain: float, seed: int) -> None:
+    if coherence is not None and not 0 <= coherence <= 1:
+        raise UsageError(f"The coherence is {coherence:g}; give a number from 0 (keeps tones) to 1 (keeps pulses).")
+    if not abs(gain) <= HIGHEST_GAIN:
+        raise UsageError(f"The gain is {gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}.")
+    if seed < 0:
+        raise UsageError(f"The seed is {seed}; give 0 or a positive whole number.")
+
+
+def _raw_input(source: str, raw: bool, samplerate: int | None, channels: int | None, name: str | None) -> RawFormat | None:
+    """How raw input is stored; None when the input has a header of its own."""
+    from tsmgan.audio.formats import RAW_FORMATS, RawFormat
+
+    if name is not None and name not in RAW_FORMATS:
+        raise UsageError(f"{name!r} is no raw format; choose one of {', '.join(RAW_FORMATS)}.")
+    is_raw = (source == "-" and raw) or Path(source).suffix.lower() in RAW_SUFFIXES
+    if not is_raw:
+        if samplerate is not None or channels is not None:
+            raise UsageError("--raw-rate and --raw-channels describe raw input, and this input has a header; leave them out, or add --raw.")
+        return None
+    if samplerate is None or channels is None:
+        raise UsageError("Raw input has no header; describe it, for example with --raw-rate 48000 --raw-channels 2 --raw-format s16le.")
+    if samplerate <= 0 or not 1 <= channels <= 1024:
+        raise UsageError(f"Raw input of {channels} channels at {samplerate} Hz cannot be; give for example --raw-rate 48000.")
+    return RawFormat(samplerate, channels, RAW_FORMATS[name or "s16le"])
+
+
+def parse_rate(text: str) -> float:
+    """A speed as a number (1.5), a fraction (90/120: from 120 beats per minute to 90) or with an x (1.5x)."""
+    above, slash, below = text.strip().lower().removesuffix("x").partition("/")
+    try:
+        return float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{text!r} is no rate; give a number, for example --rate 1.5 (faster) or --rate 0.8 (slower).") from None
+
+
+def _map_from_rate(text: str) -> TimeMap:
+    from tsmgan.timemap import TimeMap
+
+    return TimeMap.from_rate(parse_rate(text))
+
+
+def _map_for(info: AudioInfo, target_seconds: float | None, path: str | None, salvage: bool) -> TimeMap:
+    from tsmgan.timemap import TimeMap
+
+    if path is not None:
+        return TimeMap.from_csv(path, info.samplerate)
+    assert target_seconds is not None
+    frames = info.frames
+    if frames is None:
+        from tsmgan.audio import count_frames
+
+        if info.path is None or not os.path.isfile(info.path):
+            raise UsageError(f"--duration needs the length of the input, which {info.name} does not state; give --rate, or a file.")
+        frames = count_frames(info.path, salvage=salvage)
+    return TimeMap.from_lengths(frames, round(target_seconds * info.samplerate))
+
+
+def _label(info: AudioInfo, rate: str | None, target_seconds: float | None, path: str | None) -> str:
+    """What stands behind the @ in an output's name."""
+    if rate is not None:
+        return f"{parse_rate(rate):.5g}"
+    if target_seconds is not None:
+        return _clock(target_seconds)
+    return Path(path or "map").stem
+
+
+def _clock(seconds: float) -> str:
+    """`45s`, `1m30.5s`: colons are not for file names."""
+    minutes, rest = divmod(round(seconds, 2), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "") + (f"{rest:.4g}s" if rest else "")
+
+
+def _target(info: AudioInfo, output: str | None, label: str) -> str:
+    """The output's path: as given, in the folder given, beside the input, or the pipe."""
+    from tsmgan.audio.formats import default_suffix
+
+    if output == "-" or (output is None and info.path is None):
+        if sys.stdout.isatty():
+            raise UsageError("The output would fill the terminal; name a file with -o, or pipe it into another program.")
+        return "-"
+    if output is not None and not os.path.isdir(output):
+        return output
+    stem = Path(info.path).stem if info.path is not None else "stretched"
+    folder = Path(output) if output is not None else Path(info.path or ".").parent
+    return os.fspath(folder / f"{stem}@{label}{default_suffix(info)}")
+
+
+def _explain(info: AudioInfo, writer: Writer, model: str) -> None:
+    length = "unknown length" if info.seconds is None else format_duration(info.seconds)
+    console.say(f"input   {info.name}: {info.format} {info.subtype}, {info.samplerate} Hz, {info.channels} channels, {length}")
+    console.say(f"output  {writer.name}: {writer.output.format} {writer.output.subtype}")
+    console.say(f"model   {model}")
+
+
+def _summarise(info: AudioInfo, writer: Writer, frames_read: int, gain: float, elapsed: float) -> None:
+    before, after = frames_read / info.samplerate, writer.frames_written / info.samplerate
+    for each in (*info.notes, *writer.notes):
+        console.note(each)
+    clipping = writer.clipping
+    if clipping is not None:
+        verb = "were cut off" if clipping.limited else "will be cut off by players"
+        decibels = max(clipping.decibels, 0.01)
+        console.warning(
+            f"{clipping.samples} samples beyond full scale (by up to {decibels:.2f} dB) {verb}; "
+            f"--gain {min(-0.1, math.floor((gain + clipping.safe_gain) * 10) / 10):g} avoids it, and so does --subtype FLOAT in a .wav."
+        )
+    speed = before / elapsed
+    console.say(
+        f"{info.name} -> {writer.name}  {format_duration(before)} -> {format_duration(after)} "
+        f"at rate {before / after:.4g}, {speed:.{0 if speed >= 10 else 1}f}x real time"
+    )
