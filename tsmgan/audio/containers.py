@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-UNKNOWN_SIZES = range(0x7FFF0000, 0x100000000)
-"""Chunk sizes that programs write to pipes, where the length is not known yet: 0xFFFFFFFF, 0x80000000, 0x7FFFF000 and neighbours."""
+UNKNOWN_SIZES = range(0x7F000000, 0x100000000)
+"""Chunk sizes that programs write to pipes, not knowing the length yet: 0xFFFFFFFF, 0x80000000, 0x7FFFF000, 0x7F000008 and neighbours."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ def _chunks(file: BinaryIO, size: int, order: str, end: int):
         file.seek(start + length + length % 2)
 
 
+def _is_open(length: int, present: int) -> bool:
+    """Whether a stated size means "until the end"."""
+    return length in UNKNOWN_SIZES and length > present
+
+
 def _riff(file: BinaryIO, size: int, magic: bytes) -> Payload | None:
     order = ">" if magic == b"RIFX" else "<"
     (riff_size,) = struct.unpack(order + "I", file.read(4))
@@ -46,7 +51,7 @@ def _riff(file: BinaryIO, size: int, magic: bytes) -> Payload | None:
             present = size - start
             if magic in (b"RF64", b"BW64") and length == 0xFFFFFFFF and long_size is not None:
                 length = long_size
-            elif (length in UNKNOWN_SIZES and length > present) or (length == 0 and riff_size in (0, 0xFFFFFFFF)):
+            elif _is_open(length, present) or (length == 0 and riff_size in (0, 0xFFFFFFFF)):
                 return Payload(present, present)
             return Payload(length, min(length, present), _behind(file, start + length + length % 2, size))
     return None
@@ -70,7 +75,7 @@ def _form(file: BinaryIO, size: int, magic: bytes) -> Payload | None:
     for name, start, length in _chunks(file, size, ">", size):
         if name == b"SSND":
             present = size - start
-            return Payload(present, present) if length in UNKNOWN_SIZES or length <= 8 else Payload(length, min(length, present))
+            return Payload(present, present) if _is_open(length, present) or length <= 8 else Payload(length, min(length, present))
     return None
 
 
@@ -157,8 +162,14 @@ class MpegLength:
     declared: int | None
     """Frames that the Xing, Info or VBRI header states; None without one."""
     samples_per_frame: int
+    samplerate: int
     audio_start: int
     """Offset of the first frame with sound in bytes."""
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Whether the header's count is right. One frame more or less is how encoders differ in what they count."""
+        return self.declared is not None and abs(self.declared - self.frames) <= 1
 
 
 _BITRATES = {
@@ -172,8 +183,8 @@ _BITRATES = {
 """kbit/s by (MPEG version, 2 for 2.5 as well; layer) and the header's index minus one."""
 
 
-def _mpeg_frame(header: bytes) -> tuple[int, int] | None:
-    """Length in bytes and samples of the MPEG audio frame with this header of four bytes; None if it is none."""
+def _mpeg_frame(header: bytes) -> tuple[int, int, int] | None:
+    """Bytes, samples and sample rate of the MPEG audio frame with this header of four bytes; None if it is none."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version_bits, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
@@ -185,8 +196,14 @@ def _mpeg_frame(header: bytes) -> tuple[int, int] | None:
     bitrate = _BITRATES[version, layer][rate_index - 1] * 1000
     samples = 384 if layer == 1 else 576 if layer == 3 and version == 2 else 1152
     if layer == 1:
-        return (12 * bitrate // samplerate + padding) * 4, samples
-    return samples // 8 * bitrate // samplerate + padding, samples
+        return (12 * bitrate // samplerate + padding) * 4, samples, samplerate
+    return samples // 8 * bitrate // samplerate + padding, samples, samplerate
+
+
+def _is_followed(buffer: bytes, position: int, length: int) -> bool:
+    """Whether a frame of the same kind comes next: four bytes alone look like a header now and then."""
+    here, there = buffer[position : position + 4], buffer[position + length : position + length + 4]
+    return _mpeg_frame(there) is not None and here[1] == there[1] and here[2] & 0x0C == there[2] & 0x0C
 
 
 def _stated_frames(frame: bytes) -> int | None:
@@ -215,7 +232,7 @@ def mpeg_length(path: str) -> MpegLength | None:
             start += 10 if data[5] & 16 else 0
         file.seek(start)
         buffer, position, offset = file.read(1 << 20), 0, start
-        count, declared, samples_per_frame, audio_start, seen_frame = 0, None, 0, start, False
+        count, declared, samples_per_frame, samplerate, audio_start, seen_frame = 0, None, 0, 0, start, False
         while True:
             if len(buffer) - position < 4096:
                 offset += position
@@ -223,15 +240,16 @@ def mpeg_length(path: str) -> MpegLength | None:
             if len(buffer) - position < 4:
                 break
             frame = _mpeg_frame(buffer[position : position + 4])
-            if frame is None or (not seen_frame and _mpeg_frame(buffer[position + frame[0] : position + frame[0] + 4]) is None):
+            if frame is None or (not seen_frame and not _is_followed(buffer, position, frame[0])):
                 # Tags, covers or damage between frames: search for the next frame.
                 following = buffer.find(b"\xff", position + 1)
                 position = following if following >= 0 else len(buffer)
                 continue
-            length, samples = frame
-            stated = _stated_frames(buffer[position : position + length]) if not seen_frame or count == 0 else None
+            length = frame[0]
             if not seen_frame:
-                seen_frame, samples_per_frame, audio_start = True, samples, offset + position
+                seen_frame, audio_start = True, offset + position
+                _, samples_per_frame, samplerate = frame
+                stated = _stated_frames(buffer[position : position + length])
                 if stated is not None:
                     declared, audio_start = stated or None, offset + position + length
                     position += length
@@ -239,4 +257,4 @@ def mpeg_length(path: str) -> MpegLength | None:
             if position + length <= len(buffer):
                 count += 1
             position += length
-    return MpegLength(count, declared, samples_per_frame, audio_start) if seen_frame else None
+    return MpegLength(count, declared, samples_per_frame, samplerate, audio_start) if seen_frame else None

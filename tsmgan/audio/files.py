@@ -79,14 +79,14 @@ def _clean_tags(tags: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in tags.items() if text.strip()}
 
 
-def _open_whole_mp3(path: str, start: int) -> soundfile.SoundFile:
-    """Decode an MP3 from an offset to its very end: read through a pipe, libsndfile cannot guess at a length and stop there."""
+def _open_whole_mp3(path: str, length: MpegLength) -> soundfile.SoundFile:
+    """Decode an MP3 without its length header, to its very end: behind a pipe libsndfile cannot guess at a length and stop there."""
     reading, writing = os.pipe()
 
     def feed() -> None:
         try:
             with open(path, "rb") as file, open(writing, "wb", buffering=0) as pipe:
-                file.seek(start)
+                file.seek(length.audio_start)
                 while chunk := file.read(1 << 16):
                     pipe.write(chunk)
         except OSError as error:
@@ -97,18 +97,35 @@ def _open_whole_mp3(path: str, start: int) -> soundfile.SoundFile:
     return stream_class()(reading, closefd=True)
 
 
-def _mpeg_reader(path: str, file: soundfile.SoundFile, info: AudioInfo, length: MpegLength, salvage: bool) -> SoundFileReader:
-    seconds = length.samples_per_frame / info.samplerate
+def _open_mp3(path: str, name: str, size: int, salvage: bool) -> Reader | None:
+    """An MP3 with the length that its frames add up to; None for other files."""
+    with open(path, "rb") as file:
+        head = file.read(3)
+    if head != b"ID3" and not (len(head) == 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
+        return None
+    length = mpeg_length(path)
+    if length is None:
+        return None
+    seconds = length.samples_per_frame / length.samplerate
     if length.declared is not None and length.declared > length.frames + 1 and not salvage:
+        raise cut_short(name, length.declared * seconds, length.frames * seconds)
+    file = stream_class()(path)
+    if file.format != "MP3":
         file.close()
-        raise cut_short(info.name, length.declared * seconds, length.frames * seconds)
-    # One frame more or less is how encoders differ in what they count.
-    if length.declared is not None and abs(length.declared - length.frames) <= 1:
-        return SoundFileReader(file, info, salvage=salvage)
-    file.close()
-    frames = None if salvage else length.frames * length.samples_per_frame
-    info = replace(info, frames=frames, seconds=length.frames * seconds)
-    return SoundFileReader(_open_whole_mp3(path, length.audio_start), info, salvage=salvage)
+        return None
+    frames = file.frames if length.is_as_declared else length.frames * length.samples_per_frame
+    info = _info(path, name, size, file, None if salvage else frames, frames / file.samplerate)
+    if not length.is_as_declared:
+        file.close()
+        file = _open_whole_mp3(path, length)
+    return SoundFileReader(file, info, salvage=salvage)
+
+
+def _info(path: str, name: str, size: int, file: soundfile.SoundFile, frames: int | None, seconds: float | None) -> AudioInfo:
+    tags = _clean_tags(file.copy_metadata())
+    info = AudioInfo(name, path, file.format, file.subtype, file.samplerate, file.channels, frames, seconds, tags, size)
+    require_sane(info)
+    return info
 
 
 def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:
@@ -118,18 +135,15 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:
         soundfile.LibsndfileError: libsndfile cannot read it.
         AudioError: its header cannot be right, or promises more than the file holds.
     """
+    mp3 = _open_mp3(path, name, size, salvage)
+    if mp3 is not None:
+        return mp3
     file = stream_class()(path)
     try:
         # libsndfile states the largest number it knows where the header of a stream leaves the length open.
         frames = file.frames if 0 <= file.frames < 2**60 else None
-        container = file.format
-        seconds = None if frames is None else frames / file.samplerate if file.samplerate > 0 else None
-        info = AudioInfo(
-            name, path, container, file.subtype, file.samplerate, file.channels, frames, seconds, _clean_tags(file.copy_metadata()), size
-        )
-        require_sane(info)
-        if container == "MP3" and (length := mpeg_length(path)) is not None:
-            return _mpeg_reader(path, file, info, length, salvage)
+        info = _info(path, name, size, file, frames, None if frames is None else frames / max(1, file.samplerate))
+        seconds = info.seconds
         found = payload(path)
         width = WIDTHS.get(info.subtype, 0) * info.channels
         if found is not None and not salvage:
@@ -142,14 +156,12 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:
                     f"{found.behind / width / info.samplerate:.2f} s more may follow; repair it with `ffmpeg -i {name} new.wav`, "
                     "or use what the header states with --salvage."
                 )
-        if container == "OGG" and not salvage and not ogg_is_complete(path):
+        if info.format == "OGG" and not salvage and not ogg_is_complete(path):
             raise AudioError(
                 f"{name} is cut short: its last page is missing and {seconds or 0:.2f} s are there; "
                 "fetch it again, or use what is there with --salvage."
             )
-        if salvage:
-            info = replace(info, frames=None)
-        return SoundFileReader(file, info, salvage=salvage)
+        return SoundFileReader(file, replace(info, frames=None) if salvage else info, salvage=salvage)
     except BaseException:
         file.close()
         raise

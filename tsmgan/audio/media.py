@@ -23,8 +23,8 @@ def _subtype(stream: av.AudioStream) -> str:
     codec = stream.codec_context.name
     if codec in {"alac", "flac", "tta", "wavpack", "ape"} or codec.startswith("pcm_"):
         sample = stream.format.name.rstrip("p")
-        bits = getattr(stream.codec_context, "bits_per_raw_sample", 0) or 0
-        if sample == "s32" and (bits == 24 or codec.startswith("pcm_s24")):
+        # Lossless codecs carry 24 bits in 32; 32 real ones are rare.
+        if sample == "s32" and codec != "pcm_s32le" and codec != "pcm_s32be":
             return "PCM_24"
         return {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_32", "flt": "FLOAT", "dbl": "DOUBLE"}.get(sample, codec)
     return codec
