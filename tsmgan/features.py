@@ -7,6 +7,7 @@ amplitudes are relative to full scale, bands and lags are in Hz and seconds.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numba as nb
 import numpy as np
@@ -60,7 +61,7 @@ def _tables(geometry: Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray, lis
     cosines = np.cos(2 * np.pi * np.outer(hz, PERIODICITY_LAGS_SECONDS)) / own
     edges = np.searchsorted(hz, PERIODICITY_EDGES_HZ)
     periodicity = [np.zeros((len(hz), len(own)), np.float32) for _ in edges[1:]]
-    for table, low, high in zip(periodicity, edges[:-1], edges[1:]):
+    for table, (low, high) in zip(periodicity, pairwise(edges)):
         table[low:high] = cosines[low:high]
     return narrow, wide, edges, periodicity
 
@@ -97,13 +98,22 @@ def frame_features(frames: Frames, geometry: Geometry) -> np.ndarray:
     out[:, COLUMNS["position"]] = shares[2] / totals[1]
     out[:, COLUMNS["rise"]] = shares[3] / totals[2]
     out[:, COLUMNS["modulation"]] = modulation
-    correlation = np.stack([power[:, low:high] @ table[low:high] for low, high, table in zip(edges[:-1], edges[1:], periodicity)])
-    energy = np.stack([power[:, low:high].sum(1) for low, high in zip(edges[:-1], edges[1:])])
+    correlation = np.stack([power[:, low:high] @ table[low:high] for (low, high), table in zip(pairwise(edges), periodicity)])
+    energy = np.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
     whole, total = correlation.sum(0), energy.sum(0)
     periods = out[:, COLUMNS["periodicity"]]
     periods[:, :3] = (correlation.max(2) / (energy + np.float32(FLOOR))).T
     periods[:, 3] = whole.max(1) / (total + np.float32(FLOOR))
     out[:, COLUMNS["period"]] = (PERIODICITY_LAGS_SECONDS[whole.argmax(1)] * 100)[:, None]
+    return out
+
+
+def silence(frames: int) -> np.ndarray:
+    """Features of silent frames, (frames, FEATURES) float32: what stands before and behind every recording."""
+    out = np.zeros((frames, FEATURES), np.float32)
+    out[:, COLUMNS["log power"]] = (np.log(FLOOR) + 12) / 5
+    out[:, COLUMNS["loudness"]] = (np.log(FLOOR) + 8) / 5
+    out[:, COLUMNS["period"]] = PERIODICITY_LAGS_SECONDS[0] * 100
     return out
 
 

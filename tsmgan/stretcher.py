@@ -8,7 +8,7 @@ import numpy as np
 
 from tsmgan.analysis import Analyser, Frames
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.features import FEATURES, frame_features
+from tsmgan.features import frame_features, silence
 from tsmgan.generator import Generator
 from tsmgan.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.models import find_model
@@ -44,7 +44,7 @@ class Stretcher:
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map.
         time_map: which input instant each output instant looks at.
         model: name of a shipped model, or a model folder.
-        coherence: overrides the generator's coherence field by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the shape of the waveform.
+        coherence: overrides the generator's coherence field by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
         seed: of the generator's noise.
 
     Raises:
@@ -88,7 +88,7 @@ class Stretcher:
         self._analysed = 0
         self._needed = self._input_needed()
         self._waiting: _Run | None = None
-        self._past = np.zeros((self._generator.context, FEATURES), np.float32)
+        self._past = silence(self._generator.context)
         self._past_rates = np.ones(self._generator.context)
         self._offsets = np.full(HOPS_PER_WINDOW - 1, _MOVED)
         self._flushed = False
@@ -188,7 +188,7 @@ class Stretcher:
     def _field(self, run: _Run, after: _Run | None) -> Field:
         """The generator's decisions for a run. The network always sees RUN + 2 context frames, silence beyond the recording's ends."""
         context, count = self._generator.context, len(run.rates)
-        features = np.zeros((RUN + 2 * context, FEATURES), np.float32)
+        features = silence(RUN + 2 * context)
         rates = np.ones(RUN + 2 * context)
         features[:context], rates[:context] = self._past, self._past_rates
         features[context : context + count], rates[context : context + count] = run.features, run.rates

@@ -46,9 +46,8 @@ class TimeMap:
         self._x, self._y, self._rates = x, y, np.diff(x) / np.diff(y)
         for k, rate in enumerate(self._rates):
             if not SLOWEST * (1 - 1e-9) <= rate <= FASTEST * (1 + 1e-9):
-                raise UsageError(
-                    f"Between points {k + 1} and {k + 2} the time map asks for rate {rate:.4g}; rates from {SLOWEST} to {FASTEST:g} are possible."
-                )
+                possible = f"rates from {SLOWEST} to {FASTEST:g} are possible"
+                raise UsageError(f"Between points {k + 1} and {k + 2} the time map asks for rate {rate:.4g}; {possible}.")
 
     @classmethod
     def from_rate(cls, rate: float) -> TimeMap:

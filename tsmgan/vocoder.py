@@ -6,9 +6,13 @@ frame, with the table of `tsmgan.analysis`,
     theta_m(f) = theta_{m-1}(source) + horizontal + (alpha - 1) vertical
 
 Then tau, |tau| <= 10 ms, is the shift that best explains theta as a plain delay, the argmax of
-sum_f W(f) cos(theta(f) + omega tau); e = wrap(theta + omega tau) is what is left, and the coherence lambda takes its
-share of it away: theta <- theta - lambda e. lambda = 0 is a phase vocoder; lambda = 1 is the recording's own waveform,
-moved so that it continues what is already there.
+sum_f W(f) cos(theta(f) + omega tau), less a small penalty for long shifts; e = wrap(theta + omega tau) is what is left,
+and the coherence lambda takes its share of it away: theta <- theta - lambda e. lambda = 0 is a phase vocoder;
+lambda = 1 is the recording's own waveform, moved so that it continues what is already there.
+
+W is the amplitude below 6 kHz. Measured on the speech pairs at lambda = 1 against W = power over the whole band: log-mel
+distance 0.43 for 0.47 and eSTOI 0.934 for 0.930, as the upper harmonics have a say in where a pulse goes. The penalty
+(PESQ 3.08 for 3.05) keeps frames from jumping between shifts that explain them equally well.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ SHIFT_HZ = 6000.0
 """Bins below this choose the shift tau."""
 SHIFT_STEP_SECONDS = 1 / 16000
 """Distance of the shifts that are tried; the best is refined by a parabola through its neighbours."""
+SHIFT_PENALTY = np.float32(0.2)
+"""What the longest shift must gain over none, as a share of the sum of W."""
 BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 80 / 700), np.log10(1 + 11500 / 700), 20) - 1))
 """Centres of the bands that the generator controls, evenly spaced in mel (O'Shaughnessy's formula)."""
 BANDS = len(BAND_CENTRES_HZ)
@@ -65,7 +71,7 @@ def band_spread(geometry: Geometry) -> BandSpread:
 
 
 def shift_grid(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines of omega_f tau_k for k = 0.., (shifts, bins below 6 kHz), float32, to evaluate all shifts by two matrix products."""
+    """Cosines and sines of omega_f tau_k, k = 0.., (shifts, bins below 6 kHz) float32: two matrix products then try all shifts."""
     shifts = np.arange(int(MAX_SHIFT_SECONDS / SHIFT_STEP_SECONDS + 0.5) + 1) * SHIFT_STEP_SECONDS
     omega = 2 * np.pi * geometry.frequencies()
     phase = np.outer(shifts, omega[omega < 2 * np.pi * SHIFT_HZ])
@@ -130,15 +136,17 @@ def wrap(phase):
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def best_shift(c, s, cosines, sines):
-    """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau)."""
+def best_shift(c, s, total, cosines, sines):
+    """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau) less the penalty."""
     shifts, bins = cosines.shape
     scores = np.empty(2 * shifts - 1, np.float32)
+    slope = SHIFT_PENALTY * total / np.float32(shifts - 1)
     for k in range(shifts):
         even, odd = np.float32(0.0), np.float32(0.0)
         for f in range(bins):
             even += c[f] * cosines[k, f]
             odd += s[f] * sines[k, f]
+        even -= slope * np.float32(k)
         scores[shifts - 1 + k] = even - odd
         scores[shifts - 1 - k] = even + odd
     best = shifts - 1  # no shift, unless another is better
@@ -169,9 +177,12 @@ def propagate(power, source, horizontal, vertical, coherence, alpha_mix, stretch
             mix = bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b])
             now[f] = wrap(previous[source[m, f]] + horizontal[m, f] + stretch[m] * mix * vertical[m, f])
         if bands_coherence.max() > 0:
+            total = np.float32(0.0)
             for f in range(low):
-                c[f], s[f] = power[m, f] * np.cos(now[f]), power[m, f] * np.sin(now[f])
-            tau = best_shift(c, s, cosines, sines) * np.float32(SHIFT_STEP_SECONDS)
+                amplitude = np.sqrt(power[m, f])
+                total += amplitude
+                c[f], s[f] = amplitude * np.cos(now[f]), amplitude * np.sin(now[f])
+            tau = best_shift(c, s, total, cosines, sines) * np.float32(SHIFT_STEP_SECONDS)
             for f in range(bins):
                 b, w = lower[f], weight[f]
                 share = bands_coherence[b] + w * (bands_coherence[b + 1] - bands_coherence[b])

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from tsmgan.features import COLUMNS, FEATURES
 from tsmgan.vocoder import BANDS, Field
 
+HANDMADE_CONTEXT = 32
+"""Frames on either side (0.34 s) over which the hand-made default tells voices from other sounds."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -37,7 +40,7 @@ class GeneratorConfig:
     @property
     def context(self) -> int:
         """Frames on either side that an output depends on."""
-        return 1 + self.blocks * (self.kernel // 2)
+        return max(1 + self.blocks * (self.kernel // 2), HANDMADE_CONTEXT)
 
     def as_dict(self) -> dict[str, int | float]:
         """For `config.json`, context included."""
@@ -65,8 +68,8 @@ class RateBlock(nn.Module):
 class Generator(nn.Module):
     """The generator g.
 
-    forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence in (0, 1), alpha_mix in
-    (0, 1), log_gain and rotation within their bounds. Both of the latter fade to zero where the rate is 1, so that nothing is changed there.
+    forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence and alpha_mix in (0, 1),
+    log_gain and rotation within their bounds. Both of the latter fade to zero where the rate is 1, so that nothing is changed there.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -100,7 +103,13 @@ class Generator(nn.Module):
 
 
 def handmade_logits(features: Tensor, bands: int) -> tuple[Tensor, Tensor]:
-    """The hand-made default before its sigmoids: coherence near 1 everywhere; alpha = 1 but in frames that hold an attack.
+    """The hand-made default before its sigmoids.
+
+    Voices are told from other sounds by three features, averaged over 65 frames with the frames' amplitude as weight: a voice's envelope
+    is modulated at its pitch, it has one period, and its partials move. The coefficients are a logistic regression on the training voices
+    and music; a frame of an unseen voice is taken for one in over 99 %, of an unseen score in under 1 %. Coherence is 1 where a voice has
+    a period and 0 elsewhere; alpha is 1 on voices and 1 / rate on everything else. (alpha = 1 / rate on the attacks of voices too cost
+    0.1 PESQ.)
 
     Args:
         features: (batch, frames, features).
@@ -108,7 +117,22 @@ def handmade_logits(features: Tensor, bands: int) -> tuple[Tensor, Tensor]:
     Returns:
         Logits of coherence and alpha_mix, (batch, frames, bands).
     """
-    rise = features[..., COLUMNS["rise"]].mean(-1, keepdim=True)
-    coherence = torch.full_like(rise, 5.0)
-    alpha = 20.0 * (rise - 0.3)
-    return coherence.expand(*rise.shape[:-1], bands), alpha.expand(*rise.shape[:-1], bands)
+
+    def mean_of(name: str, start: int, stop: int) -> Tensor:
+        return features[..., COLUMNS[name]][..., start:stop].mean(-1)
+
+    periodicity = mean_of("periodicity", 3, 4)
+    measured = torch.stack([mean_of("modulation", 0, 4), periodicity, mean_of("tonality", 3, 8), torch.ones_like(periodicity)], 1)
+    weighted = measured * torch.exp(2.5 * mean_of("loudness", 0, 1))[:, None]
+    smoothed = F.avg_pool1d(weighted, 2 * HANDMADE_CONTEXT + 1, 1, HANDMADE_CONTEXT)
+    modulation, period, tonality, weight = smoothed.unbind(1)
+    voice = (53.6 * modulation + 12.8 * period - 42.1 * tonality) / weight + 2.7
+    coherence = logit(torch.sigmoid(voice) * torch.sigmoid(15 * (periodicity - 0.65)))
+    alpha_mix = (-2 * (voice + 1)).clamp(-6, 6)
+    return coherence[..., None].expand(-1, -1, bands), alpha_mix[..., None].expand(-1, -1, bands)
+
+
+def logit(p: Tensor) -> Tensor:
+    """Inverse of the sigmoid; p in [0, 1] is kept 0.002 away from the ends, so that a gradient is left."""
+    p = p.clamp(0.002, 0.998)
+    return torch.log(p) - torch.log1p(-p)
