@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,14 +27,16 @@ class Measure:
     kinds: tuple[str, ...] = ("speech", "music")
     whole: bool = False
     """Takes all channels (channels, samples) at once; otherwise one channel (samples,), and the figure is the mean over channels."""
+    channels: int = 1
+    """How many it needs at least."""
     package: str | None = None
     """Module that it cannot do without, beyond the program's own requirements."""
     unit: str = ""
     digits: int = 3
 
-    def distance(self, value: float) -> float:
-        """How far a figure is from the ideal: smaller is better, for every measure."""
-        return abs(value - self.ideal)
+    def missing(self) -> bool:
+        """Whether its package is not installed."""
+        return self.package is not None and importlib.util.find_spec(self.package) is None
 
 
 MEASURES = (
@@ -46,8 +49,8 @@ MEASURES = (
     Measure("f0_error", pitch_error, 0.0, ("speech",), unit="cents", digits=1),
     Measure("voicing_error", voicing_error, 0.0, ("speech",)),
     Measure("level", level_difference, 0.0, whole=True, unit="dB", digits=2),
-    Measure("channel_correlation", channel_correlation_error, 0.0, whole=True),
-    Measure("channel_level", channel_level_error, 0.0, whole=True, unit="dB", digits=2),
+    Measure("channel_correlation", channel_correlation_error, 0.0, whole=True, channels=2),
+    Measure("channel_level", channel_level_error, 0.0, whole=True, channels=2, unit="dB", digits=2),
 )
 """Taken of every output, in this order, where its kind and its channels fit."""
 

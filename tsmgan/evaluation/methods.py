@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from tsmgan.errors import UsageError
-from tsmgan.evaluation.peers import PEERS
+from tsmgan.evaluation.peers import PEERS, TIME_LIMIT
 
 Stretch = Callable[[np.ndarray, int, float], np.ndarray]
 """(y (channels, samples), samplerate, rate) -> (channels, samples)."""
@@ -39,17 +40,28 @@ class Ourselves:
 
         return stretch(y, samplerate, rate, **dict(self.options))
 
+    def warm_up(self) -> None:
+        """Load and compile what is loaded and compiled once in a process, so that speeds tell the stretching alone."""
+        _warm_up(self)
 
-def find_method(name: str) -> Method:
-    """The method that a name stands for: `tsmgan`, `tsmgan:coherence=0:model=FOLDER:seed=1`, or the name of a peer.
+
+@cache
+def _warm_up(ourselves: Ourselves) -> None:
+    ourselves(np.zeros((1, 8000), np.float32), 8000, 1.5)
+
+
+def find_method(name: str, *, time_limit: float = TIME_LIMIT) -> Method:
+    """The method that a name stands for: `tsmgan`, `tsmgan:coherence=0:model=FOLDER:seed=1`, or the name of a peer,
+    which may take time_limit seconds for a file.
 
     Raises:
         UsageError: nothing is called that, or an option is unknown or has a value that it cannot have.
+        ModelError: there is no such model.
     """
     base, *pieces = re.split(r":(?=[a-z_]+=)", name)
     if base != "tsmgan":
         if base in PEERS and not pieces:
-            return Method(name, PEERS[base].stretch, PEERS[base].missing())
+            return Method(name, partial(PEERS[base].stretch, time_limit=time_limit), PEERS[base].missing())
         if base in PEERS:
             raise UsageError(f"The method {base} takes no options; write {base} alone.")
         raise UsageError(f"There is no method {base}; choose from tsmgan, {', '.join(PEERS)}.")
@@ -62,6 +74,10 @@ def find_method(name: str) -> Method:
             options.append((key, _OPTIONS[key](value)))
         except ValueError:
             raise UsageError(f"The value {value} of {key} in {name} is not a number.") from None
+        if key == "model":
+            from tsmgan.models import find_model
+
+            find_model(value)
         if key == "coherence" and not 0 <= options[-1][1] <= 1:
             raise UsageError(f"The coherence in {name} must be from 0 to 1.")
     return Method(name, Ourselves(tuple(options)))

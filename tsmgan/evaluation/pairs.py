@@ -26,13 +26,15 @@ SILENCE = 1e-4
 
 @dataclass(frozen=True)
 class Pair:
-    """One line of the list. `item` names the recording: pairs of one item at several rates are not independent of each other."""
+    """One line of the list. `item` and `target` are input and reference as the list names them; pairs of one item at several rates are not
+    independent of each other."""
 
     input: Path
     reference: Path
     rate: float
     kind: str
     item: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,18 @@ def read_pairs(path: str | Path) -> list[Pair]:
             raise UsageError(f"{path}, line {number}: the kind is {row['kind']}; it must be {' or '.join(KINDS)}.")
         if not row["input"] or not row["reference"]:
             raise UsageError(f"{path}, line {number}: the input or the reference is empty.")
-        pairs.append(Pair(path.parent / row["input"], path.parent / row["reference"], rate, row["kind"], row["input"]))
+        pairs.append(Pair(path.parent / row["input"], path.parent / row["reference"], rate, row["kind"], row["input"], row["reference"]))
     if not pairs:
         raise UsageError(f"{path} lists no pairs.")
     return pairs
 
 
-def _read(path: Path) -> tuple[np.ndarray, int]:
+def read_recording(path: Path) -> tuple[np.ndarray, int]:
+    """Samples, float32 (channels, samples), and sample rate in Hz of a whole file.
+
+    Raises:
+        AudioError: it is unreadable, empty or silent, or holds samples that are not numbers.
+    """
     try:
         y, samplerate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
@@ -98,7 +105,7 @@ def read_pair(pair: Pair) -> PairAudio:
     Raises:
         AudioError: a file is unreadable, empty or silent, or sample rates, channels or lengths disagree.
     """
-    (y, samplerate), (reference, other) = _read(pair.input), _read(pair.reference)
+    (y, samplerate), (reference, other) = read_recording(pair.input), read_recording(pair.reference)
     if samplerate != other:
         raise AudioError(f"{pair.reference} has {other} Hz, its input {samplerate} Hz.")
     if len(y) != len(reference):

