@@ -5,8 +5,8 @@
 First game, critic alone: for each f-divergence a small critic is trained on samples of P and Q to raise the bound E_P[T] - E_Q[f*(T)]. It
 lands on the divergence itself, which is known here in closed form or by quadrature. (`gan` lands on 2 JS - log 4.)
 
-Second game, both: a toy generator g(z) = a + b z, z ~ N(0, 1), learns to imitate P, a mixture of two Gaussians that it cannot reach. What it
-settles for is the divergence's own taste: kl covers both modes, reverse-kl picks one, the others stand in between.
+Second game, both: a toy generator g(z) = a + b z, z ~ N(0, 1), learns to imitate P, a mixture of two Gaussians that it cannot reach. What
+it settles for is the divergence's own taste: kl covers both modes, reverse-kl picks one, the others stand in between.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ GENERATOR_LOSSES: tuple[str, ...] = ("saturating", "non-saturating")
 
 
 def soft_limit(v: Tensor, limit: float = LIMIT) -> Tensor:
-    """v within +-limit; beyond, limit + log(1 + |v| - limit), so that exp(soft_limit(v)) grows linearly. Monotone, with a continuous derivative."""
+    """v within +-limit; beyond, limit + log(1 + |v| - limit), so that exp(soft_limit(v)) grows linearly. Monotone, with a continuous
+    derivative."""
     excess = (v.abs() - limit).clamp(min=0)
     return v.clamp(-limit, limit) + torch.sign(v) * torch.log1p(excess)
 

@@ -1,0 +1,81 @@
+"""`tsmgan train`: learn a generator from a folder of recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def train(
+    folder: Annotated[Path, typer.Argument(help="Folder of recordings; its whole tree is searched, any sample rates.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: checkpoint, logs, pairs, and the model.")] = Path(
+        "tsmgan-run"
+    ),
+    recipe: Annotated[
+        Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
+        typer.Option("--recipe", "-r", help="base, cpu, gpu, smoke, a divergence, or a TOML file.  [default: base]", show_default=False),
+    ] = None,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", "-s", help="Change one recipe key, as in losses.mel=15; may be repeated.", show_default=False),
+    ] = None,
+    divergence: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--divergence", help="gan, js, kl, reverse-kl, tv, pearson or squared-hellinger.", show_default=False),
+    ] = None,
+    generator_loss: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--generator-loss", help="saturating or non-saturating.", show_default=False),
+    ] = None,
+    start_from: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--from", help="Fine-tune this model: a shipped name or a model folder.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, to the same result as if it had never stopped.")
+    ] = False,
+    minutes: Annotated[Optional[float], typer.Option("--minutes", help="Stop after this time, pairs included.", show_default=False)] = None,  # noqa: UP045
+    steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
+    cache: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--cache", help="Folder for the pairs, to share between runs.  [default: OUT/pairs]", show_default=False),
+    ] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")] = False,
+) -> None:
+    """Train a generator on a folder of recordings, or fine-tune one.
+
+    Ctrl-C ends cleanly: the step is finished, the checkpoint written and the model exported. With several GPUs or machines, start it with
+    torchrun.
+
+    [bold]Examples[/bold]
+
+    [cyan]tsmgan train recordings --recipe cpu --minutes 60[/cyan]
+
+    [cyan]tsmgan train recordings --recipe cpu --set losses.mel=15 --resume[/cyan]
+
+    [cyan]torchrun --nproc-per-node 4 -m tsmgan train recordings --recipe gpu[/cyan]
+    """
+    from rich.console import Console
+
+    from tsmgan.errors import UsageError
+    from tsmgan.training.checkpoint import NAME, read_state
+    from tsmgan.training.recipe import change_recipe, load_recipe
+
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"--minutes is {minutes:g}; it must be above zero.")
+    if steps is not None and steps < 1:
+        raise UsageError(f"--steps is {steps}; it must be at least 1.")
+    changes = list(settings or [])
+    changes += [f'adversary.divergence="{divergence}"'] if divergence is not None else []
+    changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
+    if resume and recipe is None:
+        resolved = change_recipe(read_state(out / NAME)["recipe"], changes)
+    else:
+        resolved = load_recipe(recipe or "base", changes)
+
+    from tsmgan.training.trainer import Request, Trainer
+
+    request = Request(folder=folder, out=out, cache=cache, start_from=start_from, resume=resume, minutes=minutes, steps=steps, cpu=cpu)
+    Trainer(resolved, request, Console(stderr=True)).run()

@@ -1,0 +1,103 @@
+"""Inverse stretchers: what turns a recording into the input of a pair, of which the recording itself is then the right answer.
+
+All take (samples,) float32 at a sample rate and a TimeMap, and return (map.output_length(samples),) float32. Several are used, so that no
+one stretcher's artefacts are learned as the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numba as nb
+import numpy as np
+
+from tsmgan.analysis import Analyser
+from tsmgan.geometry import geometry
+from tsmgan.timemap import TimeMap
+from tsmgan.vocoder import BANDS, Field, Vocoder
+
+WSOLA_WINDOW_SECONDS, WSOLA_SEARCH_SECONDS = 0.020, 0.008
+
+
+def fit(y: np.ndarray, samples: int) -> np.ndarray:
+    """y (n,) cut or zero-padded at its end."""
+    return np.pad(y, (0, samples - len(y))) if len(y) < samples else y[:samples]
+
+
+def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, alpha_mix: float) -> np.ndarray:
+    g, length = geometry(samplerate), time_map.output_length(len(y))
+    positions = np.arange(g.frames_for(length) + 3) * g.hop
+    instants = np.rint(time_map.input_at(positions)).astype(np.int64)
+    frames = Analyser(g, 1)(y[None], 0, instants)
+    vocoder = Vocoder(g, 1)
+    shape = (len(positions), BANDS)
+    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0)))
+    out, _ = vocoder.synthesise(frames, field, vocoder.rotations(frames, field, time_map.rate_at(positions)))
+    return fit(out[0, g.window_length // 2 :], length)
+
+
+def incoherent(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
+    """The vocoder stage at coherence 0: a phase vocoder. Keeps tones and chords, dissolves pulses."""
+    return _own(y, samplerate, time_map, 0.0, 1.0)
+
+
+def coherent(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
+    """The vocoder stage at coherence 1: shifted pieces of the waveform. Keeps pulses, roughens chords."""
+    return _own(y, samplerate, time_map, 1.0, 0.0)
+
+
+def wsola(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
+    """Waveform-similarity overlap-add (Verhelst and Roelands, ICASSP 1993): 20 ms windows, half overlapped, each taken within 8 ms of its
+    instant where it best continues the one before."""
+    length = time_map.output_length(len(y))
+    hop = round(samplerate * WSOLA_WINDOW_SECONDS / 2)
+    search = round(samplerate * WSOLA_SEARCH_SECONDS)
+    instants = np.rint(time_map.input_at(np.arange(-(-length // hop) + 1) * hop)).astype(np.int64)
+    margin = 2 * hop + search
+    padded = np.pad(y, (margin, margin + max(0, int(instants[-1]) - len(y)) + 2 * hop))
+    window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop) / hop)).astype(np.float32)
+    return _wsola(padded, instants + margin - hop, window, hop, search)[hop : hop + length]
+
+
+@nb.njit(cache=True, nogil=True, fastmath=True)
+def _wsola(x, starts, window, hop, search):
+    out = np.zeros((len(starts) + 1) * hop, np.float32)
+    continuation = starts[0]
+    for m in range(len(starts)):
+        chosen, best = starts[m], np.float32(-np.inf)
+        if m > 0:
+            for shift in range(-search, search + 1):
+                product, energy = np.float32(0.0), np.float32(1e-9)
+                for i in range(0, 2 * hop, 2):
+                    value = x[starts[m] + shift + i]
+                    product += value * x[continuation + i]
+                    energy += value * value
+                score = product / np.sqrt(energy)
+                if score > best:
+                    best, chosen = score, starts[m] + shift
+        for i in range(2 * hop):
+            out[m * hop + i] += window[i] * x[chosen + i]
+        continuation = min(chosen + hop, len(x) - 2 * hop)
+    return out
+
+
+def signalsmith(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
+    """Signalsmith Stretch (python-stretch) at the map's mean rate: for maps of one rate."""
+    import python_stretch
+
+    length = time_map.output_length(len(y))
+    stretch = python_stretch.Signalsmith.Stretch()
+    stretch.preset(1, samplerate)
+    stretch.setTimeFactor(len(y) / length)
+    return fit(np.ascontiguousarray(stretch.process(np.ascontiguousarray(y[None], np.float32))[0]), length)
+
+
+INVERSE_STRETCHERS: dict[str, Callable[[np.ndarray, int, TimeMap], np.ndarray]] = {
+    "coherent": coherent,
+    "incoherent": incoherent,
+    "wsola": wsola,
+    "signalsmith": signalsmith,
+}
+"""Inverse stretchers by their name in a recipe."""
+ONE_RATE_ONLY = frozenset({"signalsmith"})
+"""Those that cannot follow a rate that changes."""

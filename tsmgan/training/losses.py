@@ -1,0 +1,111 @@
+"""Losses of the generator: one number a row of the batch each, named as in the recipe's `losses`, so that each is logged alone.
+
+The phase of the answer is not determined by the input, so no term asks for it. What sees only magnitudes in long windows (mel, cycle)
+likes them smooth and would drive coherence to 0 everywhere; it is given the waveform whose rotations are detached and trains the gain
+alone.
+"""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tsmgan.geometry import Geometry
+from tsmgan.training.recordings import SAMPLERATE
+from tsmgan.vocoder import Field
+
+MEL_RESOLUTIONS = ((2048, 100), (1024, 80), (512, 40), (256, 20))
+"""Window (samples at 24 kHz) and bands of each."""
+ENVELOPE_RESOLUTIONS = ((96, 24, 20), (192, 48, 16))
+"""Window, hop and number of frames that are sorted together: 4 ms within 20 ms, 8 ms within 32 ms."""
+ENVELOPE_POWER = 0.4
+
+
+def magnitudes(y: Tensor, window: Tensor, hop: int, centred: bool = True) -> Tensor:
+    """STFT magnitudes (batch, bins, frames) of y (batch, samples), with a gradient that is finite at silence."""
+    spectra = torch.stft(y, len(window), hop, window=window, center=centred, pad_mode="constant", return_complex=True)
+    return (spectra.real**2 + spectra.imag**2 + 1e-12).sqrt()
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over all but the first axis of x where mask (broadcastable) is 1: (batch,)."""
+    mask = mask.expand_as(x)
+    return (x * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
+
+
+class MelLoss(nn.Module):
+    """L1 distance of log-mel magnitudes at four resolutions, below the answer's bandwidth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for n, bands in MEL_RESOLUTIONS:
+            bank = librosa.filters.mel(sr=SAMPLERATE, n_fft=n, n_mels=bands)
+            top = np.array([np.flatnonzero(row)[-1] if row.any() else 0 for row in bank]) * SAMPLERATE / n
+            self.register_buffer(f"bank_{n}", torch.from_numpy(bank), persistent=False)
+            self.register_buffer(f"top_{n}", torch.from_numpy(top.astype(np.float32)), persistent=False)
+            self.register_buffer(f"window_{n}", torch.hann_window(n), persistent=False)
+
+    def forward(self, answer: Tensor, output: Tensor, bandwidth: Tensor) -> Tensor:
+        """(batch, samples) twice, (batch,) Hz -> (batch,)."""
+        total = torch.zeros_like(bandwidth)
+        for n, _ in MEL_RESOLUTIONS:
+            bank, window = getattr(self, f"bank_{n}"), getattr(self, f"window_{n}")
+            a, b = (torch.log(bank @ magnitudes(y, window, n // 4) + 1e-4) for y in (answer, output))
+            mask = (getattr(self, f"top_{n}")[None, :, None] <= bandwidth[:, None, None]).float()
+            total = total + masked_mean((a - b).abs(), mask)
+        return total / len(MEL_RESOLUTIONS)
+
+
+class SortedEnvelopeLoss(nn.Module):
+    """Optimal transport in one dimension: within 20-30 ms and one bin of a short-time spectrum, the *sorted* magnitudes are compared.
+
+    Pulses give a few large and many small values wherever they fall, so this sees phasiness, and not where the pulses are.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for n, _, _ in ENVELOPE_RESOLUTIONS:
+            self.register_buffer(f"window_{n}", torch.hann_window(n), persistent=False)
+
+    def forward(self, answer: Tensor, output: Tensor, bandwidth: Tensor) -> Tensor:
+        """(batch, samples) twice, (batch,) Hz -> (batch,)."""
+        total = torch.zeros_like(bandwidth)
+        for n, hop, width in ENVELOPE_RESOLUTIONS:
+            a, b = (sorted_envelope(y, getattr(self, f"window_{n}"), hop, width) for y in (answer, output))
+            hz = torch.arange(a.shape[1], device=a.device) * (SAMPLERATE / n)
+            mask = (hz[None, :] <= bandwidth[:, None]).float()[:, :, None, None]
+            total = total + masked_mean((a - b).abs(), mask) / (masked_mean(a, mask) + 1e-3)
+        return total
+
+
+def sorted_envelope(y: Tensor, window: Tensor, hop: int, width: int) -> Tensor:
+    """(batch, samples) -> compressed magnitudes, (batch, bins, groups, width), sorted within each half-overlapping group of `width`
+    frames."""
+    compressed = magnitudes(y, window, hop).clamp(min=1e-6) ** ENVELOPE_POWER
+    return compressed.unfold(2, width, width // 2).sort(-1).values
+
+
+class CycleLoss(nn.Module):
+    """Stretch back, compare: the inverse map looks at the output's instant m H where the input was looked at instant t_m, so the output's
+    magnitudes there must be those the input had. Log-mel, L1."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self._hop = geometry.hop
+        bank = librosa.filters.mel(sr=SAMPLERATE, n_fft=geometry.window_length, n_mels=64)
+        self.register_buffer("bank", torch.from_numpy(bank), persistent=False)
+        self.register_buffer("window", torch.from_numpy(geometry.window()), persistent=False)
+
+    def forward(self, spectra: Tensor, output: Tensor) -> Tensor:
+        """Input frames (batch, T, bins) complex and output (batch, (T - 3) H) -> (batch,)."""
+        back = magnitudes(output, self.window, self._hop, centred=False)
+        before = spectra[:, 3 : 3 + back.shape[2]].abs().transpose(1, 2)
+        a, b = (torch.log(self.bank @ v + 1e-3) for v in (before, back))
+        return (a - b).abs().mean((1, 2))
+
+
+def prior(field: Field, default: Field) -> Tensor:
+    """Squared departure of coherence and alpha mix from the hand-made default: (batch,)."""
+    return sum(((a - b) ** 2).mean((1, 2)) for a, b in ((field.coherence, default.coherence), (field.alpha_mix, default.alpha_mix)))

@@ -1,0 +1,162 @@
+"""Recordings: which files of a folder tree can be learned from, and a stretch of one of them as mono samples at the training rate.
+
+Everything is brought to 24 kHz. The generator sees the band below 12 kHz in windows given in seconds and is never told a sample rate, so
+higher rates would cost more and teach it nothing; lower ones come with their bandwidth, which the losses respect.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+
+from tsmgan.errors import AudioError
+
+SAMPLERATE = 24000
+"""Sample rate of all training, Hz."""
+SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .caf .w64 .rf64 .m4a .m4b .mp4 .aac .wma .wv".split())
+"""What is taken for audio. Files of other names are passed over in silence; these are reported when they cannot be read."""
+SILENCE = 1e-4
+"""RMS (-80 dB) below which a piece holds nothing to learn from."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file that opens, and where it belongs."""
+
+    path: str
+    folder: str
+    """Its folder relative to the tree's root: recordings are drawn evenly over folders (speakers, albums)."""
+    samplerate: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.frames / self.samplerate
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that cannot be used, and why."""
+
+    path: str
+    reason: str
+
+
+def scan(folder: str | os.PathLike[str], shortest_seconds: float) -> tuple[list[Recording], list[Skipped]]:
+    """All audio files below folder, in the order of their names, and those that cannot be used.
+
+    Only headers are read here; what turns out to be corrupt or silent inside is skipped when it is drawn.
+
+    Raises:
+        AudioError: the folder does not exist, holds no audio files, or none that can be used.
+    """
+    import soundfile
+
+    root = Path(folder)
+    if not root.is_dir():
+        raise AudioError(f"{root} is no folder; give the folder that holds the recordings.")
+    files = sorted(p for p in _walk(root) if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise AudioError(f"{root} holds no audio files ({', '.join(sorted(SUFFIXES)[:6])}, ...).")
+    recordings, skipped = [], []
+    for file in files:
+        try:
+            info = soundfile.info(str(file))
+        except Exception as error:  # libsndfile's errors are many and share no base class but Exception
+            skipped.append(Skipped(str(file), f"cannot be read: {_reason(error)}"))
+            continue
+        if info.samplerate < 4000 or info.channels < 1:
+            skipped.append(Skipped(str(file), f"has a sample rate of {info.samplerate} Hz"))
+        elif info.frames < shortest_seconds * info.samplerate:
+            skipped.append(Skipped(str(file), f"is shorter than {shortest_seconds:.1f} s"))
+        else:
+            recordings.append(Recording(str(file), file.parent.relative_to(root).as_posix(), info.samplerate, info.frames))
+    if not recordings:
+        raise AudioError(f"None of the {len(files)} audio files in {root} can be used; the first, {files[0].name}, {skipped[0].reason}.")
+    return recordings, skipped
+
+
+def _walk(root: Path) -> Iterable[Path]:
+    for place, folders, names in os.walk(root):
+        folders.sort()
+        yield from (Path(place) / name for name in names)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def hold_out(recordings: list[Recording], share: float, seed: int) -> tuple[list[Recording], list[Recording]]:
+    """Split into training and held-out recordings, evenly over folders: no held-out recording is ever trained on."""
+    generator = np.random.default_rng([seed, 7])
+    train: list[Recording] = []
+    held: list[Recording] = []
+    for folder in sorted({r.folder for r in recordings}):
+        members = [r for r in recordings if r.folder == folder]
+        count = min(len(members) - 1, max(1, round(share * len(members)))) if share > 0 else 0
+        chosen = set(generator.permutation(len(members))[:count].tolist())
+        held += [r for k, r in enumerate(members) if k in chosen]
+        train += [r for k, r in enumerate(members) if k not in chosen]
+    return train, held or train[:1]
+
+
+def folder_weights(recordings: list[Recording], weights: dict[str, float]) -> tuple[list[str], np.ndarray]:
+    """Folders, and the probability of drawing from each: even, times the weight of the first matching pattern (`"*music*" = 2`)."""
+    folders = sorted({r.folder for r in recordings})
+    values = np.array([next((w for pattern, w in weights.items() if fnmatch(f"/{f}/", pattern)), 1.0) for f in folders])
+    if not (values >= 0).all() or values.sum() <= 0:
+        raise AudioError("The recipe's data.weights leave no folder to draw from.")
+    return folders, values / values.sum()
+
+
+def read_piece(recording: Recording, seconds: float, speed: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
+    """A random piece of a recording: (samples,) float32 at 24 kHz, at most `seconds` long, and its bandwidth in Hz.
+
+    speed: the piece is resampled so that pitch and formants move by this factor (1: as it is).
+
+    Raises:
+        AudioError: it is corrupt, not finite, or silent.
+    """
+    import soundfile
+    import soxr
+
+    count = min(recording.frames, int(seconds * speed * recording.samplerate) + 1)
+    start = int(generator.integers(0, recording.frames - count + 1))
+    channel = generator.random()
+    try:
+        y, _ = soundfile.read(recording.path, count, start, dtype="float32", always_2d=True)
+    except Exception as error:
+        raise AudioError(f"cannot be read: {_reason(error)}") from error
+    if len(y) < 0.9 * count:
+        raise AudioError("ends before its header says")
+    y = y[:, int(channel * y.shape[1])]  # one channel: a mean could cancel
+    if not np.isfinite(y).all():
+        raise AudioError("holds samples that are not finite numbers")
+    if np.sqrt(np.mean(y**2)) < SILENCE:
+        raise AudioError("is silent")
+    y = soxr.resample(y, recording.samplerate * speed, SAMPLERATE, quality="HQ")
+    return y.astype(np.float32), bandwidth(y)
+
+
+def bandwidth(y: np.ndarray) -> float:
+    """Highest frequency in Hz that carries signal: where the long-term spectrum of the louder frames last exceeds -75 dB below its peak.
+
+    A recording of 16 kHz brought to 24 kHz has a bandwidth of 8 kHz and must not teach what lies above.
+    """
+    n = 1024
+    if len(y) < n:
+        return SAMPLERATE / 2
+    frames = np.lib.stride_tricks.sliding_window_view(y, n)[:: n // 2] * np.hanning(n).astype(np.float32)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    total = power.sum(1)
+    mean = power[total >= np.median(total)].mean(0)
+    smooth = np.convolve(mean, np.full(9, 1 / 9), "same")
+    above = np.flatnonzero(smooth > smooth.max() * 10**-7.5)
+    top = float(above[-1] + 1) * SAMPLERATE / n
+    return SAMPLERATE / 2 if top > 0.94 * SAMPLERATE / 2 else top
