@@ -106,7 +106,7 @@ def _subtype(container: str, info: AudioInfo, requested: str | None, suffix: str
     import soundfile
 
     # libsndfile 1.2 writes beyond its buffers when it closes a long ALAC file.
-    available = [name for name in soundfile.available_subtypes(container) if not name.startswith("ALAC")]
+    available = [name for name in soundfile.available_subtypes(container) if not name.startswith("ALAC") and name not in LOSSY]
     if container == "RAW":
         available = list(RAW_FORMATS.values())
     if container == "OGG":

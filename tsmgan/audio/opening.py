@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tsmgan.audio.containers import payload
 from tsmgan.audio.files import LIBSNDFILE_REASONS, libsndfile_reason, open_sound_file
 from tsmgan.audio.formats import SUFFIXES, RawFormat
 from tsmgan.audio.pipes import open_pipe_reader
-from tsmgan.audio.reader import Reader, require_sane
+from tsmgan.audio.reader import Reader, cut_short, require_sane
 from tsmgan.errors import AudioError, UsageError
 
 
@@ -138,6 +139,11 @@ def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes,
         reader = MediaReader(path, name, size, salvage=salvage)
     except AudioError as error:
         raise error if _is_media(head, path) else failed from None
+    found = payload(path)
+    if not salvage and found is not None and found.declared > found.present:
+        reader.close()
+        seconds = reader.info.seconds or 0.0
+        raise cut_short(name, seconds * found.declared / max(1, found.present), seconds)
     # FFmpeg reads damaged files to their end without a word; where it states no length either, nobody would notice.
     if not salvage and not _is_media(head, path) and reader.info.seconds is None:
         reader.close()

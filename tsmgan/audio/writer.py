@@ -157,14 +157,10 @@ class FileWriter(Writer):
             ) from None
         if may_grow:
             soundfile._snd.sf_command(self._file._file, SFC_RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
-        lost = []
         for tag, text in info.tags.items():
-            try:
+            # What a format does not hold is an error in some and dropped without a word in others: see _require_complete.
+            with contextlib.suppress(soundfile.LibsndfileError):
                 setattr(self._file, tag, text)
-            except soundfile.LibsndfileError:
-                lost.append(tag)
-        if lost:
-            self.notes.append(f"{output.format} files hold no such text tags; left out: {', '.join(lost)}.")
 
     def _write(self, samples: np.ndarray) -> None:
         import soundfile
@@ -193,6 +189,7 @@ class FileWriter(Writer):
         """Encoders that hold samples back until they are closed do not report that the last ones found no space."""
         import soundfile
 
+        lost: list[str] = []
         exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
         if self.output.format == "RAW":
             expected = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
@@ -200,6 +197,7 @@ class FileWriter(Writer):
         else:
             try:
                 with soundfile.SoundFile(os.fspath(self._temporary)) as file:
+                    lost = sorted(set(self._info.tags) - set(file.copy_metadata()))
                     complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
                     if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
                         file.seek(self.frames_written - 1)
@@ -208,6 +206,8 @@ class FileWriter(Writer):
                 complete = False
         if not complete:
             raise self._why()
+        if lost:
+            self.notes.append(f"{self.output.format} does not hold these text tags, which were left out: {', '.join(lost)}.")
 
     def commit(self) -> None:
         import soundfile
@@ -256,7 +256,7 @@ class FileWriter(Writer):
             with contextlib.suppress(Exception):
                 self._file.close()
         self._close_descriptor()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(self._temporary)
 
 

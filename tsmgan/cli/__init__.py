@@ -53,6 +53,13 @@ class CommandFiles(TyperGroup):
         holder.command(cmd_name, rich_help_panel=COMMANDS[cmd_name], no_args_is_help=False, context_settings=settings)(function)
         return typer.main.get_command(holder)
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Typer would make 1 of it; other filters end like this when nobody reads on (`| head`).
+            raise Stopped(int(getattr(signal, "SIGPIPE", 13))) from None
+
 
 def _function(command: str) -> str:
     return command.replace("-", "_")
@@ -90,11 +97,12 @@ def tsmgan(
 
 
 class Stopped(BaseException):
-    """A signal asked the program to end. Not an Exception, so that no library takes it for an error of its own."""
+    """A signal, or the end of an output pipe's reader, ends the program. No Exception, so that no library takes it for an error of its own."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+        self.is_broken_pipe = signal_number == getattr(signal, "SIGPIPE", 13)
 
 
 @contextmanager
@@ -134,17 +142,16 @@ def run(arguments: list[str]) -> int:
     try:
         with _stopped_by_signals():
             result = command.main(arguments or ["--help"], prog_name="tsmgan", standalone_mode=False)
-            sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except Stopped as stop:
-        console.say("stopped; nothing was written", "yellow")
+        if stop.is_broken_pipe:
+            # The interpreter must not flush to the pipe again.
+            sys.stdout = open(os.devnull, "w")
+        else:
+            console.say("Stopped; no file was written.", "yellow")
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
-        # Whoever read standard output has gone (`| head`), as with every other filter; the interpreter must not flush to it again.
-        sys.stdout = open(os.devnull, "w")
-        return 141
     except TsmganError as error:
         if debug:
             raise

@@ -217,6 +217,8 @@ def _map_for(info: AudioInfo, target_seconds: float | None, path: str | None, sa
     from tsmgan.timemap import TimeMap
 
     if path is not None:
+        if not os.path.isfile(path):
+            raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
         return TimeMap.from_csv(path, info.samplerate)
     assert target_seconds is not None
     frames = info.frames
@@ -277,7 +279,7 @@ def _summarise(info: AudioInfo, writer: Writer, frames_read: int, gain: float, e
         decibels = max(clipping.decibels, 0.01)
         console.warning(
             f"{clipping.samples} samples beyond full scale (by up to {decibels:.2f} dB) {verb}; "
-            f"--gain {min(-0.1, math.floor((gain + clipping.safe_gain) * 10) / 10):g} avoids it, and so does --subtype FLOAT in a .wav."
+            f"--gain {math.floor((gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so does --subtype FLOAT in a .wav."
         )
     speed = before / elapsed
     console.say(

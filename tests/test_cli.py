@@ -1,0 +1,285 @@
+"""Promises of the command line beyond its errors."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from tsmgan import __version__
+from tsmgan.audio.wav import wav_header
+from tsmgan.cli import COMMANDS, run
+from tsmgan.cli.durations import format_duration, parse_duration
+from tsmgan.cli.stretch import parse_rate
+from tsmgan.errors import UsageError
+
+TSMGAN = [sys.executable, "-m", "tsmgan"]
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="sox is not installed")
+
+
+def tones(frames: int = 24000, channels: int = 2, level: float = 0.3) -> np.ndarray:
+    time_axis = np.arange(frames)[:, None] / 24000
+    return level * np.sin(2 * np.pi * time_axis * np.array([220.0, 331.0, 442.0, 553.0])[:channels])
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder that holds in.wav, one second of stereo at 24 kHz."""
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("in.wav", tones(), 24000, subtype="PCM_16")
+    return tmp_path
+
+
+def feed(monkeypatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rate_one_gives_the_input_bit_for_bit(folder, subtype, channels):
+    samples = np.random.default_rng(0).uniform(-1, 1, (30000, channels))
+    samples[100], samples[101] = -1, 1
+    soundfile.write("whole.wav", samples, 44100, subtype=subtype)
+    assert run(["stretch", "whole.wav", "--rate", "1", "-o", "same.wav", "-q"]) == 0
+    assert soundfile.info("same.wav").subtype == subtype
+    kind = "float32" if subtype == "FLOAT" else "int32"
+    np.testing.assert_array_equal(soundfile.read("same.wav", dtype=kind)[0], soundfile.read("whole.wav", dtype=kind)[0])
+
+
+@pytest.mark.parametrize(
+    "arguments, name, frames",
+    [
+        (["--rate", "1.5"], "in@1.5.wav", 16000),
+        (["--rate", "90/120"], "in@0.75.wav", 32000),
+        (["-r", "2x"], "in@2.wav", 12000),
+        (["--duration", "1.5s"], "in@1.5s.wav", 36000),
+        (["--duration", "0:00.75"], "in@0.75s.wav", 18000),
+        (["--time-map", "slow end.csv"], "in@slow end.wav", 36000),
+        (["--rate", "0.7", "-o", "new.flac"], "new.flac", 34286),
+        (["--rate", "2", "-o", "takes"], "takes/in@2.wav", 12000),
+    ],
+)
+def test_output_has_the_promised_name_and_length(folder, arguments, name, frames):
+    (folder / "slow end.csv").write_text("input,output\n0,0\n0.5,0.5\n1,1.5\n")
+    (folder / "takes").mkdir()
+    assert run(["stretch", "in.wav", "-q", *arguments]) == 0
+    assert soundfile.info(name).frames == frames
+
+
+def test_the_summary_is_one_line_on_standard_error_and_quiet_silences_it(folder, capsys):
+    assert run(["stretch", "in.wav", "--rate", "2"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("in.wav -> in@2.wav  0:01.0 -> 0:00.5 at rate 2, ")
+    assert captured.err.endswith("x real time\n") and captured.err.count("\n") == 1
+    assert run(["stretch", "in.wav", "--rate", "4", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_existing_output_is_kept_without_force_and_replaced_with_it(folder, capsys):
+    (folder / "out.wav").write_text("precious")
+    assert run(["stretch", "in.wav", "--rate", "2", "-o", "out.wav"]) == 1
+    assert "--force" in capsys.readouterr().err and (folder / "out.wav").read_text() == "precious"
+    assert run(["stretch", "in.wav", "--rate", "2", "-o", "out.wav", "--force"]) == 0
+    assert soundfile.info("out.wav").frames == 12000
+
+
+def test_the_input_is_not_overwritten_even_with_force(folder, capsys):
+    before = (folder / "in.wav").read_bytes()
+    os.link("in.wav", "other.wav")
+    assert run(["stretch", "in.wav", "--rate", "2", "-o", "other.wav", "--force"]) == 2
+    assert "never overwritten" in capsys.readouterr().err and (folder / "in.wav").read_bytes() == before
+
+
+def test_clipping_is_counted_in_one_warning_whose_advice_works(folder, capsys):
+    soundfile.write("loud.wav", tones(level=0.9), 24000, subtype="PCM_16")
+    assert run(["stretch", "loud.wav", "--rate", "1", "--gain", "6", "-o", "a.wav"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    warning = next(line for line in lines if line.startswith("Warning"))
+    assert len(lines) == 2 and "samples beyond full scale (by up to 5.09 dB)" in warning and "--subtype FLOAT" in warning
+    gain = warning.split("--gain ")[1].split()[0]
+    assert gain == "0.9"
+    assert run(["stretch", "loud.wav", "--rate", "1", "--gain", gain, "-o", "b.wav"]) == 0
+    assert "Warning" not in capsys.readouterr().err
+    assert run(["stretch", "loud.wav", "--rate", "1", "--gain", "6", "-o", "c.wav", "--subtype", "float"]) == 0
+    assert "Warning" not in capsys.readouterr().err
+    np.testing.assert_allclose(soundfile.read("c.wav")[0], soundfile.read("loud.wav")[0] * 10 ** (6 / 20), rtol=1e-6)
+
+
+def test_seed_model_and_coherence_reach_the_stretcher(folder):
+    for name, options in {"a": [], "b": ["--model", "default"], "c": ["--coherence", "0"], "d": ["--coherence", "1"]}.items():
+        assert run(["stretch", "in.wav", "--rate", "1.3", "-q", "-o", f"{name}.wav", *options]) == 0
+    a, b, c, d = (soundfile.read(f"{name}.wav")[0] for name in "abcd")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(c, d)
+
+
+@pytest.mark.parametrize("frames", [None, 24000])
+def test_a_wav_pipe_is_read_with_and_without_its_length(folder, monkeypatch, frames):
+    feed(monkeypatch, wav_header(24000, 2, "PCM_16", frames) + (tones() * 32767).astype("<i2").tobytes())
+    assert run(["stretch", "-", "--rate", "2", "-q", "-o", "out.wav"]) == 0
+    assert soundfile.info("out.wav").frames == 12000
+    assert run(["stretch", "in.wav", "--rate", "2", "-q", "-o", "same.wav"]) == 0
+    np.testing.assert_allclose(soundfile.read("out.wav")[0], soundfile.read("same.wav")[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("name, kind, scale", [("s16le", "<i2", 2**15), ("s32le", "<i4", 2**31), ("f32le", "<f4", 1), ("f64le", "<f8", 1)])
+def test_raw_samples_go_in_and_out_of_pipes(folder, name, kind, scale):
+    data = np.round(tones() * scale * 0.9).astype(kind) if scale > 1 else tones().astype(kind)
+    arguments = ["stretch", "-", "--rate", "1", "-o", "-", "--raw", "--raw-rate", "24000", "--raw-channels", "2", "--raw-format", name]
+    result = subprocess.run([*TSMGAN, *arguments], input=data.tobytes(), capture_output=True, check=True)
+    found = np.frombuffer(result.stdout, kind).reshape(-1, 2)
+    assert found.shape == data.shape
+    np.testing.assert_allclose(found / scale, data / scale, atol=1e-7)
+
+
+def test_a_duration_for_a_pipe_without_a_length_is_refused(folder, monkeypatch, capsys):
+    feed(monkeypatch, wav_header(24000, 2, "PCM_16", None) + bytes(4000))
+    assert run(["stretch", "-", "--duration", "1", "-o", "out.wav"]) == 2
+    assert "--duration needs the length" in capsys.readouterr().err
+
+
+@needs_ffmpeg
+def test_ffmpeg_pipes_in_and_out(folder):
+    command = f"ffmpeg -v error -i in.wav -f wav - | {' '.join(TSMGAN)} stretch - --rate 2 -q -o - | ffmpeg -v error -i - -y out.flac"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert soundfile.info("out.flac").frames == 12000
+
+
+@needs_sox
+def test_sox_pipes_in_and_out(folder):
+    command = f"sox in.wav -t wav - | {' '.join(TSMGAN)} stretch - --rate 2 -q -o - | sox -t wav - out.flac"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert soundfile.info("out.flac").frames == 12000
+
+
+def test_a_reader_that_goes_away_ends_the_program_quietly(folder):
+    soundfile.write("long.wav", tones(24000 * 20), 24000)
+    command = f"{' '.join(TSMGAN)} stretch long.wav --rate 1 -o - | head -c 100 > part; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (result.stdout.strip(), result.stderr, os.path.getsize("part")) == ("141", "", 100)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_stretch_leaves_no_file(folder, number, code):
+    # Reading a pipe that stays open, the program is surely still at work when the signal comes.
+    command = [*TSMGAN, "stretch", "-", "--rate", "1", "-o", "out.wav"]
+    # A shell may have started the tests with SIGINT ignored, which the program would respect.
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    process.stdin.write(wav_header(24000, 2, "PCM_16", None) + bytes(400000))
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while len(os.listdir()) == 1 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(os.listdir()) == 2, "no temporary file appeared"
+    process.send_signal(number)
+    _, message = process.communicate()
+    assert process.returncode == code and b"Traceback" not in message, message
+    assert os.listdir() == ["in.wav"]
+
+
+def test_info_shows_what_a_file_is(folder, capsys):
+    with soundfile.SoundFile("tagged.flac", "w", 48000, 1, "PCM_24") as file:
+        file.title = "A [bold] Title"
+        file.write(np.full(72000, 0.5))
+    assert run(["info", "tagged.flac", "in.wav"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("FLAC, PCM_24", "48000 Hz", "1 (mono)", "0:01.5 (72000 samples)", "A [bold] Title", "WAV, PCM_16", "2 (stereo)"):
+        assert words in shown
+    assert run(["info", "--json", "--peak", "tagged.flac"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["tags"] == {"title": "A [bold] Title"} and facts["frames"] == 72000 and facts["peak_dbfs"] == -6.02
+
+
+def test_models_lists_what_is_shipped(capsys):
+    assert run(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert run(["models", "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["default"] for entry in entries].count(True) == 1
+    assert all(entry["name"] in shown and entry["config"] and entry["description"] for entry in entries)
+
+
+def test_version_and_help_with_examples(capsys):
+    assert run(["--version"]) == 0 and capsys.readouterr().out == f"tsmgan {__version__}\n"
+    for arguments in ([], ["--help"], ["-h"]):
+        assert run(arguments) == 0
+        shown = capsys.readouterr().out
+        assert "Examples" in shown and "tsmgan stretch talk.wav --rate 1.5" in shown
+    assert run(["stretch", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("Examples", "How fast", "--rate", "--duration", "--time-map", "--coherence", "--raw-format"):
+        assert words in shown
+
+
+def test_only_commands_whose_file_exists_are_offered(capsys):
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    folder = os.path.dirname(sys.modules["tsmgan.cli"].__file__)
+    for name in COMMANDS:
+        exists = os.path.exists(os.path.join(folder, name.replace("-", "_") + ".py"))
+        assert (f"│ {name} " in shown) == exists
+
+
+def test_a_traceback_is_shown_with_debug_only(folder, monkeypatch, capsys):
+    monkeypatch.setattr("tsmgan.cli.stretch.parse_rate", lambda text: 1 / 0)
+    assert run(["stretch", "in.wav", "--rate", "2"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("Error: Internal error (ZeroDivisionError") and "--debug" in message and message.count("\n") == 1
+    for arguments in (["--debug", "stretch", "in.wav", "--rate", "2"], ["stretch", "in.wav", "--rate", "2", "--debug"]):
+        with pytest.raises(ZeroDivisionError):
+            run(arguments)
+    monkeypatch.setenv("TSMGAN_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run(["stretch", "in.wav", "--rate", "2"])
+
+
+@pytest.mark.parametrize(
+    "arguments, forbidden",
+    [
+        (["--help"], {"numpy", "scipy", "numba", "librosa", "soundfile", "onnxruntime", "torch"}),
+        (["stretch", "--help"], {"numpy", "scipy", "numba", "librosa", "soundfile", "onnxruntime", "torch"}),
+        (["info", "in.wav"], {"scipy", "numba", "librosa", "onnxruntime", "torch"}),
+        (["stretch", "in.wav", "--rate", "2", "-o", "out.wav"], {"torch", "tensorboard", "matplotlib"}),
+        (["stretch", "nowhere.wav", "--rate", "2"], {"scipy", "numba", "librosa", "onnxruntime", "torch"}),
+        (["stretch", "in.wav", "--rate", "2", "-o", "nowhere/out.wav"], {"scipy", "numba", "librosa", "onnxruntime", "torch"}),
+    ],
+)
+def test_a_command_imports_nothing_that_it_does_not_need(folder, arguments, forbidden):
+    result = subprocess.run([sys.executable, "-X", "importtime", "-m", "tsmgan", *arguments], capture_output=True, text=True)
+    loaded = {line.rsplit("|", 1)[1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+    assert "typer" in loaded and not forbidden & loaded
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [("90", 90), ("90s", 90), ("1:30.5", 90.5), ("1:02:03.25", 3723.25), ("1m30s", 90), ("2h", 7200), (" .5 ", 0.5), ("0:05", 5)],
+)
+def test_durations_are_understood_as_people_write_them(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+def test_durations_are_printed_as_clocks():
+    assert [format_duration(s) for s in (0, 40, 59.96, 725.34, 3723.2)] == ["0:00.0", "0:40.0", "1:00.0", "12:05.3", "1:02:03.2"]
+
+
+def test_rates_are_numbers_or_fractions():
+    assert (parse_rate("1.5"), parse_rate("1.5x"), parse_rate("90/120")) == (1.5, 1.5, 0.75)
+    with pytest.raises(UsageError):
+        parse_rate("quick")
