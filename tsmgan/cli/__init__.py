@@ -97,7 +97,7 @@ def tsmgan(
 
 
 class Stopped(BaseException):
-    """A signal, or the end of an output pipe's reader, ends the program. No Exception, so that no library takes it for an error of its own."""
+    """A signal, or the end of an output pipe's reader, ends the program. No Exception, so that no library takes it for its own error."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
