@@ -16,12 +16,23 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
-from scipy import fft
-
 from tsmgan.geometry import Geometry
 
 RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
+
+ARCTAN = (
+    0.9999999864,
+    -0.3333309394,
+    0.1999305384,
+    -0.142071315,
+    0.1065466877,
+    -0.07533657395,
+    0.0430391445,
+    -0.01628286906,
+    0.002903517465,
+)
+"""Coefficients of the polynomial in `arctan2`."""
 
 
 class Frames(NamedTuple):
@@ -64,7 +75,7 @@ class Analyser:
         # there P_m *is* X_{m-1}, so no rotation arises.
         places, index = np.unique(np.concatenate([instants, instants - g.hop]), return_inverse=True)
         blocks = cut_frames(signal, places - origin - g.window_length // 2, self._window)
-        spectra = fft.rfft(blocks, axis=-1, overwrite_x=True)
+        spectra = np.fft.rfft(blocks)
         if self._last_instant is not None:
             spectra[:, places == self._last_instant] = self._last
         x = np.ascontiguousarray(spectra[:, index[:count]])
@@ -76,47 +87,93 @@ class Analyser:
         return Frames(x, p, power, source, horizontal, vertical)
 
 
-@nb.njit(cache=True, nogil=True)
-def cut_frames(signal, starts, window):
+# The kernels allocate nothing and use no slices: that keeps their compilation, which a first run pays for, to a few seconds.
+
+
+def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Windowed frames (channels, frames, N), float32, of a signal (channels, samples) from the given first samples on."""
-    channels, samples = signal.shape
-    length = len(window)
-    out = np.zeros((channels, len(starts), length), np.float32)
-    for c in range(channels):
-        for m in range(len(starts)):
-            start = starts[m]
-            for i in range(max(0, -start), min(length, samples - start)):
-                out[c, m, i] = np.float32(signal[c, start + i]) * window[i]
+    out = np.zeros((len(signal), len(starts), len(window)), np.float32)
+    _cut_frames(signal, starts, window, out)
     return out
 
 
 @nb.njit(cache=True, nogil=True)
-def propagation_table(x, p, last):
+def _cut_frames(signal, starts, window, out):
+    channels, samples = signal.shape
+    for c in range(channels):
+        for m in range(len(starts)):
+            start = starts[m]
+            for i in range(max(0, -start), min(len(window), samples - start)):
+                out[c, m, i] = np.float32(signal[c, start + i]) * window[i]
+
+
+def propagation_table(x: np.ndarray, p: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Power and propagation table of frames x with their earlier spectra p; last is the frame before the first.
 
     Widest path: s(g), the level at which bin g is reached, is the largest of h(g), its own power one frame before, and
     min(s(f), c(f)) for both neighbours f, c being the present power. A sweep upwards finds the best way from below, a
     sweep downwards the best from above, and no best way turns round.
+
+    Args:
+        x, p: (channels, frames, bins), complex64.
+        last: (channels, 1, bins), complex64.
+
+    Returns:
+        power, source, horizontal and vertical as in Frames.
     """
-    channels, frames, bins = x.shape
-    power = np.zeros((frames, bins), np.float32)
+    _, frames, bins = x.shape
+    power, horizontal, vertical = (np.zeros((frames, bins), np.float32) for _ in range(3))
     source = np.empty((frames, bins), np.int32)
-    horizontal = np.empty((frames, bins), np.float32)
-    vertical = np.zeros((frames, bins), np.float32)
-    before = np.zeros(bins, np.float32)
-    below = np.empty(bins, np.float32)
-    above = np.empty(bins, np.float32)
+    _propagation_table(x, p, last, power, source, horizontal, vertical, np.zeros((5, bins), np.float32))
+    return power, source, horizontal, vertical
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def arctan2(y, x):
+    """Angle of x + iy in radians to 2e-7, float32; exactly 0 on the positive real axis. Unlike libm's it runs in vector registers.
+
+    The polynomial is a minimax fit of arctan(t) / t in t^2 on [0, 1].
+    """
+    ax, ay = abs(x), abs(y)
+    t = min(ax, ay) / max(max(ax, ay), np.float32(1e-37))
+    u = t * t
+    r = np.float32(ARCTAN[8])
+    r = r * u + np.float32(ARCTAN[7])
+    r = r * u + np.float32(ARCTAN[6])
+    r = r * u + np.float32(ARCTAN[5])
+    r = r * u + np.float32(ARCTAN[4])
+    r = r * u + np.float32(ARCTAN[3])
+    r = r * u + np.float32(ARCTAN[2])
+    r = r * u + np.float32(ARCTAN[1])
+    r = (r * u + np.float32(ARCTAN[0])) * t
+    r = np.float32(np.pi / 2) - r if ay > ax else r
+    r = np.float32(np.pi) - r if x < 0 else r
+    return -r if y < 0 else r
+
+
+@nb.njit(cache=True, nogil=True)
+def _propagation_table(x, p, last, power, source, horizontal, vertical, scratch):
+    channels, frames, bins = x.shape
+    before, below, above, re, im = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     for c in range(channels):
         for f in range(bins):
             before[f] += last[c, 0, f].real ** 2 + last[c, 0, f].imag ** 2
     for m in range(frames):
         now = power[m]
+        for f in range(bins):
+            re[f], im[f] = np.float32(0.0), np.float32(0.0)
         for c in range(channels):
             for f in range(bins):
                 now[f] += x[c, m, f].real ** 2 + x[c, m, f].imag ** 2
+                a = x[c, m - 1, f] if m > 0 else last[c, 0, f]
+                b = p[c, m, f]
+                re[f] += a.real * b.real + a.imag * b.imag
+                im[f] += a.imag * b.real - a.real * b.imag
         loudest = np.float32(0.0)
         for f in range(bins):
             loudest = max(loudest, now[f])
+            source[m, f] = f
+            horizontal[m, f] = arctan2(im[f], re[f])
         floor = np.float32(RELATIVE_FLOOR) * loudest
         # Weak bins pass nothing on and take nothing from their neighbours.
         level = np.float32(-1.0)
@@ -127,15 +184,6 @@ def propagation_table(x, p, last):
         for f in range(bins - 1, -1, -1):
             above[f] = max(before[f], level)
             level = min(above[f], now[f]) if now[f] > floor else np.float32(-1.0)
-        # Rotation along a bin, measured from the products of all channels; then along neighbours from their sources.
-        for f in range(bins):
-            re, im = np.float32(0.0), np.float32(0.0)
-            for c in range(channels):
-                a = x[c, m - 1, f] if m > 0 else last[c, 0, f]
-                b = p[c, m, f]
-                re += a.real * b.real + a.imag * b.imag
-                im += a.imag * b.real - a.real * b.imag
-            source[m, f], horizontal[m, f] = f, np.arctan2(im, re)
         for f in range(1, bins):
             if now[f] > floor and below[f] > before[f] and below[f] >= above[f]:
                 source[m, f], horizontal[m, f] = source[m, f - 1], horizontal[m, f - 1]
@@ -144,8 +192,8 @@ def propagation_table(x, p, last):
             if now[f] > floor and above[f] > before[f] and above[f] > below[f]:
                 source[m, f], horizontal[m, f] = source[m, f + 1], horizontal[m, f + 1]
                 vertical[m, f] = vertical[m, f + 1] + phase_step(x, m, f + 1, f)
-        before = now
-    return power, source, horizontal, vertical
+        for f in range(bins):
+            before[f] = now[f]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -156,4 +204,4 @@ def phase_step(x, m, f, g):
         a, b = x[c, m, g], x[c, m, f]
         re += a.real * b.real + a.imag * b.imag
         im += a.imag * b.real - a.real * b.imag
-    return np.arctan2(-im, -re)  # minus: the transform starts at the frame's edge, (-1)^bin moves phase zero to its centre
+    return arctan2(-im, -re)  # minus: the transform starts at the frame's edge, (-1)^bin moves phase zero to its centre

@@ -90,14 +90,16 @@ def frame_features(frames: Frames, geometry: Geometry) -> np.ndarray:
     out = np.empty((len(power), FEATURES), np.float32)
     out[:, COLUMNS["log power"]] = (np.log(power @ narrow.T + np.float32(FLOOR)) + 12) / 5
     out[:, COLUMNS["loudness"]] = (np.log(power.sum(1, keepdims=True) + np.float32(FLOOR)) + 8) / 5
-    measures, totals, modulation = local_measures(frames.spectra, frames.before, scale, bins, *_pulse_bins(geometry))
+    measures, totals = np.zeros((4, len(power), bins), np.float32), np.zeros((3, len(power), bins), np.float32)
+    modulation = out[:, COLUMNS["modulation"]]
+    scratch = np.zeros((4 + 2 * len(frames.spectra), bins), np.float32)
+    local_measures(frames.spectra, frames.before, scale, *_pulse_bins(geometry), measures, totals, modulation, scratch)
     shares = measures @ wide.T
     totals = totals @ wide.T + np.float32(FLOOR)
     out[:, COLUMNS["tonality"]] = shares[0] / totals[0]
     out[:, COLUMNS["concentration"]] = np.sqrt(shares[1] ** 2 + shares[2] ** 2) / totals[1]
     out[:, COLUMNS["position"]] = shares[2] / totals[1]
     out[:, COLUMNS["rise"]] = shares[3] / totals[2]
-    out[:, COLUMNS["modulation"]] = modulation
     correlation = np.stack([power[:, low:high] @ table[low:high] for (low, high), table in zip(pairwise(edges), periodicity)])
     energy = np.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
     whole, total = correlation.sum(0), energy.sum(0)
@@ -126,23 +128,20 @@ def _pulse_bins(geometry: Geometry) -> tuple[np.ndarray, int, int]:
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def local_measures(x, p, scale, bins, edges, lowest, highest):
+def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modulation, scratch):
     """Sums over channels, per frame and bin, from which the band measures are made.
 
-    Returns:
-        measures (4, frames, bins): size of the product X conj(P) over three neighbouring bins; real and imaginary part of the product of
-        neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation (frames, bands):
-        the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power.
+    Fills measures (4, frames, bins), all zero before: size of the product X conj(P) over three neighbouring bins; real and imaginary part of
+    the product of neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation
+    (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power.
     """
     channels, frames, _ = x.shape
-    measures = np.zeros((4, frames, bins), np.float32)
-    totals = np.zeros((3, frames, bins), np.float32)
-    modulation = np.zeros((frames, len(edges) - 1), np.float32)
-    re, im = np.zeros(bins, np.float32), np.zeros(bins, np.float32)
-    real, imag = np.zeros((channels, bins), np.float32), np.zeros((channels, bins), np.float32)
-    now, then = np.zeros(bins, np.float32), np.zeros(bins, np.float32)
+    bins = measures.shape[2]
+    now, then, re, im = scratch[0], scratch[1], scratch[2], scratch[3]
+    real, imag = scratch[4 : 4 + channels], scratch[4 + channels :]
     for m in range(frames):
-        now[:], then[:], re[:], im[:] = 0, 0, 0, 0
+        for f in range(bins):
+            now[f], then[f], re[f], im[f] = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for c in range(channels):
             for f in range(bins):
                 a, b = x[c, m, f], p[c, m, f]
@@ -177,4 +176,3 @@ def local_measures(x, p, scale, bins, edges, lowest, highest):
                         i += imag[c, f + k] * real[c, f] - real[c, f + k] * imag[c, f]
                 strongest = max(strongest, r * r + i * i)
             modulation[m, band] = scale * np.sqrt(strongest) / total
-    return measures, totals, modulation

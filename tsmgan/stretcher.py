@@ -109,11 +109,13 @@ class Stretcher:
         if self._flushed:
             raise UsageError("The stream was flushed; make a new Stretcher for the next recording.")
         block = self._checked(block)
-        self._blocks.append(block)
-        self._received += block.shape[1]
         out = []
-        while self._received >= self._needed:
-            out.append(self._advance(RUN))
+        while block.shape[1]:  # no more than a run needs at a time: however long the block is, it is copied once
+            piece, block = np.split(block, [max(0, self._needed - self._received)], axis=1)
+            self._blocks.append(piece)
+            self._received += piece.shape[1]
+            if self._received >= self._needed:
+                out.append(self._advance(RUN))
         return self._joined(out)
 
     def flush(self) -> np.ndarray:

@@ -21,8 +21,6 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
-from scipy import fft
-
 from tsmgan.analysis import Frames
 from tsmgan.geometry import MAX_SHIFT_SECONDS, NETWORK_HZ, Geometry
 
@@ -102,9 +100,10 @@ class Vocoder:
         """
         theta = np.empty(frames.power.shape, np.float32)
         stretch = (1.0 / rates - 1.0).astype(np.float32)
+        scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
         propagate(
             frames.power, frames.source, frames.horizontal, frames.vertical, field.coherence, field.alpha_mix, stretch,
-            self._spread.lower, self._spread.weight, self._cosines, self._sines, self._omega, self._theta, theta,
+            self._spread.lower, self._spread.weight, self._cosines, self._sines, self._omega, self._theta, theta, scratch,
         )  # fmt: skip
         self._theta = theta[-1].copy()
         return theta
@@ -117,10 +116,13 @@ class Vocoder:
             frame; and (frames,) bool: which frames were left as they are (no rotation, no gain).
         """
         g = self._geometry
-        spectra, unmoved = rotate(frames.spectra, theta, field.log_gain, field.rotation, self._spread.lower, self._spread.weight,
-                                  self._spread.corrected)  # fmt: skip
-        blocks = fft.irfft(spectra, n=g.window_length, axis=-1, overwrite_x=True)
-        out = overlap_add(blocks, self._window, g.hop, self._tail, self._tail_norm)
+        channels, count, _ = frames.spectra.shape
+        spectra, unmoved = np.empty_like(frames.spectra), np.ones(count, np.bool_)
+        lower, weight, corrected = self._spread
+        rotate(frames.spectra, theta, field.log_gain, field.rotation, lower, weight, corrected, spectra, unmoved)
+        blocks = np.fft.irfft(spectra, n=g.window_length)
+        out = np.empty((channels, count * g.hop), np.float32)
+        overlap_add(blocks, self._window, g.hop, self._tail, self._tail_norm, out)
         return out, unmoved
 
     def tail(self, hops: int) -> np.ndarray:
@@ -136,10 +138,9 @@ def wrap(phase):
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def best_shift(c, s, total, cosines, sines):
+def best_shift(c, s, total, cosines, sines, scores):
     """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau) less the penalty."""
     shifts, bins = cosines.shape
-    scores = np.empty(2 * shifts - 1, np.float32)
     slope = SHIFT_PENALTY * total / np.float32(shifts - 1)
     for k in range(shifts):
         even, odd = np.float32(0.0), np.float32(0.0)
@@ -163,26 +164,30 @@ def best_shift(c, s, total, cosines, sines):
 
 
 @nb.njit(cache=True, nogil=True)
-def propagate(power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta):
+def propagate(
+    power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta, scratch
+):
     """The recursion over frames; fills theta (frames, bins) from the rotation `start` (bins,) of the frame before."""
     frames, bins = power.shape
     low = cosines.shape[1]
-    c, s = np.empty(low, np.float32), np.empty(low, np.float32)
+    c, s, scores = scratch[0], scratch[1], scratch[2]
     previous = start
     for m in range(frames):
         now = theta[m]
-        bands_alpha, bands_coherence = alpha_mix[m], coherence[m]
+        bands_alpha, bands_coherence, most = alpha_mix[m], coherence[m], np.float32(0.0)
+        for b in range(len(bands_coherence)):
+            most = max(most, bands_coherence[b])
         for f in range(bins):
             b, w = lower[f], weight[f]
             mix = bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b])
             now[f] = wrap(previous[source[m, f]] + horizontal[m, f] + stretch[m] * mix * vertical[m, f])
-        if bands_coherence.max() > 0:
+        if most > 0:
             total = np.float32(0.0)
             for f in range(low):
                 amplitude = np.sqrt(power[m, f])
                 total += amplitude
                 c[f], s[f] = amplitude * np.cos(now[f]), amplitude * np.sin(now[f])
-            tau = best_shift(c, s, total, cosines, sines) * np.float32(SHIFT_STEP_SECONDS)
+            tau = best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS)
             for f in range(bins):
                 b, w = lower[f], weight[f]
                 share = bands_coherence[b] + w * (bands_coherence[b + 1] - bands_coherence[b])
@@ -191,11 +196,9 @@ def propagate(power, source, horizontal, vertical, coherence, alpha_mix, stretch
 
 
 @nb.njit(cache=True, nogil=True)
-def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected):
-    """spectra (channels, frames, bins) times gain and exp(i (theta + rotation)); and which frames that left alone."""
+def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected, out, unmoved):
+    """out (channels, frames, bins): spectra times gain and exp(i (theta + rotation)); unmoved (frames,): whether that left them alone."""
     channels, frames, bins = spectra.shape
-    out = np.empty_like(spectra)
-    unmoved = np.ones(frames, np.bool_)
     for m in range(frames):
         for f in range(bins):
             gain, angle = np.float32(1.0), theta[m, f]
@@ -211,25 +214,28 @@ def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected):
             for ch in range(channels):
                 z = spectra[ch, m, f]
                 out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
-    return out, unmoved
 
 
 @nb.njit(cache=True, nogil=True)
-def overlap_add(blocks, window, hop, tail, tail_norm):
-    """Windowed overlap-add, normalised by the sum of squared windows; tail (channels, N) and tail_norm (N,) carry over."""
+def overlap_add(blocks, window, hop, tail, tail_norm, out):
+    """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of squared windows.
+
+    What the later samples have gathered so far carries over in tail (channels, N) and tail_norm (N,).
+    """
     channels, frames, length = blocks.shape
-    out = np.empty((channels, frames * hop), np.float32)
     for m in range(frames):
         for i in range(length):
             tail_norm[i] += window[i] * window[i]
         for c in range(channels):
-            row = tail[c]
             for i in range(length):
-                row[i] += window[i] * blocks[c, m, i]
+                tail[c, i] += window[i] * blocks[c, m, i]
             for i in range(hop):
-                out[c, m * hop + i] = row[i] / max(tail_norm[i], SMALLEST_NORM)
-            row[: length - hop] = row[hop:].copy()
-            row[length - hop :] = 0
-        tail_norm[: length - hop] = tail_norm[hop:].copy()
-        tail_norm[length - hop :] = 0
-    return out
+                out[c, m * hop + i] = tail[c, i] / max(tail_norm[i], SMALLEST_NORM)
+            for i in range(length - hop):
+                tail[c, i] = tail[c, i + hop]
+            for i in range(length - hop, length):
+                tail[c, i] = np.float32(0.0)
+        for i in range(length - hop):
+            tail_norm[i] = tail_norm[i + hop]
+        for i in range(length - hop, length):
+            tail_norm[i] = np.float32(0.0)
