@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
+
 from tsmgan.geometry import Geometry
 
 RELATIVE_FLOOR = 1e-10

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
+
 from tsmgan.analysis import Frames
 from tsmgan.geometry import MAX_SHIFT_SECONDS, NETWORK_HZ, Geometry
 

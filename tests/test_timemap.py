@@ -1,0 +1,86 @@
+"""Promises of TimeMap."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsmgan.errors import UsageError
+from tsmgan.timemap import TimeMap
+
+RATES = st.floats(0.05, 20)
+
+
+@given(st.integers(0, 10**9), RATES)
+def test_one_rate_makes_exactly_round_n_over_rate_samples(n, rate):
+    assert TimeMap.from_rate(rate).output_length(n) == round(n / rate)
+
+
+@given(st.integers(1, 10**9), RATES)
+def test_a_target_length_is_met_exactly(n, rate):
+    target = max(1, round(n / rate))
+    if 0.05 <= n / target <= 20:
+        assert TimeMap.from_lengths(n, target).output_length(n) == target
+
+
+@given(RATES, st.integers(0, 10**6))
+def test_positions_come_from_the_map_and_do_not_drift(rate, frame):
+    position = frame * 512
+    assert TimeMap.from_rate(rate).input_at(np.array([position]))[0] == pytest.approx(position * rate, rel=1e-12)
+
+
+@st.composite
+def maps(draw):
+    pieces = draw(st.lists(st.tuples(st.floats(0.1, 10), RATES), min_size=1, max_size=6))
+    x = np.cumsum([0.0] + [seconds for seconds, _ in pieces])
+    y = np.cumsum([0.0] + [seconds / rate for seconds, rate in pieces])
+    return x, y
+
+
+@given(maps())
+def test_a_map_passes_through_its_points_and_is_as_long_as_its_last(points):
+    x, y = points
+    time_map = TimeMap.from_seconds(x, y, 48000)
+    np.testing.assert_allclose(time_map.input_at(y * 48000), x * 48000, rtol=1e-9, atol=1e-6)
+    assert abs(time_map.output_length(round(x[-1] * 48000)) - y[-1] * 48000) <= 11  # half an input sample at the slowest rate, and rounding
+
+
+def test_a_map_goes_on_at_its_last_rate():
+    time_map = TimeMap.from_seconds([1, 2], [1, 3], 1000)
+    assert time_map.output_length(4000) == 7000
+    assert time_map.rate_at(np.array([500, 2500, 9000])).tolist() == [1.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 0.049, 20.1, "fast", None])
+def test_rates_outside_the_range_are_refused(rate):
+    with pytest.raises(UsageError, match=r"0\.05 to 20"):
+        TimeMap.from_rate(rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,0\n2,1\n1,2\n", "Line 3 .*back in time"),
+        ("0,0\n1,1\n2,1\n", "Line 3 .*stands still"),
+        ("0,0\n1,1\n2,100\n", "asks for rate"),
+        ("0,0\none,two\n", "Line 2"),
+        ("1,2,3\n", "Line 1"),
+        ("0,0\n1,nan\n", "Line 2 .*not finite"),
+        ("0,5\n1,6\n", "must begin at input second 0"),
+        ("", "holds no points"),
+        ("input,output\n", "holds no points"),
+    ],
+)
+def test_a_bad_map_says_which_line_is_wrong(tmp_path, text, message):
+    file = tmp_path / "map.csv"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        TimeMap.from_csv(file, 48000)
+
+
+def test_a_csv_may_have_a_heading_comments_and_empty_lines(tmp_path):
+    file = tmp_path / "map.csv"
+    file.write_text("input second, output second\n# the slow part\n\n0, 0\n1.5, 3\n2.5, 3.5\n")
+    time_map = TimeMap.from_csv(file, 1000)
+    assert time_map.output_length(2500) == 3500
+    assert time_map.rate_at(np.array([0, 3200])).tolist() == [0.5, 2.0]

@@ -1,0 +1,99 @@
+"""Promises of the analysis and the vocoder stage."""
+
+import heapq
+
+import numpy as np
+import pytest
+
+from tsmgan.analysis import Analyser, arctan2, propagation_table
+from tsmgan.geometry import WINDOW_SECONDS, geometry
+from tsmgan.vocoder import SHIFT_HZ, SHIFT_STEP_SECONDS, best_shift, shift_grid
+
+
+def spectra(seed, channels=1, frames=6, bins=65):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(channels, frames, bins)) + 1j * rng.normal(size=(channels, frames, bins))).astype(np.complex64)
+
+
+def heap_table(power, before):
+    """The order of Prusa and Holighaus with a heap, one frame: for each bin its predecessor (None: the frame before)."""
+    bins = len(power)
+    floor = 1e-10 * power.max()
+    found = {f: None for f in range(bins) if power[f] <= floor}
+    heap = [(-before[f], f, False) for f in range(bins) if f not in found]
+    heapq.heapify(heap)
+    while heap:
+        _, f, is_current = heapq.heappop(heap)
+        if is_current:
+            for g in (f - 1, f + 1):
+                if 0 <= g < bins and g not in found:
+                    found[g] = f
+                    heapq.heappush(heap, (-power[g], g, True))
+        elif f not in found:
+            found[f] = None
+            heapq.heappush(heap, (-power[f], f, True))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_sweeps_find_the_tree_that_a_heap_finds(seed):
+    x, p = spectra(seed), spectra(seed + 100)
+    x[:, 3, 10:20] *= 1e-9  # a hole, which nothing crosses
+    last = spectra(seed + 200, frames=1)
+    power, source, _, vertical = propagation_table(x, p, last)
+    for m in range(x.shape[1]):
+        before = power[m - 1] if m else np.abs(last[0, 0]) ** 2
+        found = heap_table(power[m], before)
+        angle = np.angle(x[0, m] * (-1.0) ** np.arange(x.shape[2]))
+        for f, predecessor in found.items():
+            if predecessor is None:
+                assert source[m, f] == f and vertical[m, f] == 0
+            else:
+                assert source[m, f] == source[m, predecessor]
+                step = np.angle(np.exp(1j * (angle[f] - angle[predecessor])))
+                assert vertical[m, f] - vertical[m, predecessor] == pytest.approx(step, abs=1e-4)
+
+
+def test_horizontal_steps_are_summed_over_channels_so_that_antiphase_does_not_cancel():
+    x, p = spectra(1, frames=4), spectra(2, frames=4)
+    mono = propagation_table(x, p, x[:, :1])
+    anti = propagation_table(np.concatenate([x, -x]), np.concatenate([p, -p]), np.concatenate([x, -x])[:, :1])
+    np.testing.assert_array_equal(mono[1], anti[1])
+    np.testing.assert_allclose(mono[2], anti[2], atol=1e-6)
+
+
+def test_arctan2_is_numpys_within_float32():
+    angles = np.linspace(-np.pi, np.pi, 10001).astype(np.float32)
+    y, x = np.sin(angles), np.cos(angles)
+    ours = np.array([arctan2(a, b) for a, b in zip(y, x)])
+    assert np.abs(np.angle(np.exp(1j * (ours - np.arctan2(y, x))))).max() < 4e-7
+    assert arctan2(np.float32(0), np.float32(3)) == 0 and arctan2(np.float32(0), np.float32(0)) == 0
+
+
+@pytest.mark.parametrize("samplerate", [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000])
+def test_the_window_is_the_same_time_at_every_sample_rate(samplerate):
+    g = geometry(samplerate)
+    assert g.window_length / samplerate == pytest.approx(WINDOW_SECONDS, rel=0.021)
+    assert g.window_length % 4 == 0
+
+
+@pytest.mark.parametrize("delay_ms", [-9.3, -2.0, 0.0, 0.4, 6.71])
+def test_a_plain_delay_is_found_to_a_tenth_of_a_step(delay_ms):
+    g = geometry(48000)
+    cosines, sines = shift_grid(g)
+    omega = 2 * np.pi * g.frequencies()[: cosines.shape[1]]
+    theta = -omega * delay_ms / 1000
+    weight = 1 / (1 + g.frequencies()[: cosines.shape[1]] / SHIFT_HZ)
+    c, s = (weight * np.cos(theta)).astype(np.float32), (weight * np.sin(theta)).astype(np.float32)
+    tau = best_shift(c, s, np.float32(0), cosines, sines, np.empty(2 * len(cosines), np.float32)) * SHIFT_STEP_SECONDS
+    assert tau * 1000 == pytest.approx(delay_ms, abs=0.1 * SHIFT_STEP_SECONDS * 1000)
+
+
+def test_every_instant_is_transformed_once_so_that_rate_one_has_no_rotation():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(2, 20000)).astype(np.float32)
+    g = geometry(24000)
+    analyser = Analyser(g, 2)
+    for first in (0, 16, 32):
+        frames = analyser(signal, 0, (first + np.arange(16)) * g.hop)
+        assert not frames.horizontal.any()
