@@ -69,6 +69,7 @@ def evaluate(
     [cyan]tsmgan evaluate --make-pairs recordings -o pairs[/cyan]
     """
     wanted_rates = _numbers(rates)
+    _check_targets([csv, json], pairs)
     if make_pairs is not None:
         _make_pairs(make_pairs, out, wanted_rates, pairs is not None, quiet)
         return
@@ -104,6 +105,17 @@ def evaluate(
     if json:
         write_json(json, rows, summaries, readings, baseline)
     _tell_problems(rows, readings)
+
+
+def _check_targets(targets: Sequence[Path | None], pairs: Path | None) -> None:
+    """Say before the long work, not behind it, that its result could not be written."""
+    for target in targets:
+        if target is None:
+            continue
+        if pairs is not None and target.resolve() == pairs.resolve():
+            raise UsageError(f"{target} is the list of pairs itself; name another file.")
+        if target.is_dir() or not target.parent.is_dir():
+            raise UsageError(f"{target} cannot be written: it is a folder, or its folder does not exist.")
 
 
 def _numbers(text: str | None) -> list[float]:

@@ -28,7 +28,8 @@ class Reading:
 
 def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: int = SAMPLERATE) -> Reading:
     """Stretch each signal of each seed and measure what came of it. What goes wrong is told in the reading."""
-    reading, values = Reading(method.name, rate), {name: [] for name in METER}
+    reading = Reading(method.name, rate)
+    values: dict[str, list[float]] = {name: [] for name in METER}
     try:
         for seed in range(seeds):
             for maker in dict.fromkeys(maker for maker, _, _ in METER.values()):

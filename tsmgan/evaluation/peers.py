@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from tsmgan.errors import TsmganError
+from tsmgan.evaluation.signals import fit_length
 
 TIME_LIMIT = 120.0
 """Seconds that a peer may take for one file before it counts as hung."""
@@ -36,6 +37,8 @@ class Peer:
     """Python package that must be installed (imported in a process of its own)."""
     subtype: str = "FLOAT"
     """Sample format of the WAV file it is given, as libsndfile names it."""
+    mono: bool = False
+    """It mixes channels into one, so it is called for each of them."""
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         """The command line that stretches source to target; rate is speed (1.5 is faster)."""
@@ -57,6 +60,13 @@ class Peer:
         """
         if reason := self.missing():
             raise PeerError(f"{self.name}: {reason}.")
+        if not self.mono:
+            return self._call(y, samplerate, rate, time_limit)
+        channels = [self._call(channel[np.newaxis], samplerate, rate, time_limit) for channel in y]
+        longest = max(channel.shape[1] for channel in channels)
+        return np.concatenate([fit_length(channel, longest) for channel in channels])
+
+    def _call(self, y: np.ndarray, samplerate: int, rate: float, time_limit: float) -> np.ndarray:
         with tempfile.TemporaryDirectory(prefix="tsmgan-") as folder:
             source, target = Path(folder, "in.wav"), Path(folder, "out.wav")
             soundfile.write(source, y.T, samplerate, subtype=self.subtype)
@@ -106,7 +116,7 @@ class SoundTouch(Peer):
 class Sonic(Peer):
     """Sonic: pitch-synchronous overlap of whole periods, made for fast speech."""
 
-    name, program, subtype = "sonic", "sonic", "PCM_16"
+    name, program, subtype, mono = "sonic", "sonic", "PCM_16", True
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         return ["sonic", "-s", repr(rate), str(source), str(target)]

@@ -1,0 +1,268 @@
+"""Each measure on signals whose answer is known."""
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from tsmgan.evaluation import artefacts
+from tsmgan.evaluation.level import length_error, level_difference
+from tsmgan.evaluation.measures import MEASURES, take
+from tsmgan.evaluation.perceptual import estoi, pesq_wb
+from tsmgan.evaluation.signals import fit_length
+from tsmgan.evaluation.spectral import log_mel_distance, onset_correlation, spectral_convergence
+from tsmgan.evaluation.stereo import channel_correlation_error, channel_level_error
+from tsmgan.evaluation.voice import pitch_error, pulse_peakiness, residual_kurtosis, voicing_error
+
+SAMPLERATE = 16000
+
+
+def noise(samples: int = 2 * SAMPLERATE, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def voice(hz: float = 120.0, seconds: float = 2.0, scattered: bool = False, breath: float = 0.1) -> np.ndarray:
+    """Harmonics and breath through three formants, in syllables; with a common phase (pulses) or scattered phases."""
+    t = np.arange(round(seconds * SAMPLERATE)) / SAMPLERATE
+    harmonics = np.arange(1, int(7000 / hz))
+    phases = np.random.default_rng(1).uniform(0, 2 * np.pi, len(harmonics)) if scattered else np.zeros(len(harmonics))
+    y = sum(np.cos(2 * np.pi * hz * k * t + phase) for k, phase in zip(harmonics, phases))
+    y = y + breath * np.std(y) * np.random.default_rng(2).standard_normal(len(y))
+    for formant, width in ((500, 80), (1500, 120), (2500, 160)):
+        radius = np.exp(-np.pi * width / SAMPLERATE)
+        y = lfilter([1.0], [1, -2 * radius * np.cos(2 * np.pi * formant / SAMPLERATE), radius**2], y)
+    y = y * np.clip(1.5 * np.sin(2 * np.pi * 2 * t) ** 2, 0.02, 1)
+    return (0.3 * y / np.abs(y).max()).astype(np.float32)
+
+
+def clicks(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    y = 1e-3 * rng.standard_normal(4 * SAMPLERATE)
+    for start in rng.integers(0, len(y) - 2000, 12):
+        y[start : start + 2000] += rng.standard_normal(2000) * np.exp(-np.arange(2000) / 300)
+    return (0.2 * y).astype(np.float32)
+
+
+class TestPerceptual:
+    def test_pesq_of_a_recording_against_itself_is_the_best_there_is(self):
+        pytest.importorskip("pesq", reason="the package pesq is not installed")
+        assert pesq_wb(voice(), voice(), SAMPLERATE) == pytest.approx(4.644, abs=0.001)
+
+    def test_pesq_falls_with_every_rise_of_noise(self):
+        pytest.importorskip("pesq", reason="the package pesq is not installed")
+        y, n = voice(), noise()
+        scores = [pesq_wb(y, y + gain * n, SAMPLERATE) for gain in (0.01, 0.1, 1.0)]
+        assert scores == sorted(scores, reverse=True) and scores[0] > scores[-1] + 0.5
+
+    def test_pesq_without_speech_says_so(self):
+        pytest.importorskip("pesq", reason="the package pesq is not installed")
+        with pytest.raises(ValueError, match="PESQ"):
+            pesq_wb(np.zeros(SAMPLERATE, np.float32), voice()[:SAMPLERATE], SAMPLERATE)
+
+    def test_estoi_is_one_for_itself_and_near_nothing_for_noise(self):
+        pytest.importorskip("pystoi", reason="the package pystoi is not installed")
+        assert estoi(voice(), voice(), SAMPLERATE) == pytest.approx(1, abs=1e-6)
+        assert estoi(voice(), noise(), SAMPLERATE) < 0.2
+
+    def test_estoi_of_too_little_speech_says_so(self):
+        pytest.importorskip("pystoi", reason="the package pystoi is not installed")
+        with pytest.raises(ValueError, match=r"0\.4 s"):
+            estoi(voice(seconds=0.2), voice(seconds=0.2), SAMPLERATE)
+
+
+class TestSpectral:
+    def test_log_mel_distance_of_itself_is_zero_and_of_twice_the_level_log_four(self):
+        assert log_mel_distance(noise(), noise(), SAMPLERATE) == 0
+        assert log_mel_distance(noise(), 2 * noise(), SAMPLERATE) == pytest.approx(np.log(4), abs=1e-3)
+
+    def test_log_mel_distance_does_not_see_what_is_under_its_floor(self):
+        assert log_mel_distance(1e-6 * noise(), 1e-5 * noise(), SAMPLERATE) == 0
+
+    def test_log_mel_distance_of_two_noises_comes_from_texture_alone(self):
+        two_bands_of_one_bin = 2 * np.log(2)  # mean absolute difference of two log exponential variables; wider bands are nearer
+        assert 0.4 < log_mel_distance(noise(), noise(seed=1), SAMPLERATE) < two_bands_of_one_bin
+
+    def test_spectral_convergence_of_a_scaled_copy_is_the_share_that_is_missing(self):
+        y = noise()
+        assert spectral_convergence(y, y, SAMPLERATE) == 0
+        assert spectral_convergence(y, 0.75 * y, SAMPLERATE) == pytest.approx(0.25, abs=1e-4)
+        assert spectral_convergence(y, 0 * y, SAMPLERATE) == 1
+
+    def test_spectral_convergence_to_silence_is_refused(self):
+        with pytest.raises(ValueError, match="silent"):
+            spectral_convergence(0 * noise(), noise(), SAMPLERATE)
+
+    def test_onset_correlation_is_one_for_itself_and_falls_with_delay(self):
+        y = clicks(0)
+        late = [onset_correlation(y, np.roll(y, delay), SAMPLERATE) for delay in (0, 128, 2048)]
+        assert late[0] == pytest.approx(1)
+        assert late[0] > late[1] + 0.1 and abs(late[2]) < 0.2
+
+    def test_onset_correlation_of_other_hits_is_near_zero(self):
+        assert abs(onset_correlation(clicks(0), clicks(1), SAMPLERATE)) < 0.2
+
+    def test_onset_correlation_with_silence_is_refused(self):
+        with pytest.raises(ValueError, match="no onset"):
+            onset_correlation(clicks(0), 0 * clicks(0), SAMPLERATE)
+
+
+class TestVoice:
+    def test_residual_of_gaussian_noise_has_kurtosis_three(self):
+        assert residual_kurtosis(noise(), SAMPLERATE) == pytest.approx(3, abs=0.15)
+
+    def test_peakiness_of_a_recording_against_itself_is_one_at_any_level(self):
+        assert pulse_peakiness(voice(), 0.1 * voice(), SAMPLERATE) == pytest.approx(1, abs=0.02)
+
+    def test_peakiness_of_scattered_phases_is_about_a_fifth(self):
+        assert 0.1 < pulse_peakiness(voice(breath=0.8), voice(breath=0.8, scattered=True), SAMPLERATE) < 0.3
+
+    def test_peakiness_needs_no_equal_lengths(self):
+        assert pulse_peakiness(voice(seconds=2), voice(seconds=3), SAMPLERATE) == pytest.approx(1, abs=0.05)
+
+    @pytest.mark.parametrize("bad", [np.zeros(SAMPLERATE, np.float32), np.ones(100, np.float32)])
+    def test_peakiness_of_silence_or_too_little_is_refused(self, bad):
+        with pytest.raises(ValueError, match="silent or shorter"):
+            pulse_peakiness(voice(), bad, SAMPLERATE)
+
+    def test_pitch_error_is_the_interval_in_cents(self):
+        assert pitch_error(voice(120), voice(120), SAMPLERATE) == 0
+        assert pitch_error(voice(120), voice(126), SAMPLERATE) == pytest.approx(1200 * np.log2(126 / 120), abs=6)
+
+    def test_voicing_error_is_the_share_of_frames_whose_voicing_differs(self):
+        half = voice()
+        half[len(half) // 2 :] = noise(len(half) - len(half) // 2)
+        assert voicing_error(voice(), voice(), SAMPLERATE) == 0
+        assert voicing_error(voice(), half, SAMPLERATE) == pytest.approx(0.5, abs=0.15)
+
+    def test_pitch_error_without_a_voice_is_refused(self):
+        with pytest.raises(ValueError, match="voiced"):
+            pitch_error(voice(), noise(), SAMPLERATE)
+
+
+class TestStereo:
+    @pytest.mark.parametrize(("image", "error"), [((1, 1), 0), ((1, 0.5), 0), ((1, -1), 2)])
+    def test_channel_correlation_error_sees_polarity_and_not_level(self, image, error):
+        y = noise()
+        assert channel_correlation_error(np.stack([y, y]), np.stack([image[0] * y, image[1] * y]), SAMPLERATE) == pytest.approx(
+            error, abs=1e-6
+        )
+
+    def test_channel_correlation_error_of_a_decorrelated_mono_source_is_one(self):
+        mono = np.stack([noise(), noise()])
+        assert channel_correlation_error(mono, np.stack([noise(), noise(seed=1)]), SAMPLERATE) == pytest.approx(1, abs=0.03)
+
+    def test_channel_level_error_is_the_change_of_balance_in_decibels(self):
+        y = np.stack([noise(), 0.5 * noise(seed=1)])
+        assert channel_level_error(y, 0.3 * y, SAMPLERATE) == pytest.approx(0, abs=1e-4)
+        assert channel_level_error(y, y * [[1], [2]], SAMPLERATE) == pytest.approx(6.02, abs=0.01)
+
+    def test_every_pair_of_channels_counts(self):
+        y = np.stack([noise(seed=seed) for seed in range(3)])
+        assert channel_level_error(y, y * [[1], [1], [10]], SAMPLERATE) == pytest.approx(20 * 2 / 3, abs=0.01)
+
+
+class TestLevelAndLength:
+    def test_level_difference_is_in_decibels(self):
+        assert level_difference(noise(), 0.1 * noise(), SAMPLERATE) == pytest.approx(-20, abs=1e-3)
+
+    def test_level_of_silence_is_refused(self):
+        with pytest.raises(ValueError, match="silent"):
+            level_difference(noise(), 0 * noise(), SAMPLERATE)
+
+    def test_length_error_is_zero_for_round_n_over_rate_and_in_milliseconds_otherwise(self):
+        assert length_error(48001, round(48001 / 1.3), 1.3, 48000) == 0
+        assert length_error(48000, 24000 - 480, 2.0, 48000) == -10
+
+    @pytest.mark.parametrize("length", [3, 5, 8])
+    def test_fitting_cuts_or_pads_at_the_end(self, length):
+        y = np.arange(1, 11, dtype=np.float32).reshape(2, 5)
+        out = fit_length(y, length)
+        assert out.shape == (2, length)
+        np.testing.assert_array_equal(out[:, : min(5, length)], y[:, : min(5, length)])
+        assert not out[:, 5:].any()
+
+
+def _over_seeds(name: str, spoil, rate: float = 1.0) -> np.ndarray:
+    """A figure of the meter for ten seeds, the output being the source spoiled."""
+    maker, function, _ = artefacts.METER[name]
+    sources = [maker(24000, seed) for seed in range(10)]
+    return np.array([function(source, spoil(source), 24000, rate) for source in sources])
+
+
+def _smear(y: np.ndarray) -> np.ndarray:
+    """Each sample spread over 20 ms on either side."""
+    window = np.hanning(960)
+    return np.convolve(y, window / window.sum() * np.random.default_rng(0).choice([-1, 1], 960), mode="same").astype(np.float32)
+
+
+def _tonal(y: np.ndarray) -> np.ndarray:
+    """Noise that repeats itself every 30 ms."""
+    return np.resize(y[:720], len(y))
+
+
+def _sparse(y: np.ndarray) -> np.ndarray:
+    """Noise in grains, silent three quarters of the time."""
+    return np.where(np.arange(len(y)) // 1500 % 4 == 0, 2 * y, 0).astype(np.float32)
+
+
+class TestArtefacts:
+    @pytest.mark.parametrize("name", artefacts.METER)
+    def test_an_untouched_signal_gets_the_ideal(self, name):
+        figures = _over_seeds(name, lambda y: y)
+        assert np.allclose(figures, artefacts.METER[name][2], atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("name", "spoil", "margin"),
+        [
+            ("attack", _smear, 0.4),
+            ("pre_echo", _smear, 30),
+            ("noise_correlation", _tonal, 0.3),
+            ("noise_kurtosis", _sparse, 0.5),
+            ("noise_level", lambda y: 0.5 * y, 6),
+        ],
+    )
+    def test_a_spoiled_signal_is_far_from_the_ideal_and_stably_so_over_ten_seeds(self, name, spoil, margin):
+        figures = _over_seeds(name, spoil)
+        distance = np.abs(figures - artefacts.METER[name][2])
+        assert distance.min() > margin
+        assert figures.std(ddof=1) / np.sqrt(10) < 0.1 * distance.mean()
+
+    def test_moving_a_burst_as_a_whole_is_no_fault_of_its_attack(self):
+        assert np.allclose(_over_seeds("attack", lambda y: np.roll(y, 240)), 1, atol=1e-6)
+        assert np.allclose(_over_seeds("pre_echo", lambda y: np.roll(y, 240)), -60, atol=1e-3)
+
+    def test_two_copies_of_an_attack_are_an_echo_before_the_louder(self):
+        echo = _over_seeds("pre_echo", lambda y: y + 0.3 * np.roll(y, -480))
+        assert (echo > -15).all()
+
+    def test_a_burst_whose_decay_is_stretched_as_well_gets_what_the_docstring_says(self):
+        """Rate 0.5 with an ideal attack and a decay of twice the length."""
+        source = artefacts.bursts(24000, 0)
+        frames = np.arange(7200)
+        decay = 0.5 * np.exp(-frames / (0.040 * 24000)) * np.random.default_rng(1).choice([-1, 1], 7200)
+        output = np.concatenate([np.concatenate([np.zeros(14400), decay, np.zeros(7200)]) for _ in range(artefacts.BURSTS)])
+        assert artefacts.attack(source, output, 24000, 0.5) == pytest.approx(0.56, abs=0.01)
+
+    def test_a_missing_burst_is_refused(self):
+        source = artefacts.bursts(24000, 0)
+        with pytest.raises(ValueError, match="missing"):
+            artefacts.attack(source, 0 * source, 24000, 1.0)
+
+    def test_gaussian_noise_has_the_texture_of_a_rayleigh_distribution(self):
+        y = artefacts.noise(24000, 0, seconds=8)
+        assert artefacts.magnitude_kurtosis(y, 24000) == pytest.approx(3.245, abs=0.06)
+        assert artefacts.time_correlation(y, 24000) == pytest.approx(0, abs=0.01)
+
+
+class TestTake:
+    def test_every_measure_gives_its_ideal_for_an_output_equal_to_the_reference(self):
+        y = np.stack([voice(), 0.5 * voice()]) + 1e-3 * np.stack([noise(), noise(seed=1)])
+        for measure in MEASURES:
+            if not measure.missing():
+                assert take(measure, y, y, SAMPLERATE) == pytest.approx(measure.ideal, abs=0.001), measure.name
+
+    def test_a_channel_that_is_silent_in_the_reference_does_not_count(self):
+        measure = next(measure for measure in MEASURES if measure.name == "convergence")
+        y = np.stack([noise(), 0 * noise()])
+        assert take(measure, y, y * [[0.5], [1]], SAMPLERATE) == pytest.approx(0.5, abs=1e-4)
+        with pytest.raises(ValueError, match="silent"):
+            take(measure, 0 * y, y, SAMPLERATE)
