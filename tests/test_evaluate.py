@@ -245,7 +245,7 @@ class TestCommand:
         told = capsys.readouterr()
         assert code == 1
         assert "text.wav cannot be read" in told.err and "silent.wav is silent" in told.err and "1.000 s long" in told.err
-        assert "3 of 4 rows" in told.err and "means over 1 pairs" in told.out
+        assert "3 of 4 rows" in told.err and "means over 1 pair" in told.out
         assert [bool(row["problems"]) for row in json.loads((tmp_path / "x.json").read_text())["rows"]] == [True, True, False, True]
 
     def test_a_missing_peer_is_named_and_skipped(self, pairs, capsys, monkeypatch):

@@ -29,14 +29,14 @@ def evaluate(
     ] = None,
     methods: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--methods", "-m", help="Names with commas, e.g. tsmgan,tsmgan:coherence=0,sonic.  [default: tsmgan and all peers]"),
+        typer.Option("--methods", "-m", help="Names with commas, e.g. tsmgan,tsmgan:coherence=0,sonic; without it, tsmgan and all peers."),
     ] = None,
     rates: Annotated[Optional[str], typer.Option("--rates", help="These rates only, e.g. 0.75,1.5.", show_default=False)] = None,  # noqa: UP045
     kinds: Annotated[Optional[str], typer.Option("--kinds", help="These kinds only: speech, music.", show_default=False)] = None,  # noqa: UP045
     measures: Annotated[Optional[str], typer.Option("--measures", help="These measures only, e.g. pesq,estoi.", show_default=False)] = None,  # noqa: UP045
     baseline: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--baseline", "-b", help="Method that differences are taken to.  [default: rubberband-r3, if it is there]"),
+        typer.Option("--baseline", "-b", help="Method that differences are taken to; without it, rubberband-r3 if it is there."),
     ] = None,
     per_rate: Annotated[bool, typer.Option("--per-rate", help="Also a table for each rate.")] = False,
     artefacts: Annotated[
