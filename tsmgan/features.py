@@ -131,8 +131,8 @@ def _pulse_bins(geometry: Geometry) -> tuple[np.ndarray, int, int]:
 def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modulation, scratch):
     """Sums over channels, per frame and bin, from which the band measures are made.
 
-    Fills measures (4, frames, bins), all zero before: size of the product X conj(P) over three neighbouring bins; real and imaginary part of
-    the product of neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation
+    Fills measures (4, frames, bins), all zero before: size of the product X conj(P) over three neighbouring bins; real and imaginary part
+    of the product of neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation
     (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power.
     """
     channels, frames, _ = x.shape
@@ -170,9 +170,12 @@ def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modula
             strongest = np.float32(0.0)
             for k in range(lowest, highest + 1):
                 r, i = np.float32(0.0), np.float32(0.0)
-                for c in range(channels):
+                for c in range(channels):  # each channel's sum by itself, so that left and right may be exchanged
+                    rc, ic = np.float32(0.0), np.float32(0.0)
                     for f in range(low, high - k):
-                        r += real[c, f + k] * real[c, f] + imag[c, f + k] * imag[c, f]
-                        i += imag[c, f + k] * real[c, f] - real[c, f + k] * imag[c, f]
+                        rc += real[c, f + k] * real[c, f] + imag[c, f + k] * imag[c, f]
+                        ic += imag[c, f + k] * real[c, f] - real[c, f + k] * imag[c, f]
+                    r += rc
+                    i += ic
                 strongest = max(strongest, r * r + i * i)
             modulation[m, band] = scale * np.sqrt(strongest) / total

@@ -18,6 +18,8 @@ from tsmgan.vocoder import BANDS, Field, Vocoder
 RUN = 128
 """Frames that are processed together. Runs start at multiples of this whatever the caller's blocks are, so the output does not depend
 on them."""
+LARGEST_SAMPLE = 1e6
+"""Larger samples, relative to full scale, are taken for a corrupt file; their squares would leave float32."""
 _MOVED = np.iinfo(np.int64).min
 
 
@@ -104,7 +106,7 @@ class Stretcher:
 
         Raises:
             UsageError: the block's shape or type is wrong, or the stream was flushed.
-            AudioError: the block holds NaN or infinite samples.
+            AudioError: the block holds NaN, infinite or absurdly large samples.
         """
         if self._flushed:
             raise UsageError("The stream was flushed; make a new Stretcher for the next recording.")
@@ -142,10 +144,12 @@ class Stretcher:
             raise UsageError(f"A block has shape {block.shape}; it must be ({self.channels}, samples).")
         if block.dtype not in (np.float32, np.float64):
             raise UsageError(f"A block holds {block.dtype} samples; convert them to float32 or float64 with full scale 1.0.")
-        if not np.isfinite(block).all():
-            raise AudioError(
-                f"The input holds NaN or infinite samples, the first within {self._received / self.samplerate:.3f} s and the block after it."
-            )
+        sound = np.abs(block) <= LARGEST_SAMPLE  # False for NaN as well
+        if not sound.all():
+            first = int(np.argmin(sound.all(axis=0)))
+            value, at = block[np.argmin(sound[:, first]), first], (self._received + first) / self.samplerate
+            what = "a NaN or infinite sample" if not np.isfinite(value) else f"a sample of {value:.3g} times full scale, which is no audio,"
+            raise AudioError(f"The input holds {what} at {at:.4f} s; repair the recording first.")
         return block
 
     def _joined(self, pieces: list[np.ndarray]) -> np.ndarray:
@@ -209,8 +213,7 @@ class Stretcher:
 
     def _render(self, run: _Run, after: _Run | None) -> np.ndarray:
         field = self._field(run, after)
-        theta = self._vocoder.rotations(run.frames, field, run.rates)
-        out, unmoved = self._vocoder.synthesise(run.frames, field, theta)
+        out, unmoved = self._vocoder.synthesise(run.frames, field, *self._vocoder.rotations(run.frames, field, run.rates))
         hop = self._geometry.hop
         positions = (run.first + np.arange(len(unmoved))) * hop
         offsets = np.where(unmoved, run.instants - positions, _MOVED)

@@ -10,9 +10,8 @@ sum_f W(f) cos(theta(f) + omega tau), less a small penalty for long shifts; e = 
 and the coherence lambda takes its share of it away: theta <- theta - lambda e. lambda = 0 is a phase vocoder;
 lambda = 1 is the recording's own waveform, moved so that it continues what is already there.
 
-W is the amplitude below 6 kHz. Measured on the speech pairs at lambda = 1 against W = power over the whole band: log-mel
-distance 0.43 for 0.47 and eSTOI 0.934 for 0.930, as the upper harmonics have a say in where a pulse goes. The penalty
-(PESQ 3.08 for 3.05) keeps frames from jumping between shifts that explain them equally well.
+W is the amplitude below 6 kHz, not the power: the upper harmonics then have a say in where a pulse goes. The penalty keeps
+frames from jumping between shifts that explain them almost equally well.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ SHIFT_PENALTY = np.float32(0.2)
 BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 80 / 700), np.log10(1 + 11500 / 700), 20) - 1))
 """Centres of the bands that the generator controls, evenly spaced in mel (O'Shaughnessy's formula)."""
 BANDS = len(BAND_CENTRES_HZ)
-
+CLIMB_STEPS = 8
+"""Steps of the grid by which the penalty may have moved a maximum; enough for sounds of 32 Hz."""
 SMALLEST_NORM = np.float32(1e-3)
 """The sum of squared windows is taken to be at least this, at the very ends of a recording."""
 
@@ -91,26 +91,31 @@ class Vocoder:
         self._tail = np.zeros((channels, n), np.float32)
         self._tail_norm = np.zeros(n, np.float32)
 
-    def rotations(self, frames: Frames, field: Field, rates: np.ndarray) -> np.ndarray:
-        """theta of each frame, (frames, bins), float32, without the field's own rotation.
+    def rotations(self, frames: Frames, field: Field, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rotation of each frame, and how far it moves the frame as a whole.
 
         Args:
             frames: the next run of frames.
             field: the generator's decisions for them.
             rates: local rate of each frame, (frames,).
+
+        Returns:
+            theta, (frames, bins), float32, radians, without the field's own rotation; and the delay that coherence gave each frame,
+            (frames,), int64, samples.
         """
         theta = np.empty(frames.power.shape, np.float32)
         stretch = (1.0 / rates - 1.0).astype(np.float32)
         scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
+        delays = np.zeros(len(theta), np.float32)
         propagate(
             frames.power, frames.source, frames.horizontal, frames.vertical, field.coherence, field.alpha_mix, stretch,
-            self._spread.lower, self._spread.weight, self._cosines, self._sines, self._omega, self._theta, theta, scratch,
+            self._spread.lower, self._spread.weight, self._cosines, self._sines, self._omega, self._theta, theta, delays, scratch,
         )  # fmt: skip
         self._theta = theta[-1].copy()
-        return theta
+        return theta, np.rint(delays * self._geometry.samplerate).astype(np.int64)
 
-    def synthesise(self, frames: Frames, field: Field, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Overlap-add the next run of frames.
+    def synthesise(self, frames: Frames, field: Field, theta: np.ndarray, delays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Overlap-add the next run of frames, turned by theta and moved by delays (both as from `rotations`).
 
         Returns:
             (channels, frames * H) float32: the samples that are complete, the first of them N/2 before the run's first
@@ -123,7 +128,7 @@ class Vocoder:
         rotate(frames.spectra, theta, field.log_gain, field.rotation, lower, weight, corrected, spectra, unmoved)
         blocks = np.fft.irfft(spectra, n=g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
-        overlap_add(blocks, self._window, g.hop, self._tail, self._tail_norm, out)
+        overlap_add(blocks, delays, self._window, g.hop, self._tail, self._tail_norm, out)
         return out, unmoved
 
     def tail(self, hops: int) -> np.ndarray:
@@ -140,23 +145,33 @@ def wrap(phase):
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def best_shift(c, s, total, cosines, sines, scores):
-    """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau) less the penalty."""
+    """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau).
+
+    The penalty, a share of total, decides between maxima; it does not move the one that is chosen.
+    """
     shifts, bins = cosines.shape
-    slope = SHIFT_PENALTY * total / np.float32(shifts - 1)
     for k in range(shifts):
         even, odd = np.float32(0.0), np.float32(0.0)
         for f in range(bins):
             even += c[f] * cosines[k, f]
             odd += s[f] * sines[k, f]
-        even -= slope * np.float32(k)
         scores[shifts - 1 + k] = even - odd
         scores[shifts - 1 - k] = even + odd
+    last = 2 * shifts - 2
+    slope = SHIFT_PENALTY * total / np.float32(shifts - 1)
     best = shifts - 1  # no shift, unless another is better
-    for k in range(2 * shifts - 1):
-        if scores[k] > scores[best]:
-            best = k
+    highest = scores[best]
+    for k in range(last + 1):
+        score = scores[k] - slope * np.float32(abs(k - (shifts - 1)))
+        if score > highest:
+            best, highest = k, score
+    for _ in range(CLIMB_STEPS):
+        if best > 0 and scores[best - 1] > scores[best]:
+            best -= 1
+        elif best < last and scores[best + 1] > scores[best]:
+            best += 1
     tau = np.float32(best - (shifts - 1))
-    if 0 < best < 2 * shifts - 2:
+    if 0 < best < last:
         left, mid, right = scores[best - 1], scores[best], scores[best + 1]
         curvature = left - 2 * mid + right
         if curvature < 0:
@@ -166,9 +181,12 @@ def best_shift(c, s, total, cosines, sines, scores):
 
 @nb.njit(cache=True, nogil=True)
 def propagate(
-    power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta, scratch
+    power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta, delays, scratch
 ):
-    """The recursion over frames; fills theta (frames, bins) from the rotation `start` (bins,) of the frame before."""
+    """The recursion over frames, from the rotation `start` (bins,) of the frame before.
+
+    Fills theta (frames, bins), and delays (frames,) with tau times the mean coherence below 6 kHz, in seconds.
+    """
     frames, bins = power.shape
     low = cosines.shape[1]
     c, s, scores = scratch[0], scratch[1], scratch[2]
@@ -189,10 +207,14 @@ def propagate(
                 total += amplitude
                 c[f], s[f] = amplitude * np.cos(now[f]), amplitude * np.sin(now[f])
             tau = best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS)
+            shared = np.float32(0.0)
             for f in range(bins):
                 b, w = lower[f], weight[f]
                 share = bands_coherence[b] + w * (bands_coherence[b + 1] - bands_coherence[b])
                 now[f] -= share * wrap(now[f] + omega[f] * tau)
+                if f < low:
+                    shared += share * np.sqrt(power[m, f])
+            delays[m] = tau * shared / max(total, np.float32(1e-30))
         previous = now
 
 
@@ -218,15 +240,17 @@ def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected, out, un
 
 
 @nb.njit(cache=True, nogil=True)
-def overlap_add(blocks, window, hop, tail, tail_norm, out):
-    """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of squared windows.
+def overlap_add(blocks, delays, window, hop, tail, tail_norm, out):
+    """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 
+    That is the square of the window, unless coherence delayed the frame: the analysis window is delayed with it then, and the product of
+    the two windows is smaller. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
     What the later samples have gathered so far carries over in tail (channels, N) and tail_norm (N,).
     """
     channels, frames, length = blocks.shape
     for m in range(frames):
         for i in range(length):
-            tail_norm[i] += window[i] * window[i]
+            tail_norm[i] += window[i] * window[(i - delays[m]) % length]
         for c in range(channels):
             for i in range(length):
                 tail[c, i] += window[i] * blocks[c, m, i]

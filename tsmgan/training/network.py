@@ -106,10 +106,9 @@ def handmade_logits(features: Tensor, bands: int) -> tuple[Tensor, Tensor]:
     """The hand-made default before its sigmoids.
 
     Voices are told from other sounds by three features, averaged over 65 frames with the frames' amplitude as weight: a voice's envelope
-    is modulated at its pitch, it has one period, and its partials move. The coefficients are a logistic regression on the training voices
-    and music; a frame of an unseen voice is taken for one in over 99 %, of an unseen score in under 1 %. Coherence is 1 where a voice has
-    a period and 0 elsewhere; alpha is 1 on voices and 1 / rate on everything else. (alpha = 1 / rate on the attacks of voices too cost
-    0.1 PESQ.)
+    is modulated at its pitch, it has one period, and its partials move. The coefficients are a logistic regression on frames of three
+    voices and of music. Coherence is 1 where a voice has a period and 0 elsewhere; alpha is 1 on voices (on their attacks too: 1 / rate
+    there was heard by PESQ as a fault) and 1 / rate on everything else.
 
     Args:
         features: (batch, frames, features).
