@@ -10,6 +10,7 @@ from __future__ import annotations
 import librosa
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsmgan.geometry import Geometry
@@ -20,7 +21,9 @@ MEL_RESOLUTIONS = ((2048, 100), (1024, 80), (512, 40), (256, 20))
 """Window (samples at 24 kHz) and bands of each."""
 ENVELOPE_RESOLUTIONS = ((96, 24, 20), (192, 48, 16))
 """Window, hop and number of frames that are sorted together: 4 ms within 20 ms, 8 ms within 32 ms."""
-ENVELOPE_POWER = 0.4
+ENVELOPE_POWER = 0.5
+ENVELOPE_POOL = (4, 10)
+"""Bins and groups over which sorted shapes are averaged: 0.5 to 1 kHz, 0.1 to 0.16 s."""
 
 
 def magnitudes(y: Tensor, window: Tensor, hop: int, centred: bool = True) -> Tensor:
@@ -61,7 +64,12 @@ class MelLoss(nn.Module):
 class SortedEnvelopeLoss(nn.Module):
     """Optimal transport in one dimension: within 20-30 ms and one bin of a short-time spectrum, the *sorted* magnitudes are compared.
 
-    Pulses give a few large and many small values wherever they fall, so this sees phasiness, and not where the pulses are.
+    Pulses give a few large and many small values wherever they fall, so this sees phasiness, and not where the pulses are. Two steps make
+    it prefer what the ear prefers. Each group is brought to the answer's mean first: level is another term's business, and a wrong level
+    would hide the shape. And shapes are averaged over a tenth of a second and four bins before the distance is taken: between
+    two takes of the same noise the L1 distance of single groups is large and least for the smoothest candidate, whatever its pulses.
+    On voices stretched back with their pulses intact, this loss is 30 to 40 % lower at coherence 1 than at 0, and on music 10 % higher;
+    without the two steps it is higher on both.
     """
 
     def __init__(self) -> None:
@@ -76,7 +84,10 @@ class SortedEnvelopeLoss(nn.Module):
             a, b = (sorted_envelope(y, getattr(self, f"window_{n}"), hop, width) for y in (answer, output))
             hz = torch.arange(a.shape[1], device=a.device) * (SAMPLERATE / n)
             mask = (hz[None, :] <= bandwidth[:, None]).float()[:, :, None, None]
-            total = total + masked_mean((a - b).abs(), mask) / (masked_mean(a, mask) + 1e-3)
+            level = a.mean(-1, keepdim=True) * mask
+            shapes = (level * v / (v.mean(-1, keepdim=True) + 1e-3) for v in (a, b))
+            a, b = (F.avg_pool2d(v.permute(0, 3, 1, 2), ENVELOPE_POOL, stride=tuple(k // 2 for k in ENVELOPE_POOL)) for v in shapes)
+            total = total + (a - b).abs().flatten(1).mean(1) / (level.flatten(1).mean(1) + 1e-3)
         return total
 
 

@@ -43,13 +43,12 @@ from tsmgan.training.pairs import Pairs, Rows, make_pairs
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import SAMPLERATE, Skipped, hold_out, scan
 from tsmgan.training.reports import Reports
-from tsmgan.training.stage import Stage
-from tsmgan.vocoder import BAND_CENTRES_HZ, BANDS, Field
+from tsmgan.training.stage import Rotated, Stage
+from tsmgan.training.validation import LOW_BANDS, Validation
+from tsmgan.vocoder import BANDS, Field
 
 NOT_A_NUMBER_LIMIT = 10
 """Steps in a row without a finite gradient after which a run stops."""
-LOW_BANDS = sum(hz < 4000 for hz in BAND_CENTRES_HZ)
-"""Bands below 4 kHz: where the coherence field of voices and of music should part."""
 
 
 @dataclass(frozen=True)
@@ -172,12 +171,12 @@ class Trainer:
             field = generator(batch.features, batch.log_rate_around, batch.noise)
         return Field(*(values[:, batch.inner].float() for values in field))
 
-    def render(self, batch: Batch, field: Field) -> tuple[Tensor, Tensor]:
+    def render(self, batch: Batch, field: Field) -> tuple[Tensor, Rotated]:
         """Waveform of a field, and the rotations behind it."""
-        theta = self.stage.rotations(
+        rotated = self.stage.rotations(
             batch.power, batch.source, batch.horizontal, batch.vertical, batch.log_rate, field.coherence, field.alpha_mix
-        ).theta
-        return self.stage.synthesise(batch.spectra, theta, field.log_gain, field.rotation), theta
+        )
+        return self.stage.synthesise(batch.spectra, rotated, field.log_gain, field.rotation), rotated
 
     def default_field(self, batch: Batch, coherence: Tensor | None = None) -> Field:
         """The hand-made default, or the same with one coherence (rows,) throughout each row."""
@@ -234,10 +233,10 @@ class Trainer:
         """The critics' turn, when it is their step, then the generator's."""
         adversary, numbers = self.recipe["adversary"], {}
         field = self.field(self.generator, batch)
-        output, theta = self.render(batch, field)
+        output, rotated = self.render(batch, field)
         if self.adversarial and self.step % adversary["every"] == 0:
             numbers |= self.critics_step(batch, output)
-        terms = self.losses(batch, field, output, theta)
+        terms = self.losses(batch, field, output, rotated)
         weights = self.recipe["losses"]
         total = sum((weights[name] * value for name, value in terms.items()), torch.zeros((), device=self.device))
         numbers |= {f"losses/{name}": float(value.detach()) for name, value in terms.items()}
@@ -250,13 +249,13 @@ class Trainer:
         numbers["coherence"] = float(field.coherence.detach()[..., :LOW_BANDS].mean())
         return numbers
 
-    def losses(self, batch: Batch, field: Field, output: Tensor, theta: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:
         """Every term with a weight, before it is weighted: means over all rows of the batch, so that processes can be averaged."""
         weights, rows = self.recipe["losses"], len(batch)
         paired, terms = batch.paired, {}
         answer, bandwidth = batch.answer[paired], batch.bandwidth[paired]
         if weights["mel"] > 0 or weights["cycle"] > 0:
-            levelled = self.stage.synthesise(batch.spectra, theta.detach(), field.log_gain, field.rotation.detach())
+            levelled = self.stage.synthesise(batch.spectra, rotated.detached(), field.log_gain, field.rotation.detach())
             if weights["mel"] > 0:
                 terms["mel"] = self.mel(answer, levelled[paired], bandwidth).sum() / rows
             if weights["cycle"] > 0:
@@ -356,13 +355,6 @@ class Trainer:
         self.gates = {name: after and accuracy[name] >= self.recipe["adversary"]["gate"] for name in self.critics}
         return {f"accuracy/{name}": value for name, value in accuracy.items()}
 
-    @torch.no_grad()
-    def validate(self, held: Pairs, reports: Reports) -> dict[str, float]:
-        """Losses of the averaged generator and of the default on held-out pairs, and the coherence field by folder."""
-        from tsmgan.training.validation import measure
-
-        return measure(self, held, reports)
-
     # -- the run -------------------------------------------------------------------------------------------------------------------
 
     def run(self) -> Path:
@@ -431,6 +423,7 @@ class Trainer:
         def rows(step: int) -> Rows:
             return pairs.rows(self.recipe["seed"], step, numbers_of_rows, train["frames"])
 
+        validation = Validation(self, held)
         sums: dict[str, list[float]] = {}
         waited, since, first = 0.0, time.monotonic(), self.step
         with ThreadPoolExecutor(1) as loader:
@@ -456,7 +449,9 @@ class Trainer:
                 if self.step % train["validate_every"] == 0 or warmed:
                     begun = time.monotonic()
                     accuracies = self.set_gates(held)
-                    reports.numbers(self.step, accuracies | (self.validate(held, reports) if self.main else {}), "held out")
+                    if self.main:
+                        with torch.no_grad():
+                            reports.numbers(self.step, accuracies | validation.measure(reports), "held out")
                     since += time.monotonic() - begun  # validation is not counted in the speed
                 if self.step % train["checkpoint_every"] == 0:
                     self.save(checkpoint)
