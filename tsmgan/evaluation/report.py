@@ -67,7 +67,7 @@ def summary_tables(summaries: Sequence[Summary], *, baseline: str | None = None)
         methods = list(dict.fromkeys(summary.method for summary in group))
         title = f"{kind}, {'all rates' if rate is None else f'rate {rate:g}'}"
         count = max(summary.estimate.count for summary in group)
-        means = Table(title=f"{title}: means over {count} pair{"" if count == 1 else "s"}", title_justify="left")
+        means = Table(title=f"{title}: means over {count} pair{'' if count == 1 else 's'}", title_justify="left")
         means.add_column("method", no_wrap=True)
         changes = Table(title=f"{title}: difference to {escape(baseline or '')}", title_justify="left")
         changes.add_column("method", no_wrap=True)
