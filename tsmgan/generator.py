@@ -9,10 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from tsmgan.errors import ModelError
+from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.features import FEATURES
 from tsmgan.models import Model
 from tsmgan.vocoder import BANDS, Field
+
+PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
+    # Rounded products (TF32) would take the output further from the CPU's than a recording's last bit.
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+    "directml": ("DmlExecutionProvider", {}),
+    "coreml": ("CoreMLExecutionProvider", {}),
+    "cpu": ("CPUExecutionProvider", {}),
+}
+"""ONNX Runtime's execution provider of each device, and its options."""
+AUTO = ("cuda", "directml", "cpu")
+"""What `auto` tries, in this order. Core ML compiles the network anew for every process, which a short recording does not pay back."""
+DEVICES = ("auto", *PROVIDERS)
+PACKAGES = {
+    "cuda": ("onnxruntime-gpu", 'pip install "tsmgan[gpu]"', "with an NVIDIA GPU"),
+    "directml": ("onnxruntime-directml", "pip install onnxruntime-directml", "on Windows"),
+    "coreml": ("onnxruntime", "pip install onnxruntime", "on macOS"),
+}
+"""The package that brings a provider, the command that installs it, and where it can work."""
 
 _lock = threading.Lock()
 
@@ -20,20 +38,40 @@ _lock = threading.Lock()
 class Generator:
     """A model's generator. Calls are independent of each other and safe from several threads.
 
+    Args:
+        model: the model's folder.
+        device: one of DEVICES. `auto` takes the first of AUTO that works here.
+        threads: of the network on the CPU; None is one, which leaves the other cores to the stages beside it.
+
     Attributes:
         context: frames on either side of a run that its result depends on.
         noise: channels of the noise z.
+        device: what it runs on, one of PROVIDERS.
+
+    Raises:
+        UsageError: there is no such device, or threads is below one.
+        ModelError: the model is missing, damaged, or of another architecture.
+        TsmganError: the device was asked for and cannot be used here.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, device: str = "auto", threads: int | None = None) -> None:
+        if device not in DEVICES:
+            raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
+        if threads is not None and (int(threads) != threads or threads < 1):
+            raise UsageError(f"The number of threads is {threads}; it must be at least 1.")
         config = model.config["generator"]
         self.context, self.noise = int(config["context"]), int(config["noise"])
         if config["features"] != FEATURES or config["bands"] != BANDS:
             raise ModelError(
                 f"{model.path} expects {config['features']} features and {config['bands']} bands; this version has {FEATURES} and {BANDS}."
             )
+        file = model.path / "generator.onnx"
+        try:
+            written = file.stat().st_mtime_ns
+        except OSError:
+            raise ModelError(f"{file} is missing; write it with `tsmgan export-onnx`.") from None
         with _lock:
-            self._session = _session(model.path / "generator.onnx")
+            self._session, self.device = _session(file, written, device, threads or 1)
 
     def __call__(self, features: np.ndarray, rates: np.ndarray, noise: np.ndarray) -> Field:
         """Decide the field for a run of frames.
@@ -50,17 +88,75 @@ class Generator:
         return Field(*(output[0] for output in self._session.run(list(Field._fields), inputs)))
 
 
+def available_devices() -> list[str]:
+    """Devices whose provider the installed ONNX Runtime has; it may still lack the hardware or a driver."""
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    return [device for device, (provider, _) in PROVIDERS.items() if provider in there]
+
+
 @lru_cache(maxsize=8)
-def _session(file: Path) -> Any:
-    """One session a process and file: sessions are costly to make and may be shared by threads."""
+def _session(file: Path, written: int, device: str, threads: int) -> tuple[Any, str]:
+    """A session and the device that it runs on. One a process, file (as written at that time), device and number of threads: sessions
+    are costly to make and may be shared by threads."""
+    there = available_devices()
+    if device != "auto":
+        if device not in there:
+            raise TsmganError(_missing(device))
+        session = _open_session(file, device, threads)
+        if session is None:
+            raise TsmganError(
+                f"The device {device} is installed and does not start; check its driver and libraries, or use --device auto, "
+                "which falls back to the CPU."
+            )
+        return session, device
+    for candidate in AUTO:
+        session = _open_session(file, candidate, threads) if candidate in there else None
+        if session is not None:
+            return session, candidate
+    raise TsmganError(
+        "The installed ONNX Runtime cannot run on the CPU; install it again with `pip install --force-reinstall onnxruntime`."
+    )
+
+
+def _open_session(file: Path, device: str, threads: int) -> Any:
+    """A session on the device; None where the provider is installed and does not start (no GPU, no driver)."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 3 if device == "cpu" else 4
+    # Waiting threads would spin, and take the cores from the stages beside the network.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if device == "directml":
+        options.enable_mem_pattern = False  # as that provider demands
+    if device == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA and cuDNN from their Python packages
+    provider, settings = PROVIDERS[device]
+    providers = [(provider, settings)] if device == "cpu" else [(provider, settings), "CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        what = "is missing" if not file.is_file() else f"cannot be loaded: {str(error).splitlines()[0]}"
-        raise ModelError(f"{file} {what}") from error
+        if device != "cpu":
+            return None
+        raise ModelError(f"{file} cannot be loaded: {str(error).splitlines()[0]}") from error
+    return session if session.get_providers()[0] == provider else None
+
+
+def _missing(device: str) -> str:
+    package, command, where = PACKAGES[device]
+    if package != "onnxruntime" and _is_installed(package):  # both packages bring the module onnxruntime, and the plain one came last
+        return f"The device {device} is hidden by another onnxruntime; `pip install --force-reinstall --no-deps {package}` brings it back."
+    return f"The device {device} is not there: it needs {package} {where}; install it with `{command}`, or use --device auto."
+
+
+def _is_installed(package: str) -> bool:
+    from importlib import metadata
+
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

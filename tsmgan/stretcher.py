@@ -48,10 +48,12 @@ class Stretcher:
         model: name of a shipped model, or a model folder.
         coherence: overrides the generator's coherence field by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
         seed: of the generator's noise.
+        device, threads: what the generator runs on, see tsmgan.generator.
 
     Raises:
         UsageError: an argument is out of its range.
         ModelError: the model cannot be used.
+        TsmganError: the device was asked for and cannot be used here.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Stretcher:
         model: str = "default",
         coherence: float | None = None,
         seed: int = 0,
+        device: str = "auto",
+        threads: int | None = None,
     ) -> None:
         if (rate is None) == (time_map is None):
             raise UsageError("Give either a rate or a time map.")
@@ -76,7 +80,7 @@ class Stretcher:
         self.samplerate, self.channels = int(samplerate), int(channels)
         self.time_map = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
         self._geometry = geometry(samplerate)
-        self._generator = Generator(find_model(model))
+        self._generator = Generator(find_model(model), device, threads)
         if self._generator.context > RUN:
             raise UsageError(f"The model looks {self._generator.context} frames to either side; at most {RUN} are possible.")
         self._coherence, self._seed = coherence, int(seed)
@@ -94,6 +98,11 @@ class Stretcher:
         self._past_rates = np.ones(self._generator.context)
         self._offsets = np.full(HOPS_PER_WINDOW - 1, _MOVED)
         self._flushed = False
+
+    @property
+    def device(self) -> str:
+        """What the generator runs on: `cpu`, `cuda`, `coreml` or `directml`."""
+        return self._generator.device
 
     def process(self, block: np.ndarray) -> np.ndarray:
         """Take the next block of input and return the output that is ready.

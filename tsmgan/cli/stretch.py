@@ -115,6 +115,14 @@ def stretch(
             show_default=False,
         ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(metavar="DEVICE", help="auto, cpu, cuda, directml or coreml: what the network runs on.", rich_help_panel="Speed"),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of the network on the CPU. Default: 1.", rich_help_panel="Speed", show_default=False),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel="Messages")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is read and written.", rich_help_panel="Messages")] = False,
 ) -> None:
@@ -155,7 +163,18 @@ def stretch(
             total = info.seconds
             from tsmgan.stretcher import Stretcher
 
-            stretcher = Stretcher(info.samplerate, info.channels, time_map=chosen_map, model=model, coherence=coherence, seed=seed)
+            stretcher = Stretcher(
+                info.samplerate,
+                info.channels,
+                time_map=chosen_map,
+                model=model,
+                coherence=coherence,
+                seed=seed,
+                device=device,
+                threads=threads,
+            )
+            if verbose:
+                console.say(f"device  {stretcher.device}")
             factor = 10 ** (gain / 20)
             with console.ProgressBar(Path(info.name).name, total, enabled=not quiet) as bar:
                 for block in reader.blocks():
