@@ -323,7 +323,7 @@ class Pairs:
         features = np.concatenate([self._silence.repeat(missing[0], 0), columns["features"][around], self._silence.repeat(missing[1], 0)])
         log_rate = np.pad(columns["log_rate"][around], missing)
         return (
-            columns["spectra"][cut], columns["source"][cut].astype(np.int64), columns["horizontal"][cut], columns["vertical"][cut],
+            columns["spectra"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
             features, log_rate, answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
             np.bool_(entry["paired"]), np.float32(entry["bandwidth"]), np.int64(item),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """The alternating game: a plain torch loop on Accelerate.
 
 Accelerate rather than Fabric, because all that is asked of it here is where things run: it reads what `torchrun` sets, places tensors,
-opens the process group and gives bfloat16 where the device has it, and leaves the loop alone. Gradients are averaged by one reduction of a
+opens the process group, and leaves the loop alone. Gradients are averaged by one reduction of a
 flat vector: the networks are small, and both players' steps stay visible.
 
 A step, after the critics' warm-up: draw rows; the generator's field; rotations and waveform; the critics learn from answers and waveforms;
@@ -17,6 +17,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,6 +51,11 @@ from tsmgan.vocoder import BANDS, Field
 NOT_A_NUMBER_LIMIT = 10
 """Steps in a row without a finite gradient after which a run stops."""
 
+LOADERS = 3
+"""Batches that are read ahead, each by a thread of its own: reading leaves Python's lock."""
+ACCURACY_ROWS = 96
+"""Held-out clips on which the critics are examined, at most."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -72,6 +78,7 @@ class Batch:
     def __init__(self, rows: Rows, device: torch.device) -> None:
         for name, column in rows._asdict().items():
             setattr(self, name, torch.from_numpy(column).to(device, non_blocking=True))
+        self.source = self.source.long()
         self.inner = slice((self.features.shape[1] - self.spectra.shape[1]) // 2, (self.features.shape[1] + self.spectra.shape[1]) // 2)
         self.power = self.spectra.real**2 + self.spectra.imag**2
         self.log_rate = self.log_rate_around[:, self.inner].contiguous()
@@ -103,13 +110,13 @@ class Trainer:
         settings = recipe["train"]
         if settings["threads"] > 0:
             torch.set_num_threads(settings["threads"])
-        bf16 = settings["precision"] == "bfloat16" or (settings["precision"] == "auto" and torch.cuda.is_available() and not request.cpu)
-        self.accelerator = Accelerator(cpu=request.cpu, mixed_precision="bf16" if bf16 else "no")
+        self.accelerator = Accelerator(cpu=request.cpu)
         self.device = self.accelerator.device
         self.main = self.accelerator.is_main_process
+        self.bfloat16 = settings["precision"] == "bfloat16" or (settings["precision"] == "auto" and self.device.type == "cuda")
         self.step = 0
         self.seconds_before = 0.0
-        self.bad_steps = 0
+        self.bad_steps = {"generator": 0, "critics": 0}
         self.stop_reason = ""
         self._build()
 
@@ -165,9 +172,13 @@ class Trainer:
 
     # -- the way of the data -------------------------------------------------------------------------------------------------------
 
+    def autocast(self) -> torch.autocast:
+        """bfloat16 for the networks' layers, where the run has it; signals and losses stay float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
     def field(self, generator: Generator, batch: Batch) -> Field:
         """The generator's decisions for a batch, float32."""
-        with self.accelerator.autocast():
+        with self.autocast():
             field = generator(batch.features, batch.log_rate_around, batch.noise)
         return Field(*(values[:, batch.inner].float() for values in field))
 
@@ -188,12 +199,12 @@ class Trainer:
         return Field(level, alpha_mix, zero, zero)
 
     def warm_up_field(self, batch: Batch) -> Field:
-        """What the critics learn from before the game: every second row the default, the others one coherence from 0 to 1 throughout, so
-        that they know what either extreme does to a sound."""
+        """What the critics learn from before the game: half of the rows are the default, the others have one coherence throughout,
+        so that critics know what either extreme does to a sound. A row's noise decides, so that it is the same in any process."""
         default = self.default_field(batch)
-        levels = torch.linspace(0, 1, len(batch), device=self.device)[:, None, None]
-        even = (torch.arange(len(batch), device=self.device) % 2 == 0)[:, None, None]
-        return default._replace(coherence=torch.where(even, default.coherence, levels.expand_as(default.coherence)).contiguous())
+        level = 0.5 * (1 + torch.erf(batch.noise[:, 0, 0] / math.sqrt(2)))[:, None, None]
+        plain = (batch.noise[:, 1, 0] > 0)[:, None, None]
+        return default._replace(coherence=torch.where(plain, default.coherence, level.expand_as(default.coherence)).contiguous())
 
     # -- a step --------------------------------------------------------------------------------------------------------------------
 
@@ -226,7 +237,7 @@ class Trainer:
         return {name: float(value) for name, value in numbers.items()}
 
     def judge(self, batch: Batch, clips: Tensor) -> dict[str, Any]:
-        with self.accelerator.autocast():
+        with self.autocast():
             return self.critics.judge(clips, batch.mean_rate, batch.bandwidth)
 
     def generator_step(self, batch: Batch) -> dict[str, float]:
@@ -251,17 +262,21 @@ class Trainer:
 
     def losses(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:
         """Every term with a weight, before it is weighted: means over all rows of the batch, so that processes can be averaged."""
-        weights, rows = self.recipe["losses"], len(batch)
-        paired, terms = batch.paired, {}
+        weights, rows, terms = self.recipe["losses"], len(batch), {}
+        paired = batch.paired.nonzero()[:, 0]
         answer, bandwidth = batch.answer[paired], batch.bandwidth[paired]
+
+        def against_answers(loss: nn.Module, y: Tensor) -> Tensor:
+            return loss(answer, y[paired], bandwidth).sum() / rows if len(paired) else torch.zeros((), device=self.device)
+
         if weights["mel"] > 0 or weights["cycle"] > 0:
             levelled = self.stage.synthesise(batch.spectra, rotated.detached(), field.log_gain, field.rotation.detach())
             if weights["mel"] > 0:
-                terms["mel"] = self.mel(answer, levelled[paired], bandwidth).sum() / rows
+                terms["mel"] = against_answers(self.mel, levelled)
             if weights["cycle"] > 0:
                 terms["cycle"] = self.cycle(batch.spectra, levelled).mean()
         if weights["sorted_envelope"] > 0:
-            terms["sorted_envelope"] = self.envelope(answer, output[paired], bandwidth).sum() / rows
+            terms["sorted_envelope"] = against_answers(self.envelope, output)
         if weights["prior"] > 0:
             terms["prior"] = prior(
                 field, self.plain_field(batch, torch.sigmoid(handmade_logits(batch.features, BANDS)[0]).mean((1, 2)))
@@ -317,14 +332,14 @@ class Trainer:
             return 0.0
         norm = float(nn.utils.clip_grad_norm_(module.parameters(), self.recipe["train"]["clip"]))
         if not math.isfinite(norm):
-            self.bad_steps += 1
-            if self.bad_steps >= NOT_A_NUMBER_LIMIT:
+            self.bad_steps[player] += 1
+            if self.bad_steps[player] >= NOT_A_NUMBER_LIMIT:
                 raise TsmganError(
                     f"The {player}'s gradient was not a number for {NOT_A_NUMBER_LIMIT} steps in a row, up to step {self.step}; "
                     f"the last good state is {self.request.out / NAME}. Lower train.learning_rate and use --resume."
                 )
             return norm
-        self.bad_steps = 0
+        self.bad_steps[player] = 0
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.step()
@@ -337,7 +352,7 @@ class Trainer:
         """Share of held-out pairs whose answer each critic ranks above the stretched one."""
         right: dict[str, list[float]] = {name: [] for name in self.critics}
         frames, size = self.recipe["train"]["frames"], self.recipe["train"]["batch"]
-        count = max(size, min(len(held), 96))
+        count = min(2 * len(held), ACCURACY_ROWS)
         for first in range(0, count, size):
             batch = Batch(held.rows(self.recipe["seed"] + 1, 0, range(first, min(first + size, count)), frames), self.device)
             output, _ = self.render(batch, self.field(self.generator, batch))
@@ -426,13 +441,13 @@ class Trainer:
         validation = Validation(self, held)
         sums: dict[str, list[float]] = {}
         waited, since, first = 0.0, time.monotonic(), self.step
-        with ThreadPoolExecutor(1) as loader:
-            coming = loader.submit(rows, self.step)
+        with ThreadPoolExecutor(LOADERS) as loaders:
+            coming = deque(loaders.submit(rows, self.step + k) for k in range(LOADERS))
             while not self._finished():
                 begun = time.monotonic()
-                batch = Batch(coming.result(), self.device)
+                batch = Batch(coming.popleft().result(), self.device)
                 waited += time.monotonic() - begun
-                coming = loader.submit(rows, self.step + 1)
+                coming.append(loaders.submit(rows, self.step + LOADERS))
                 for name, value in self.take_step(batch).items():
                     sums.setdefault(name, []).append(value)
                 if self.step % train["log_every"] == 0:
