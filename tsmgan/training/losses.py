@@ -19,6 +19,8 @@ from tsmgan.vocoder import Field
 
 MEL_RESOLUTIONS = ((2048, 100), (1024, 80), (512, 40), (256, 20))
 """Window (samples at 24 kHz) and bands of each."""
+CONVERGENCE_WINDOWS = (1024, 2048, 4096)
+"""Samples at 24 kHz: 43, 85 and 171 ms."""
 ENVELOPE_RESOLUTIONS = ((96, 24, 20), (192, 48, 16))
 """Window, hop and number of frames that are sorted together: 4 ms within 20 ms, 8 ms within 32 ms."""
 ENVELOPE_POWER = 0.5
@@ -96,6 +98,30 @@ def sorted_envelope(y: Tensor, window: Tensor, hop: int, width: int) -> Tensor:
     frames."""
     compressed = magnitudes(y, window, hop).clamp(min=1e-6) ** ENVELOPE_POWER
     return compressed.unfold(2, width, width // 2).sort(-1).values
+
+
+class ConvergenceLoss(nn.Module):
+    """Spectral convergence ||A - B|| / ||A|| of magnitudes in long windows (Arik, Jun and Diamos, 2018): what becomes of chords and tones.
+
+    Linear magnitudes, so that the partials decide and not the noise between them. With the sorted envelope it is the other half of the
+    decision on coherence: measured on pairs at coherence 0 and 1, 0.21 and 0.20 on voices, 0.23 and 0.32 on music.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for n in CONVERGENCE_WINDOWS:
+            self.register_buffer(f"window_{n}", torch.hann_window(n), persistent=False)
+
+    def forward(self, answer: Tensor, output: Tensor, bandwidth: Tensor) -> Tensor:
+        """(batch, samples) twice, (batch,) Hz -> (batch,)."""
+        total = torch.zeros_like(bandwidth)
+        for n in CONVERGENCE_WINDOWS:
+            a, b = (magnitudes(y, getattr(self, f"window_{n}"), n // 4) for y in (answer, output))
+            hz = torch.arange(a.shape[1], device=a.device) * (SAMPLERATE / n)
+            mask = (hz[None, :] <= bandwidth[:, None]).float()[:, :, None]
+            distance = (((a - b) * mask) ** 2).sum((1, 2)) + 1e-9
+            total = total + (distance / (((a * mask) ** 2).sum((1, 2)) + 1e-3)).sqrt()
+        return total / len(CONVERGENCE_WINDOWS)
 
 
 class CycleLoss(nn.Module):

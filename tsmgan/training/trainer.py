@@ -38,7 +38,7 @@ from tsmgan.models import find_model
 from tsmgan.training.checkpoint import NAME, check_fit, load_checkpoint, save_checkpoint
 from tsmgan.training.critics import feature_matching, make_critics
 from tsmgan.training.divergences import divergence
-from tsmgan.training.losses import CycleLoss, MelLoss, SortedEnvelopeLoss, prior
+from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior
 from tsmgan.training.network import Generator, GeneratorConfig, handmade_logits
 from tsmgan.training.pairs import Pairs, Rows, make_pairs
 from tsmgan.training.recipe import Recipe
@@ -149,7 +149,8 @@ class Trainer:
         }
         g = geometry(SAMPLERATE)
         self.stage = Stage(g).to(self.device)
-        self.mel, self.envelope, self.cycle = MelLoss().to(self.device), SortedEnvelopeLoss().to(self.device), CycleLoss(g).to(self.device)
+        losses = (MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss(), CycleLoss(g))
+        self.mel, self.envelope, self.convergence, self.cycle = (loss.to(self.device) for loss in losses)
 
     def _load_weights(self, model: str) -> None:
         from safetensors.torch import load_file
@@ -277,6 +278,8 @@ class Trainer:
                 terms["cycle"] = self.cycle(batch.spectra, levelled).mean()
         if weights["sorted_envelope"] > 0:
             terms["sorted_envelope"] = against_answers(self.envelope, output)
+        if weights["convergence"] > 0:
+            terms["convergence"] = against_answers(self.convergence, output)
         if weights["prior"] > 0:
             terms["prior"] = prior(
                 field, self.plain_field(batch, torch.sigmoid(handmade_logits(batch.features, BANDS)[0]).mean((1, 2)))

@@ -62,7 +62,7 @@ class Validation:
     def _compare(self, columns: dict[str, list[float]], name: str, folder: str, batch: Batch, field: Field) -> Tensor:
         trainer, kind = self._trainer, folder.split("/")[0]
         output, _ = trainer.render(batch, field)
-        for term, loss in (("mel", trainer.mel), ("sorted_envelope", trainer.envelope)):
+        for term, loss in (("mel", trainer.mel), ("sorted_envelope", trainer.envelope), ("convergence", trainer.convergence)):
             columns.setdefault(f"{term}/{name}", []).append(float(loss(batch.answer, output, batch.bandwidth)))
         a, b = (y[0].float().cpu().numpy() for y in (batch.answer, output))
         for measure, function in MEASURES.items():
