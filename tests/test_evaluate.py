@@ -11,7 +11,7 @@ import soundfile
 from tsmgan import cli
 from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.evaluation import peers
-from tsmgan.evaluation.measures import MEASURES
+from tsmgan.evaluation.measures import MEASURES, Measure
 from tsmgan.evaluation.meter import read_meter, read_meters
 from tsmgan.evaluation.methods import Method
 from tsmgan.evaluation.pairs import read_pair, read_pairs
@@ -144,6 +144,11 @@ class TestRows:
         (row,) = measure_pair(read_pairs(pairs)[0], [Method("mute", lambda y, sr, rate: 0 * repeat(y, sr, rate))], QUICK)
         assert row.figures["convergence"] == 1 and "level" not in row.figures
         assert row.problems == ["Level: one of the signals is silent."]
+
+    def test_a_measure_that_does_not_apply_is_left_out_and_is_no_problem(self, pairs):
+        nan = Measure("nan", lambda reference, output, samplerate: float("nan"), 0.0)
+        (row,) = measure_pair(read_pairs(pairs)[0], [Method("repeat", repeat)], [nan, *QUICK])
+        assert "nan" not in row.figures and "log_mel" in row.figures and not row.problems
 
     def test_two_processes_give_the_rows_of_one_in_their_order(self, pairs):
         methods = [Method("repeat", repeat), Method("half", lambda y, sr, rate: 0.5 * repeat(y, sr, rate))]

@@ -133,9 +133,12 @@ class TestVoice:
         assert voicing_error(voice(), voice(), SAMPLERATE) == 0
         assert voicing_error(voice(), half, SAMPLERATE) == pytest.approx(0.5, abs=0.15)
 
-    def test_pitch_error_without_a_voice_is_refused(self):
-        with pytest.raises(ValueError, match="voiced"):
-            pitch_error(voice(), noise(), SAMPLERATE)
+    def test_pitch_error_does_not_apply_without_a_voice(self):
+        assert np.isnan(pitch_error(voice(), noise(), SAMPLERATE))
+        measure = next(measure for measure in MEASURES if measure.name == "f0_error")
+        both = np.stack([voice(), voice()])
+        assert take(measure, both, np.stack([voice(), noise()]), SAMPLERATE) == 0
+        assert np.isnan(take(measure, both, np.stack([noise(), noise()]), SAMPLERATE))
 
 
 class TestStereo:

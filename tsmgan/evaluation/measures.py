@@ -21,7 +21,7 @@ class Measure:
 
     name: str
     function: Callable[[np.ndarray, np.ndarray, int], float]
-    """(reference, output, samplerate) -> figure; raises ValueError where it has no answer."""
+    """(reference, output, samplerate) -> figure; NaN where it does not apply, ValueError where an answer was due."""
     ideal: float
     """What an output equal to its reference gets."""
     kinds: tuple[str, ...] = ("speech", "music")
@@ -58,7 +58,8 @@ MEASURES = (
 def take(measure: Measure, reference: np.ndarray, output: np.ndarray, samplerate: int) -> float:
     """A measure of one output; arrays (channels, samples) of one shape.
 
-    Channels that are silent in the reference are left out of a mean over channels.
+    Channels that are silent in the reference, or of which the measure is NaN (not applicable), are left out of a mean over channels; NaN
+    where none is left.
 
     Raises:
         ValueError: the measure has no answer for these signals; the message names it.
@@ -69,4 +70,5 @@ def take(measure: Measure, reference: np.ndarray, output: np.ndarray, samplerate
     figures = [measure.function(a, b, samplerate) for a, b in zip(reference, output) if np.any(a)]
     if not figures:
         raise ValueError(f"{measure.name}: the reference is silent.")
-    return float(np.mean(figures))
+    applicable = [figure for figure in figures if not np.isnan(figure)]
+    return float(np.mean(applicable)) if applicable else float("nan")

@@ -39,9 +39,12 @@ def _figures(method: Method, row: Row, audio: PairAudio, measures: Sequence[Meas
     for measure in measures:
         if row.pair.kind in measure.kinds and len(output) >= measure.channels:
             try:
-                row.figures[measure.name] = take(measure, audio.reference, output, audio.samplerate)
+                figure = take(measure, audio.reference, output, audio.samplerate)
             except ValueError as error:
                 row.problems.append(str(error))
+                continue
+            if not np.isnan(figure):
+                row.figures[measure.name] = figure
     row.figures["length_error"] = length
     row.figures["speed"] = audio.input.shape[1] / audio.samplerate / seconds
 
