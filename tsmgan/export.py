@@ -1,21 +1,34 @@
-"""Export: a generator in torch becomes a model folder that `tsmgan.generator` runs without torch."""
+"""Export: a generator in torch becomes a model folder, or an ONNX file alone, that `tsmgan.generator` runs without torch."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
-from tsmgan.models import FORMAT
-from tsmgan.training.network import Generator
+from tsmgan import __version__
+from tsmgan.errors import ModelError
+from tsmgan.models import FORMAT, Model
+from tsmgan.training.network import Generator, GeneratorConfig
 from tsmgan.vocoder import Field
 
-OPSET = 17
+OPSET = 20
+"""The newest that torch's tracing exporter writes; ONNX Runtime reads it since 1.17. It has GELU as one operator."""
+INPUTS = ("features", "log_rate", "noise")
+LICENCE = "MIT"
+"""Of the weights, where a model's config does not say `licence`."""
+LARGEST_SIZES = {"features": 4096, "bands": 1024, "noise": 256, "width": 4096, "blocks": 64, "kernel": 255, "expansion": 16}
+"""A config beyond these is damaged or malicious; nothing is allocated for it."""
 
 
 def write_model(generator: Generator, folder: str | Path, description: str, **more: Any) -> None:
@@ -28,28 +41,103 @@ def write_model(generator: Generator, folder: str | Path, description: str, **mo
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    weights = safetensors_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()})
     config = {"format": FORMAT, "description": description, "generator": generator.config.as_dict(), **more}
-    replace_file(folder / "generator.safetensors", safetensors_bytes(weights))
-    replace_file(folder / "generator.onnx", onnx_bytes(generator))
+    replace_file(folder / "generator.safetensors", weights)
+    replace_file(folder / "generator.onnx", with_metadata(onnx_bytes(generator), metadata(config, weights)))
     replace_file(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
 
+def read_generator(model: Model) -> Generator:
+    """The generator of a model folder, in evaluation mode, from its config and `generator.safetensors`.
+
+    Sizes are compared before anything of them is allocated.
+
+    Raises:
+        ModelError: the weights are missing, damaged, or not those of the architecture that the config states.
+    """
+    config = _generator_config(model)
+    file = model.path / "generator.safetensors"
+    with torch.device("meta"):
+        shapes = {name: list(tensor.shape) for name, tensor in Generator(config).state_dict().items()}
+    try:
+        with safe_open(str(file), framework="pt") as stored:
+            found = {name: stored.get_slice(name).get_shape() for name in stored.keys()}
+            odd = sorted(set(shapes) ^ set(found)) or [name for name in shapes if shapes[name] != found[name]]
+            if odd:
+                raise ModelError(f"{file} holds another architecture than its config.json states ({odd[0]} differs); export it again.")
+            tensors = {name: stored.get_tensor(name) for name in shapes}
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing, and an export reads the weights from there.") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} is damaged or holds no weights: {str(error).splitlines()[0]}") from error
+    generator = Generator(config)
+    generator.load_state_dict(tensors)
+    return generator.eval()
+
+
+def _generator_config(model: Model) -> GeneratorConfig:
+    entry = model.config["generator"]
+    known = {field.name: type(field.default) for field in fields(GeneratorConfig)}
+    odd = sorted((set(entry) - {"context"}) ^ set(known))
+    if odd:
+        raise ModelError(f"{model.path} is of another architecture: its config.json and this version differ in {', '.join(odd)}.")
+    for name, largest in LARGEST_SIZES.items():
+        if type(entry[name]) is not int or not 1 <= entry[name] <= largest:
+            raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 1 to {largest} can be.")
+    for name in set(known) - set(LARGEST_SIZES):
+        if type(entry[name]) not in (int, float) or not 0 <= entry[name] <= 10:
+            raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 0 to 10 can be.")
+    if entry["kernel"] % 2 == 0:
+        raise ModelError(f"{model.path} states kernel {entry['kernel']} in its config.json; it must be odd.")
+    return GeneratorConfig(**{name: known[name](entry[name]) for name in known})
+
+
 def onnx_bytes(generator: Generator) -> bytes:
-    """The generator as an ONNX model with free batch and time axes."""
-    c = generator.config
-    copy = Generator(c)
+    """The generator as an ONNX model with free batch and time axes, without metadata."""
+    return trace(float_copy(generator))
+
+
+def float_copy(generator: Generator) -> Generator:
+    """A copy in float32, on the CPU and in evaluation mode."""
+    copy = Generator(generator.config)
     copy.load_state_dict({name: tensor.detach().float().cpu() for name, tensor in generator.state_dict().items()})
-    copy.eval()
+    return copy.eval()
+
+
+def trace(generator: Generator) -> bytes:
+    """The ONNX model that a generator on the CPU, in evaluation mode and with float32 inputs and outputs, amounts to."""
+    c = generator.config
     example = torch.zeros(1, 64, c.features), torch.zeros(1, 64), torch.zeros(1, 64, c.noise)
-    names = ["features", "log_rate", "noise"]
-    axes = {name: {0: "batch", 1: "frames"} for name in [*names, *Field._fields]}
+    axes = {name: {0: "batch", 1: "frames"} for name in [*INPUTS, *Field._fields]}
     buffer = io.BytesIO()
-    # The TorchScript exporter traces this feed-forward graph exactly, and needs no packages beyond onnx.
-    torch.onnx.export(
-        copy, example, buffer, input_names=names, output_names=list(Field._fields), dynamic_axes=axes, opset_version=OPSET, dynamo=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the other exporter is recommended to everybody
+        # The TorchScript exporter traces this feed-forward graph exactly, and needs no packages beyond onnx.
+        torch.onnx.export(
+            generator, example, buffer, input_names=INPUTS, output_names=Field._fields, dynamic_axes=axes, opset_version=OPSET, dynamo=False
+        )
     return buffer.getvalue()
+
+
+def metadata(config: dict[str, Any], weights: bytes, precision: str = "fp32") -> dict[str, str]:
+    """What an ONNX file tells of itself: config (JSON), version, licence, sha256 of `generator.safetensors`, and precision."""
+    return {
+        "config": json.dumps(config),
+        "version": __version__,
+        "licence": str(config.get("licence", LICENCE)),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "precision": precision,
+    }
+
+
+def with_metadata(content: bytes, entries: dict[str, str]) -> bytes:
+    """An ONNX model with these entries as its whole metadata."""
+    model = onnx.load_model_from_string(content)
+    model.producer_name, model.producer_version = "tsmgan", __version__
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, entries)
+    return model.SerializeToString()
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -1,0 +1,123 @@
+"""Promises of the generator's runtime: which device runs, and what is said when one cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+
+import numpy as np
+import pytest
+import soundfile
+
+from tsmgan import generator as generator_module
+from tsmgan.cli import run
+from tsmgan.errors import ModelError, TsmganError, UsageError
+from tsmgan.features import silence
+from tsmgan.generator import AUTO, DEVICES, PACKAGES, PROVIDERS, Generator, available_devices
+from tsmgan.models import find_model, load_config
+from tsmgan.stretcher import Stretcher
+
+MODEL = find_model("handmade")
+
+
+def field_of(generator: Generator):
+    frames = silence(50)
+    frames += np.random.default_rng(0).uniform(0, 0.3, frames.shape).astype(np.float32)
+    return generator(frames, np.full(50, 1.5), np.zeros((50, generator.noise), np.float32))
+
+
+def absent(device: str) -> None:
+    if device in available_devices():
+        pytest.skip(f"{device} is installed here")
+
+
+@pytest.mark.parametrize("device", sorted(PACKAGES))
+def test_a_device_that_is_missing_names_the_package_to_install(device):
+    absent(device)
+    package, command, _ = PACKAGES[device]
+    with pytest.raises(TsmganError) as caught:
+        Generator(MODEL, device)
+    assert package in str(caught.value) and command in str(caught.value) and caught.value.exit_code == 1
+
+
+def test_a_package_that_another_hides_is_told_apart_from_a_missing_one(monkeypatch):
+    absent("cuda")
+    monkeypatch.setattr(metadata, "version", lambda name: "1.0")
+    with pytest.raises(TsmganError, match="--force-reinstall --no-deps onnxruntime-gpu"):
+        Generator(MODEL, "cuda")
+
+
+def test_auto_runs_on_the_cpu_when_an_accelerator_does_not_start(monkeypatch):
+    absent("cuda")
+    generator_module._session.cache_clear()
+    monkeypatch.setattr(generator_module, "available_devices", lambda: ["cuda", "cpu"])
+    tried, open_session = [], generator_module._open_session
+    monkeypatch.setattr(generator_module, "_open_session", lambda *a: tried.append(a[1]) or (open_session(*a) if a[1] == "cpu" else None))
+    generator = Generator(MODEL, "auto")
+    assert tried == ["cuda", "cpu"] and generator.device == "cpu"
+    with pytest.raises(TsmganError, match="does not start"):
+        Generator(MODEL, "cuda")
+    generator_module._session.cache_clear()
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_onnx_runtime_leaves_out_does_not_count_as_running():
+    absent("cuda")
+    assert generator_module._open_session(MODEL.path / "generator.onnx", "cuda", 1) is None
+
+
+@pytest.mark.parametrize(("device", "threads", "says"), [("gpu", None, "auto, cuda"), ("CPU", None, "auto"), ("cpu", 0, "at least 1")])
+def test_what_cannot_be_asked_for_is_told(device, threads, says):
+    with pytest.raises(UsageError, match=says):
+        Generator(MODEL, device, threads)
+
+
+def test_every_device_has_a_provider_and_auto_ends_at_the_cpu():
+    assert set(AUTO) <= set(PROVIDERS) == set(DEVICES) - {"auto"} == set(PACKAGES) | {"cpu"}
+    assert AUTO[-1] == "cpu" and "cpu" in available_devices()
+
+
+def test_one_session_serves_a_whole_process():
+    with ThreadPoolExecutor(8) as pool:
+        sessions = {id(generator._session) for generator in pool.map(lambda _: Generator(MODEL, "cpu"), range(16))}
+    assert len(sessions) == 1
+    assert Generator(MODEL, "cpu", 2)._session is not Generator(MODEL, "cpu", 1)._session
+
+
+def test_the_number_of_threads_does_not_change_the_field():
+    for one, two in zip(field_of(Generator(MODEL, "cpu", 1)), field_of(Generator(MODEL, "cpu", 2))):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
+
+
+def test_a_model_that_was_written_again_is_read_again(tmp_path):
+    for name in ("config.json", "generator.onnx"):
+        shutil.copy(MODEL.path / name, tmp_path)
+    first = Generator(load_config(tmp_path))._session
+    (tmp_path / "generator.onnx").unlink()
+    with pytest.raises(ModelError, match=r"generator\.onnx is missing"):
+        Generator(load_config(tmp_path))
+    shutil.copyfile(MODEL.path / "generator.onnx", tmp_path / "generator.onnx")
+    assert Generator(load_config(tmp_path))._session is not first
+
+
+def test_a_file_that_is_no_network_is_told(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(MODEL.config))
+    (tmp_path / "generator.onnx").write_bytes(b"not a network")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        Generator(load_config(tmp_path))
+
+
+def test_the_stretcher_says_what_it_runs_on():
+    assert Stretcher(24000, rate=1.5, device="cpu", threads=2).device == "cpu"
+
+
+def test_verbose_names_the_device_and_a_missing_one_leaves_no_file(tmp_path, capsys):
+    absent("cuda")
+    soundfile.write(tmp_path / "in.wav", 0.1 * np.random.default_rng(0).standard_normal(12000), 24000)
+    command = ["stretch", str(tmp_path / "in.wav"), "--rate", "1.5", "-o", str(tmp_path / "out.wav"), "-v"]
+    assert run([*command, "--device", "cuda"]) == 1
+    assert "tsmgan[gpu]" in capsys.readouterr().err and not (tmp_path / "out.wav").exists()
+    assert run([*command, "--device", "cpu", "--threads", "2"]) == 0
+    assert "device  cpu" in capsys.readouterr().err
