@@ -5,8 +5,8 @@
 First game, critic alone: for each f-divergence a small critic is trained on samples of P and Q to raise the bound E_P[T] - E_Q[f*(T)]. It
 lands on the divergence itself, which is known here in closed form or by quadrature. (`gan` lands on 2 JS - log 4.)
 
-Second game, both: a toy generator g(z) = a + b z, z ~ N(0, 1), learns to imitate P, a mixture of two Gaussians that it cannot reach. What
-it settles for is the divergence's own taste: kl covers both modes, reverse-kl picks one, the others stand in between.
+Second game, both players: a toy generator g(z) = a + b z, z ~ N(0, 1), learns to imitate P, a mixture of two Gaussians that it cannot
+reach. What it settles for is the divergence's own taste: kl and pearson spread over both modes, tv keeps to one.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def picture(path: str, courses: dict[str, list[float]], fits: dict[str, tuple[fl
         above.plot(courses[name], lw=0.7, label="bound")
         above.axhline(value, color="k", ls="--", lw=1, label="exact")
         spread = max(0.25, abs(value))
-        above.set(title=name, ylim=(value - spread, value + spread / 2), xlabel="critic's step")
+        above.set(title=name, ylim=(value - spread, value + spread / 2), xlabel="critic's step", xscale="log")
         below.fill_between(x, truth, alpha=0.25, label="P")
         below.plot(x, norm.pdf(x, *fits[name]), label="g(z)")
         below.set(xlabel="x", yticks=[])

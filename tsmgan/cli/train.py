@@ -61,7 +61,7 @@ def train(
 
     from tsmgan.errors import UsageError
     from tsmgan.training.checkpoint import NAME, read_state
-    from tsmgan.training.recipe import change_recipe, load_recipe
+    from tsmgan.training.recipe import load_recipe, stored_recipe
 
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes:g}; it must be above zero.")
@@ -71,7 +71,7 @@ def train(
     changes += [f'adversary.divergence="{divergence}"'] if divergence is not None else []
     changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
     if resume and recipe is None:
-        resolved = change_recipe(read_state(out / NAME)["recipe"], changes)
+        resolved = stored_recipe(read_state(out / NAME)["recipe"], changes)
     else:
         resolved = load_recipe(recipe or "base", changes)
 

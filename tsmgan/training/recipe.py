@@ -65,6 +65,17 @@ def change_recipe(recipe: Recipe, settings: list[str]) -> Recipe:
     return recipe
 
 
+def stored_recipe(stored: Recipe, settings: list[str]) -> Recipe:
+    """The recipe that a checkpoint holds, with settings put in; keys that are newer than the checkpoint have their base values.
+
+    Raises:
+        UsageError: as load_recipe.
+    """
+    recipe = _parse((_shipped() / "base.toml").read_text(encoding="utf-8"), "base")
+    _merge(recipe, stored, "")
+    return change_recipe(recipe, settings)
+
+
 def _text(name_or_file: str) -> str:
     file = Path(name_or_file)
     if file.suffix == ".toml" or file.is_file():

@@ -44,7 +44,7 @@ class Reports:
     def say(self, text: str) -> None:
         """A line for the reader of the terminal."""
         if self._active:
-            self._console.print(text, highlight=False, markup=False)
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def numbers(self, step: int, values: dict[str, float], kind: str = "train") -> None:
         """Log values (by names such as `losses/mel`) at a step."""

@@ -228,7 +228,8 @@ class Trainer:
 
     def critics_step(self, batch: Batch, output: Tensor) -> dict[str, float]:
         """The critics raise their bounds."""
-        numbers, total = {}, torch.zeros((), device=self.device)
+        numbers: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.device)
         real, fake = self.judge(batch, batch.answer), self.judge(batch, output.detach())
         for name in self.critics:
             loss = self.divergence.critic_loss(real[name].answers, fake[name].answers)
@@ -243,7 +244,8 @@ class Trainer:
 
     def generator_step(self, batch: Batch) -> dict[str, float]:
         """The critics' turn, when it is their step, then the generator's."""
-        adversary, numbers = self.recipe["adversary"], {}
+        adversary = self.recipe["adversary"]
+        numbers: dict[str, float] = {}
         field = self.field(self.generator, batch)
         output, rotated = self.render(batch, field)
         if self.adversarial and self.step % adversary["every"] == 0:
@@ -281,9 +283,7 @@ class Trainer:
         if weights["convergence"] > 0:
             terms["convergence"] = against_answers(self.convergence, output)
         if weights["prior"] > 0:
-            terms["prior"] = prior(
-                field, self.plain_field(batch, torch.sigmoid(handmade_logits(batch.features, BANDS)[0]).mean((1, 2)))
-            ).mean()
+            terms["prior"] = prior(field, self.default_field(batch)).mean()
         open_gates = [name for name, is_open in self.gates.items() if is_open]
         if open_gates:
             terms |= self.adversarial_losses(batch, output, open_gates)
@@ -397,9 +397,13 @@ class Trainer:
             self.accelerator.wait_for_everyone()
         return out / "model"
 
+    def _modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds. Without adversarial losses there are no critics, and a checkpoint's are left aside."""
+        modules: dict[str, nn.Module] = {"generator": self.generator, "ema": self.ema}
+        return modules | ({"critics": self.critics} if self.adversarial else {})
+
     def _resume(self, checkpoint: Path) -> None:
-        modules = {"generator": self.generator, "ema": self.ema, "critics": self.critics}
-        state = load_checkpoint(checkpoint, modules, self.players)
+        state = load_checkpoint(checkpoint, self._modules(), self.players)
         self.step, self.seconds_before, self.gates = state["step"], state["seconds"], {n: bool(state["gates"].get(n)) for n in self.critics}
 
     def prepare(self) -> tuple[Pairs, Pairs]:
@@ -507,9 +511,8 @@ class Trainer:
         model = self.request.out / "model"
         if not self.main:
             return model
-        modules = {"generator": self.generator, "ema": self.ema, "critics": self.critics}
         state = {"step": self.step, "seconds": self.seconds(), "gates": self.gates, "recipe": self.recipe}
-        save_checkpoint(checkpoint, modules, self.players, state)
+        save_checkpoint(checkpoint, self._modules(), self.players, state)
         if export:
             description = f"Trained with the recipe {self.recipe['name']} for {self.step} steps."
             try:
