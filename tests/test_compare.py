@@ -1,0 +1,389 @@
+"""`tsmgan compare`: measures, sounds, the page, and the page in a browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from tsmgan.cli import run
+from tsmgan.evaluation import peers
+from tsmgan.evaluation.methods import Method, find_method
+from tsmgan.evaluation.peers import PEERS, Peer
+from tsmgan.report.comparison import attacks, render
+from tsmgan.report.loudness import loudness
+from tsmgan.report.page import Subject, build_page
+from tsmgan.report.sound import encode, playable
+
+SAMPLERATE = 16000
+FOUR_PEERS = ("rubberband-r3", "soundtouch", "sonic", "sox")
+BROWSER_FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --mute-audio --window-size=1280,1000"
+).split()
+
+
+def voice(seconds: float, samplerate: int = SAMPLERATE, channels: int = 2) -> np.ndarray:
+    """Pulses, hits and a little noise, (samples, channels)."""
+    rng = np.random.default_rng(0)
+    t = np.arange(round(seconds * samplerate)) / samplerate
+    phase = 2 * np.pi * np.cumsum(110 * (1 + 0.1 * np.sin(2 * np.pi * 0.3 * t))) / samplerate
+    pulses = sum(np.cos(k * phase) / k for k in range(1, 25))
+    hits = rng.standard_normal(len(t)) * np.exp(-12 * (t % 0.5))
+    y = [(0.06 - 0.01 * c) * pulses + 0.1 * hits + 0.002 * rng.standard_normal(len(t)) for c in range(channels)]
+    return np.stack(y, axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder that holds in.wav, a second of stereo."""
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("in.wav", voice(1.0), SAMPLERATE)
+    return tmp_path
+
+
+def data_of(page: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+class Crashing(Peer):
+    name, program = "crashing", "false"
+
+    def command(self, source, target, rate):
+        return ["false"]
+
+
+class Absent(Peer):
+    name, program = "absent", "no-such-stretcher"
+
+
+class TestLoudness:
+    @pytest.mark.parametrize("samplerate", [16000, 44100, 48000])
+    def test_a_sine_has_the_loudness_of_the_standard(self, samplerate):
+        sine = np.sin(2 * np.pi * 997 * np.arange(3 * samplerate) / samplerate)[None]
+        assert loudness(sine, samplerate) == pytest.approx(-3.01, abs=0.05)
+        assert loudness(0.1 * sine, samplerate) == pytest.approx(-23.01, abs=0.05)
+
+    def test_pauses_do_not_make_it_softer(self):
+        sine = np.sin(2 * np.pi * 997 * np.arange(5 * 48000) / 48000)[None]
+        assert loudness(np.pad(sine, [(0, 0), (0, 20 * 48000)]), 48000) == pytest.approx(-3.01, abs=0.3)
+
+    def test_silence_has_none(self):
+        assert loudness(np.zeros((2, 48000)), 48000) == loudness(np.zeros((1, 0)), 48000) == -np.inf
+
+
+class TestSounds:
+    def test_what_fits_is_lossless_and_keeps_its_length(self):
+        y = voice(0.5).T
+        sounds = encode([y, 4 * y / np.abs(y).max()], SAMPLERATE)
+        assert sounds.mime == "audio/flac" and sounds.scales == [1.0, pytest.approx(4.0)]
+        for file, original, scale in zip(sounds.files, (y, 4 * y / np.abs(y).max()), sounds.scales):
+            decoded, samplerate = soundfile.read(io.BytesIO(file), dtype="float64")
+            assert samplerate == SAMPLERATE and decoded.shape == original.T.shape
+            assert np.abs(decoded * scale - original.T).max() <= scale / 2**15
+
+    def test_what_does_not_fit_becomes_opus_within_the_budget(self):
+        y, samplerate = playable(voice(4.0, 44100).T, 44100)
+        sounds = encode([y, y], samplerate, budget=150_000)
+        assert sounds.mime == "audio/ogg; codecs=opus" and sum(map(len, sounds.files)) <= 150_000
+        decoded, rate = soundfile.read(io.BytesIO(sounds.files[0]))
+        assert rate == sounds.samplerate == 48000 and abs(len(decoded) / 48000 - 4.0) < 0.001
+        assert np.corrcoef(decoded[:, 0], np.interp(np.arange(len(decoded)) / 48000, np.arange(len(y[0])) / 44100, y[0]))[0, 1] > 0.97
+
+    @pytest.mark.parametrize(("channels", "samplerate", "kept"), [(1, 4000, (1, 8000)), (2, 96000, (2, 48000)), (6, 44100, (1, 44100))])
+    def test_rare_formats_become_ones_that_browsers_play(self, channels, samplerate, kept):
+        y, rate = playable(voice(0.2, samplerate, channels).T, samplerate)
+        assert (len(y), rate) == kept and y.shape[1] == round(0.2 * rate)
+
+
+class TestRendering:
+    def test_an_exact_copy_gets_every_ideal(self):
+        y = voice(1.0).T
+        result = render(Method("copy", lambda y, samplerate, rate: y), y, SAMPLERATE, 1.0, synthetic=False)
+        ideal = {"peakiness": 1, "level": 0, "length_error": 0, "channel_correlation": 0, "channel_level": 0}
+        assert {key: result.figures[key] for key in ideal} == pytest.approx(ideal, abs=1e-5)
+        assert result.figures["speed"] > 0 and result.problem is None
+
+    @pytest.mark.parametrize(
+        ("function", "message"),
+        [
+            (lambda y, samplerate, rate: 1 / 0, "ZeroDivisionError"),
+            (lambda y, samplerate, rate: np.full_like(y, np.nan), "not numbers"),
+            (lambda y, samplerate, rate: y[:, :0], "no samples"),
+        ],
+    )
+    def test_a_method_that_fails_says_so_and_gives_no_sound(self, function, message):
+        result = render(Method("bad", function), voice(0.2).T, SAMPLERATE, 1.0)
+        assert message in result.problem and result.samples is None
+
+    def test_ours_brings_its_field(self):
+        result = render(find_method("tsmgan:coherence=1"), voice(0.5).T, SAMPLERATE, 0.5, synthetic=False)
+        assert result.samples.shape == (2, 16000) and np.all(result.field.coherence == 1)
+
+    def test_attacks_are_found_where_sounds_begin(self):
+        y = np.zeros((1, 2 * SAMPLERATE), np.float32)
+        for second in (0.5, 1.2):
+            y[0, round(second * SAMPLERATE) :][:2000] = 0.3 * np.random.default_rng(0).standard_normal(2000)
+        assert attacks(y, SAMPLERATE) == pytest.approx([0.5, 1.2], abs=0.02)
+        assert len(attacks(0 * y, SAMPLERATE)) == 0
+
+
+class TestPage:
+    def test_nothing_in_it_points_to_a_network(self, folder):
+        assert run(["compare", "in.wav", "--rate", "0.5", "--with", "none", "--no-synthetic", "-q"]) == 0
+        page = (folder / "in@0.5.html").read_text()
+        assert not re.search(r"https?:|//[a-z]+\.[a-z]|@import|url\(", page) and "default-src 'none'" in page
+        data = data_of(page)
+        assert [track["name"] for track in data["tracks"]] == ["original", "tsmgan"]
+        assert data["tracks"][1]["seconds"] == 2.0 and data["tracks"][1]["field"]["bands"] == len(data["bands"])
+
+    def test_names_cannot_break_the_page(self):
+        name = "</script><b>\"&'.wav"
+        result = render(Method(name, lambda y, samplerate, rate: y), voice(0.2).T, SAMPLERATE, 1.0, synthetic=False)
+        page = build_page(Subject(name, voice(0.2).T, SAMPLERATE, 1.0, np.zeros(0)), [result])
+        assert name not in page and data_of(page)["tracks"][1]["name"] == name
+
+    def test_a_softer_method_is_played_louder_by_as_much(self):
+        half = render(Method("half", lambda y, samplerate, rate: 0.5 * y), voice(1.0).T, SAMPLERATE, 1.0, synthetic=False)
+        page = build_page(Subject("in.wav", voice(1.0).T, SAMPLERATE, 1.0, np.zeros(0)), [half])
+        assert [track["gain"] for track in data_of(page)["tracks"]] == [0.0, pytest.approx(6.02, abs=0.01)]
+
+    def test_the_best_figure_is_marked_unless_all_are_equal(self):
+        def scaled(name, factor):
+            return render(Method(name, lambda y, samplerate, rate: factor * y), voice(0.5).T, SAMPLERATE, 1.0, synthetic=False)
+
+        page = build_page(Subject("in.wav", voice(0.5).T, SAMPLERATE, 1.0, np.zeros(0)), [scaled("half", 0.5), scaled("near", 0.9)])
+        level = re.findall(r'<td data-label="Level"( class="best")?>(-?[\d.]+)', page)
+        assert level == [("", "0"), ("", "-6.02"), (' class="best"', "-0.92")]
+        assert 'data-label="Length error" class="best"' not in page
+
+    def test_silence_is_compared_without_figures_that_it_cannot_have(self, folder):
+        soundfile.write("silent.wav", np.zeros((8000, 2)), SAMPLERATE)
+        assert run(["compare", "silent.wav", "--rate", "0.8", "--with", "none", "--no-synthetic", "-o", "silent.html", "-q"]) == 0
+        page = (folder / "silent.html").read_text()
+        assert "Length error" in page and "Pulse peakiness" not in page and "NaN" not in page
+
+    def test_a_missing_method_is_named_and_a_crash_fails_the_run_behind_the_page(self, folder, monkeypatch, capsys):
+        monkeypatch.setitem(peers.PEERS, "absent", Absent())
+        assert run(["compare", "in.wav", "-r", "2", "--with", "absent", "--no-synthetic", "-o", "a.html"]) == 0
+        assert "Note: absent is skipped" in capsys.readouterr().err
+        assert "<b>absent</b>: skipped, since the program no-such-stretcher" in (folder / "a.html").read_text()
+        monkeypatch.setitem(peers.PEERS, "crashing", Crashing())
+        assert run(["compare", "in.wav", "-r", "2", "--with", "crashing", "--no-synthetic", "-o", "b.html"]) == 1
+        assert "without all results of crashing" in capsys.readouterr().err
+        assert "<b>crashing</b>: crashing ended with code 1" in (folder / "b.html").read_text()
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (["in.wav", "--rate", "fast"], 2, "'fast' is no rate"),
+            (["in.wav", "--rate", "0"], 2, "0.05"),
+            (["in.wav"], 2, "--rate"),
+            (["in.wav", "--rate", "2", "--with", "nobody"], 2, "There is no method nobody"),
+            (["in.wav", "--rate", "2", "--with", ",".join(f"tsmgan:seed={n}" for n in range(9))], 2, "a page holds 7"),
+            (["in.wav", "--rate", "2", "--start", "3"], 1, "nothing of it is left"),
+            (["in.wav", "--rate", "2", "--length", "0"], 2, "not longer than nothing"),
+            (["missing.wav", "--rate", "2"], 1, "missing.wav"),
+            (["in.wav", "--rate", "2", "-o", "taken.html"], 1, "--force"),
+            (["in.wav", "--rate", "2", "-o", "in.wav", "--force"], 2, "never overwritten"),
+            (["in.wav", "--rate", "2", "-o", "nowhere/a.html"], 1, "does not exist"),
+        ],
+    )
+    def test_what_cannot_be_is_one_sentence_and_writes_nothing(self, folder, capsys, arguments, code, message):
+        (folder / "taken.html").write_text("precious")
+        before = (folder / "in.wav").read_bytes()
+        assert run(["compare", *arguments]) == code
+        error = capsys.readouterr().err
+        assert message in error and error.startswith("Error: ") and error.count("\n") == 1
+        assert sorted(path.name for path in folder.iterdir()) == ["in.wav", "taken.html"]
+        assert (folder / "taken.html").read_text() == "precious" and (folder / "in.wav").read_bytes() == before
+
+    def test_an_excerpt_is_named_in_the_page(self, folder):
+        arguments = ["compare", "in.wav", "--rate", "2", "--start", "0.25", "--length", "0.5", "--with", "none", "--no-synthetic"]
+        assert run([*arguments, "-o", "part.html", "-q"]) == 0
+        page = (folder / "part.html").read_text()
+        assert "the part from 0:00.2 to 0:00.8" in page and data_of(page)["tracks"][0]["seconds"] == 0.5
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The page of 20 s of stereo against the peers that are installed, and how many there are."""
+    folder = tmp_path_factory.mktemp("report")
+    soundfile.write(folder / "in.wav", voice(20.0, 44100), 44100)
+    there = [name for name in FOUR_PEERS if PEERS[name].missing() is None]
+    arguments = ["compare", str(folder / "in.wav"), "--rate", "0.6", "--with", ",".join(there) or "none", "--no-synthetic", "-q"]
+    assert run([*arguments, "-o", str(folder / "report.html")]) == 0
+    return folder / "report.html", there
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A headless Chromium, driven through chromedriver."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("Chromium or chromedriver is not installed")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    session = webdriver.Chrome(options=options, service=Service(driver))
+    session.set_script_timeout(30)
+    yield session
+    session.quit()
+
+
+def wait_for(browser, expression: str) -> None:
+    deadline = time.monotonic() + 60
+    while not browser.execute_script(f"return {expression}"):
+        assert time.monotonic() < deadline, f"never came true: {expression}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def opened(chromium, report):
+    """The page, freshly loaded; whatever a test does with it, its console must stay empty."""
+    chromium.get(report[0].as_uri())
+    wait_for(chromium, "document.documentElement.dataset.ready === 'true'")
+    yield chromium
+    assert chromium.get_log("browser") == []
+
+
+def press(browser, *keys: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).send_keys(*keys).perform()
+
+
+def state(browser, name: str):
+    return browser.execute_script(f"return window.report.{name}")
+
+
+def test_a_report_of_20_s_of_stereo_against_four_peers_is_under_12_mb(report):
+    page, there = report
+    if len(there) < len(FOUR_PEERS):
+        pytest.skip(f"only {', '.join(there) or 'none'} of the four peers is installed")
+    assert page.stat().st_size < 12_000_000
+    assert [track["name"] for track in data_of(page.read_text())["tracks"]] == ["original", "tsmgan", *FOUR_PEERS]
+
+
+class TestBrowser:
+    def test_numbers_choose_methods_and_space_plays_from_the_same_position(self, opened):
+        from selenium.webdriver.common.keys import Keys
+
+        press(opened, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+        assert state(opened, "player.position") == pytest.approx(2.0)
+        press(opened, " ")
+        wait_for(opened, "window.report.player.playing && window.report.player.position > 2.1")
+        opened.execute_script("window.places = []; report.player.addEventListener('change', () => places.push(report.player.position))")
+        before = state(opened, "player.position")
+        press(opened, "1")
+        assert state(opened, "player.selected") == 0
+        assert opened.find_element("id", "live").text == "1, original"
+        press(opened, "2", " ")
+        after = state(opened, "player.position")
+        places = opened.execute_script("return window.places")
+        assert all(before <= place <= after + 1e-6 for place in places) and sorted(places) == places
+        assert state(opened, "player.selected") == 1 and not state(opened, "player.playing")
+        assert opened.find_element("css selector", '#tracks [aria-pressed="true"] b').text == "tsmgan"
+
+    def test_every_track_is_decoded_to_its_length_and_equally_loud(self, opened, report):
+        tracks = opened.execute_script("return report.player.tracks.map(t => [t.seconds, t.buffer.duration, t.gain, t.scale])")
+        assert len(tracks) == 2 + len(report[1])
+        assert all(abs(stated - decoded) < 0.001 for stated, decoded, _, _ in tracks)
+        levels = opened.execute_script(
+            "return report.player.tracks.map((t, i) => { const d = t.buffer.getChannelData(0); let s = 0; for (const x of d) s += x * x;"
+            "return 10 * Math.log10(s / d.length) + 20 * Math.log10(report.player._matchedGains[i]); })"
+        )
+        assert max(levels) - min(levels) < 1.0
+
+    def test_zoom_keys_and_buttons_reach_single_pulses_and_attacks(self, opened):
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        press(opened, Keys.ARROW_RIGHT, "p")
+        assert state(opened, "views.to") - state(opened, "views.from") == pytest.approx(0.06)
+        press(opened, "-", "+", "+")
+        assert state(opened, "views.to") - state(opened, "views.from") == pytest.approx(0.03)
+        ActionChains(opened).key_down(Keys.SHIFT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.SHIFT).perform()
+        assert state(opened, "views.from") == pytest.approx(1.0)
+        opened.find_element("id", "whole").click()
+        assert state(opened, "views.from") == 0 and state(opened, "views.to") == pytest.approx(20 / 0.6, abs=0.1)
+        opened.find_element("id", "attack").click()
+        assert state(opened, "player.position") in state(opened, "views.data.attacks")
+
+    def test_waveforms_spectrograms_and_the_field_are_drawn(self, opened):
+        opened.execute_script(
+            "document.getElementById('shown').value = 'all'; document.getElementById('shown').dispatchEvent(new Event('change'))"
+        )
+        colours = (
+            "[...document.querySelectorAll('canvas.wave, canvas.spectrum, #field, #overview')].map(c => new Set(new Uint32Array("
+            "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size)"
+        )
+        wait_for(opened, f"{colours}.every(count => count >= 3)")
+        counts = opened.execute_script(f"return {colours}")
+        assert len(counts) == 2 * len(state(opened, "player.tracks.map(t => t.name)")) + 2
+
+    def test_an_abx_test_hides_the_answer_and_ends_with_a_score_and_its_probability(self, opened, report):
+        if not report[1]:
+            pytest.skip("no peer is installed to test against")
+        from selenium.webdriver.support.select import Select
+
+        Select(opened.find_element("id", "abx-rounds")).select_by_visible_text("5")
+        opened.find_element("id", "abx-start").click()
+        assert not opened.find_element("id", "listen").is_displayed() and not opened.find_element("id", "see").is_displayed()
+        drawn = set()
+        for turn in range(5):
+            assert opened.find_element("id", "abx-round").text == f"Round {turn + 1} of 5"
+            press(opened, "a", "b", "x")
+            assert opened.find_element("id", "now").text == "X"
+            x = state(opened, "abx.x")
+            drawn.add(x)
+            assert state(opened, "player.selected") == state(opened, "abx.pair")[x] and state(opened, "player.playing")
+            press(opened, "AB"[x if turn else 1 - x])
+        assert opened.find_element("id", "abx-score").text == "4 of 5 right, p = 0.188"
+        assert opened.find_element("id", "listen").is_displayed() and not state(opened, "player.playing")
+
+    @pytest.mark.parametrize(("right", "rounds", "p"), [(0, 10, 1.0), (9, 10, 0.010742), (10, 10, 0.000977), (12, 16, 0.038406)])
+    def test_the_probability_is_the_binomial_one(self, opened, right, rounds, p):
+        assert opened.execute_script(f"return guessingProbability({right}, {rounds})") == pytest.approx(p, abs=1e-6)
+
+    def test_everything_that_can_be_operated_has_a_name(self, opened):
+        unnamed = opened.execute_script(
+            "return [...document.querySelectorAll('button, input, select, canvas[role]')].filter(e => e.checkVisibility())"
+            ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML.slice(0, 80))"
+        )
+        assert unnamed == []
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_a_phone_needs_no_sideways_scrolling_and_text_keeps_its_contrast(self, opened, theme):
+        opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True})
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+        try:
+            assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
+            colours = opened.execute_script(
+                "const s = getComputedStyle(document.documentElement);"
+                "return ['--ink', '--soft', '--accent', '--paper'].map(n => s.getPropertyValue(n).trim())"
+            )
+            *inks, paper = (luminance(colour) for colour in colours)
+            assert (paper < 0.1) == (theme == "dark")
+            assert all((max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 4.5 for ink in inks)
+        finally:
+            opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+            opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2)."""
+    parts = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    return float(np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])

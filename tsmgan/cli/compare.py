@@ -1,0 +1,153 @@
+"""`tsmgan compare`: one HTML page to hear and see how stretchers differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tsmgan.cli import console
+from tsmgan.cli.durations import format_duration, parse_duration
+from tsmgan.cli.stretch import parse_rate
+from tsmgan.errors import TsmganError, UsageError
+
+if TYPE_CHECKING:
+    from tsmgan.evaluation.methods import Method
+    from tsmgan.report.comparison import Rendering
+
+DEFAULT_PEERS = "rubberband-r3,soundtouch,sonic,signalsmith"
+DEFAULT_LENGTH = "30"
+MOST_METHODS = 8
+"""The keys 1 to 9 choose one of them, or the original."""
+
+
+def compare(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
+    rate: Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.")],
+    with_: Annotated[
+        str,
+        typer.Option("--with", "-w", metavar="NAMES", help="Methods beside tsmgan, with commas; also tsmgan:coherence=0, or none."),
+    ] = DEFAULT_PEERS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="HTML file or folder. Default: beside the input, with the rate in its name.", show_default=False
+        ),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)
+    ] = None,
+    length: Annotated[
+        str, typer.Option("--length", "-l", metavar="TIME", help="How much of the recording to take; the page grows with it.")
+    ] = DEFAULT_LENGTH,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|FOLDER", help="One of `tsmgan models`, or a folder.")] = "default",
+    synthetic: Annotated[bool, typer.Option("--synthetic/--no-synthetic", help="Also measure on synthetic attacks and noise.")] = True,
+    time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that another method may take for one file.")] = 120.0,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing page.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
+) -> None:
+    """Compare stretchers by ear and eye, in one HTML page that works offline.
+
+    The page switches between methods while they play, all equally loud, tests your ear blindly (ABX), and shows waveforms, spectrograms,
+    what the model decided, and measures. Other stretchers are called as installed programs; a missing one is named and skipped.
+
+    [bold]Examples[/bold]
+
+    [cyan]tsmgan compare talk.wav --rate 0.6[/cyan]  [dim]writes talk@0.6.html[/dim]
+
+    [cyan]tsmgan compare song.flac --rate 1.25 --start 1:10 --length 15 --with rubberband-r3,sonic -o report.html[/cyan]
+
+    [cyan]tsmgan compare talk.wav --rate 1.6 --with tsmgan:coherence=0,tsmgan:coherence=1[/cyan]
+    """
+    from tsmgan.timemap import check_rate
+
+    speed = check_rate(parse_rate(rate))
+    first, seconds = 0.0 if start is None or start.strip() in ("0", "0:00") else parse_duration(start), parse_duration(length)
+    methods = _choose_methods(with_, model, time_limit)
+
+    from tsmgan.report.target import check_target, choose_target, write_whole
+
+    target = choose_target(source, output, speed, ".html")
+    check_target(target, source, force=force)
+
+    from tsmgan.report.comparison import attacks, render
+    from tsmgan.report.excerpt import read_excerpt
+    from tsmgan.report.page import Subject, build_page
+
+    y, samplerate, goes_on = read_excerpt(source, start=first, length=seconds)
+    if round(y.shape[1] / speed) < 1:
+        raise UsageError(f"The output would have no samples: {source} is too short for this rate.")
+    renderings = []
+    with _Progress(len(methods), quiet) as advance:
+        for method in methods:
+            renderings.append(render(method, y, samplerate, speed, synthetic=synthetic))
+            advance(method.name)
+    ours = renderings[0]
+    if ours.samples is None:
+        raise TsmganError(f"tsmgan itself failed: {ours.problem}.")
+    name = "standard input" if source == "-" else Path(source).name
+    remark = _remark(first, y.shape[1] / samplerate, goes_on)
+    page = build_page(Subject(name, y, samplerate, speed, attacks(y, samplerate), remark), renderings).encode("utf-8")
+    write_whole(target, page)
+    _tell(target, len(page), renderings, methods, remark, quiet)
+
+
+def _choose_methods(given: str, model: str, time_limit: float) -> list[Method]:
+    """Ourselves, and each method that was asked for, once; missing ones are among them."""
+    from tsmgan.evaluation.methods import find_method
+
+    names = [piece.strip() for piece in given.split(",") if piece.strip()]
+    if names == ["none"]:
+        names = []
+    ours = "tsmgan" if model == "default" else f"tsmgan:model={model}"
+    methods = [find_method(name, time_limit=time_limit) for name in dict.fromkeys([ours, *names])]
+    if len(methods) > MOST_METHODS:
+        raise UsageError(f"--with names {len(methods) - 1} methods; a page holds {MOST_METHODS - 1} beside tsmgan.")
+    return methods
+
+
+class _Progress:
+    """A bar on a terminal that counts methods; call it when one is done."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not console.is_terminal())
+        self._task = self._bar.add_task("comparing", total=total)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, name: str) -> None:
+        self._bar.update(self._task, advance=1, description=f"{name} done")
+
+
+def _remark(start: float, seconds: float, goes_on: bool) -> str:
+    if not start and not goes_on:
+        return ""
+    return f"the part from {format_duration(start)} to {format_duration(start + seconds)}"
+
+
+def _tell(target: Path, size: int, renderings: Sequence[Rendering], methods: Sequence[Method], remark: str, quiet: bool) -> None:
+    """One line on what was written; problems before it. A method that failed makes the exit code say so, a missing one does not."""
+    failed = []
+    for method, result in zip(methods, renderings):
+        if method.missing:
+            console.note(f"{method.name} is skipped: {method.missing}.")
+        elif result.problem:
+            failed.append(method.name)
+            console.warning(f"{method.name}: {result.problem}.")
+    if not quiet:
+        part = f" ({remark})" if remark else ""
+        shown = sum(result.samples is not None for result in renderings)
+        console.say(f"{target}: {shown} methods, {size / 1e6:.1f} MB{part}; open it in a browser.")
+    if failed:
+        raise TsmganError(f"{target} was written, but without all results of {', '.join(failed)}; the page says why.")

@@ -1,0 +1,68 @@
+"""`tsmgan plot`: waveform, spectrogram and coherence field as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tsmgan.cli import console
+from tsmgan.cli.durations import parse_duration
+from tsmgan.cli.stretch import parse_rate
+from tsmgan.errors import UsageError
+
+FORMATS = {".png": "png", ".svg": "svg"}
+
+
+def plot(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="PNG or SVG file, or folder. Default: a PNG beside the input.", show_default=False),
+    ] = None,
+    rate: Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Show the recording stretched at this speed.")] = "1",
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)
+    ] = None,
+    length: Annotated[
+        str | None, typer.Option("--length", "-l", metavar="TIME", help="How much to show. Default: all.", show_default=False)
+    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|FOLDER", help="One of `tsmgan models`, or a folder.")] = "default",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing picture.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Draw a recording's waveform and spectrogram, and the coherence field that the model chooses for it.
+
+    [bold]Examples[/bold]
+
+    [cyan]tsmgan plot talk.wav[/cyan]  [dim]writes talk@1.png[/dim]
+
+    [cyan]tsmgan plot song.flac --rate 0.6 --start 1:10 --length 8 -o song.svg[/cyan]
+    """
+    from tsmgan.timemap import check_rate
+
+    speed = check_rate(parse_rate(rate))
+    first = 0.0 if start is None or start.strip() in ("0", "0:00") else parse_duration(start)
+    seconds = None if length is None else parse_duration(length)
+
+    from tsmgan.report.target import check_target, choose_target, write_whole
+
+    target = choose_target(source, output, speed, ".png")
+    if target.suffix.lower() not in FORMATS:
+        raise UsageError(f"{target} is neither a .png nor an .svg; give one of these endings with -o.")
+    check_target(target, source, force=force)
+
+    from tsmgan import plotting
+    from tsmgan.report.excerpt import read_excerpt
+    from tsmgan.report.field import stretch_and_watch
+
+    y, samplerate, _ = read_excerpt(source, start=first, length=seconds)
+    if round(y.shape[1] / speed) < 1:
+        raise UsageError(f"The output would have no samples: {source} is too short for this rate.")
+    stretched, field = stretch_and_watch(y, samplerate, speed, model=model)
+    name = "standard input" if source == "-" else Path(source).name
+    title = name if speed == 1 else f"{name} at rate {speed:g}"
+    write_whole(target, plotting.plot(stretched, samplerate, field, title=title, format=FORMATS[target.suffix.lower()]))
+    if not quiet:
+        console.say(f"{target}: mean coherence {field.coherence.mean():.2f}.")

@@ -1,0 +1,85 @@
+"""A recording, and what every stretcher makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import librosa
+import numpy as np
+
+from tsmgan.errors import TsmganError
+from tsmgan.evaluation.methods import Method, Ourselves
+from tsmgan.report.columns import measure, measure_synthetic
+from tsmgan.report.field import stretch_and_watch
+from tsmgan.vocoder import Field
+
+
+@dataclass
+class Rendering:
+    """One method's result. `samples` is None, and `problem` says why, where there is none."""
+
+    name: str
+    samples: np.ndarray | None = None
+    """(channels, samples), float32."""
+    figures: dict[str, float] = field(default_factory=dict)
+    field: Field | None = None
+    problem: str | None = None
+
+
+def render(method: Method, y: np.ndarray, samplerate: int, rate: float, *, synthetic: bool = True) -> Rendering:
+    """Let a method stretch y (channels, samples) and measure it; `synthetic` adds the measures on test signals.
+
+    A method that fails in any way is told in the rendering; nothing is raised for it.
+    """
+    result = Rendering(method.name)
+    if method.missing:
+        result.problem = f"skipped, since {method.missing}"
+        return result
+    try:
+        _render(result, method, y, samplerate, rate)
+    except Exception as error:  # a method may fail in any way; the page says how
+        result.problem = str(error).rstrip(".") if isinstance(error, TsmganError) else f"{type(error).__name__}: {error}"
+        result.samples = None
+        return result
+    if synthetic:
+        figures, problems = measure_synthetic(method, rate)
+        result.figures |= figures
+        if problems:
+            result.problem = f"on the test signals: {problems[0]}"
+    return result
+
+
+def _render(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float) -> None:
+    ours = isinstance(method.stretch, Ourselves)
+    if ours:
+        method.stretch.warm_up()
+    began = time.perf_counter()
+    if ours:
+        output, result.field = stretch_and_watch(y, samplerate, rate, **dict(method.stretch.options))
+    else:
+        output = method.stretch(y, samplerate, rate)
+    seconds = time.perf_counter() - began
+    result.samples = np.asarray(output, np.float32)
+    if not result.samples.shape[1]:
+        raise TsmganError(f"{method.name} gave no samples.")
+    if not np.all(np.isfinite(result.samples)):
+        raise TsmganError(f"{method.name} gave samples that are not numbers.")
+    result.figures = measure(y, result.samples, samplerate, rate, seconds)
+
+
+def render_all(methods: Sequence[Method], y: np.ndarray, samplerate: int, rate: float, *, synthetic: bool = True) -> Iterator[Rendering]:
+    """`render` for each method, in order, one after the other so that speeds mean something."""
+    for method in methods:
+        yield render(method, y, samplerate, rate, synthetic=synthetic)
+
+
+def attacks(y: np.ndarray, samplerate: int) -> np.ndarray:
+    """Where sounds begin, seconds, (attacks,) (librosa's onset detection on the mean of the channels)."""
+    mono = y.mean(axis=0)
+    if y.shape[1] < samplerate // 10 or not np.any(mono):
+        return np.zeros(0)
+    hop = max(1, round(0.005 * samplerate))
+    envelope = librosa.onset.onset_strength(y=mono, sr=samplerate, hop_length=hop, n_fft=max(256, 4 * hop), n_mels=64)
+    return librosa.onset.onset_detect(onset_envelope=envelope, sr=samplerate, hop_length=hop, units="time", backtrack=False)

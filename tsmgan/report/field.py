@@ -1,0 +1,54 @@
+"""What the generator decided for a recording, beside the recording it made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tsmgan.geometry import geometry
+from tsmgan.stretcher import Stretcher
+from tsmgan.vocoder import BAND_CENTRES_HZ, Field
+
+
+class WatchedStretcher(Stretcher):
+    """A Stretcher that keeps the field of every run of frames, in order."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields: list[Field] = []
+
+    def _field(self, *runs: Any) -> Field:
+        field = super()._field(*runs)
+        self.fields.append(field)
+        return field
+
+
+def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: Any) -> tuple[np.ndarray, Field]:
+    """What `tsmgan.stretch` gives, and how.
+
+    Args:
+        y: (channels, samples), float32, full scale 1.0.
+        samplerate: in Hz.
+        rate: speed, 0.05 to 20.
+        options: model, coherence, seed, as of `Stretcher`.
+
+    Returns:
+        The output, (channels, round(samples / rate)); and the field, arrays (frames, bands), of the output's frames `frame_seconds` apart.
+
+    Raises:
+        As `tsmgan.stretch`.
+    """
+    stretcher = WatchedStretcher(samplerate, y.shape[0], rate=rate, **options)
+    output = np.concatenate([stretcher.process(y), stretcher.flush()], axis=1)
+    return output, Field(*(np.concatenate(values) for values in zip(*stretcher.fields)))
+
+
+def frame_seconds(samplerate: int) -> float:
+    """Seconds from one frame of a field to the next."""
+    return 1 / geometry(samplerate).frame_rate
+
+
+def bands_below(samplerate: int) -> int:
+    """How many of the field's bands have their centre below half the sample rate; the others control nothing."""
+    return int(np.searchsorted(BAND_CENTRES_HZ, samplerate / 2))

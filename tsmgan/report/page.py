@@ -1,0 +1,180 @@
+"""The page: one HTML file that asks no network for anything."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from tsmgan import __version__
+from tsmgan.report.columns import RECORDING, SYNTHETIC, Column
+from tsmgan.report.comparison import Rendering
+from tsmgan.report.field import bands_below, frame_seconds
+from tsmgan.report.loudness import loudness
+from tsmgan.report.sound import Sounds, data_uri, encode, playable
+from tsmgan.vocoder import BAND_CENTRES_HZ, Field
+
+SCRIPTS = ("player.js", "views.js", "abx.js", "main.js")
+HIGHEST_MATCH_DB = 24.0
+"""A rendering is made louder or softer by this at most."""
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the page is about."""
+
+    name: str
+    """Of the recording."""
+    samples: np.ndarray
+    """(channels, samples)."""
+    samplerate: int
+    rate: float
+    attacks: np.ndarray
+    """Seconds, in the recording."""
+    remark: str = ""
+    """Which part of the recording this is, if not all of it."""
+
+
+def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
+    """The whole HTML text."""
+    heard = [result for result in renderings if result.samples is not None]
+    sounds, gains = _sounds(subject, heard)
+    tracks = [_track(ORIGINAL, subject.samples, subject, None)]
+    tracks += [_track(result.name, result.samples, subject, result.field) for result in heard]
+    for track, scale, gain in zip(tracks, sounds.scales, gains):
+        track |= {"scale": scale, "gain": gain}
+    data = {
+        "rate": subject.rate,
+        "samplerate": sounds.samplerate,
+        "attacks": [round(float(second) / subject.rate, 4) for second in subject.attacks],
+        "bands": [round(hz) for hz in BAND_CENTRES_HZ[: bands_below(subject.samplerate)]],
+        "tracks": tracks,
+    }
+    here = files(__package__)
+    return Template((here / "page.html").read_text("utf-8")).substitute(
+        title=escape(f"{subject.name} at rate {subject.rate:g}"),
+        name=escape(subject.name),
+        rate=f"{subject.rate:g}",
+        facts=escape(_facts(subject)),
+        style=(here / "style.css").read_text("utf-8"),
+        script="\n".join((here / name).read_text("utf-8") for name in SCRIPTS),
+        data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        sounds="\n".join(_audio(number, track, file, sounds.mime) for number, (track, file) in enumerate(zip(tracks, sounds.files))),
+        problems=_problems(renderings),
+        measures=_table("Of this recording", RECORDING, heard) + _table("Of test signals at the same rate", SYNTHETIC, heard),
+        codec=escape(sounds.description),
+        mixed=" The recording has more than two channels: the players mix them into one, the measures take them all."
+        if len(subject.samples) > 2
+        else "",
+        version=escape(__version__),
+    )
+
+
+def _sounds(subject: Subject, heard: Sequence[Rendering]) -> tuple[Sounds, list[float]]:
+    """All tracks encoded, the recording first, and the gain of each that makes it as loud as the recording, in dB."""
+    played = [playable(y, subject.samplerate) for y in (subject.samples, *(result.samples for result in heard))]
+    sounds = encode([y for y, _ in played], played[0][1])
+    levels = [loudness(y, samplerate) for y, samplerate in played]
+    gains = [levels[0] - level if np.isfinite(level) and np.isfinite(levels[0]) else 0.0 for level in levels]
+    return sounds, [round(float(np.clip(gain, -HIGHEST_MATCH_DB, HIGHEST_MATCH_DB)), 3) for gain in gains]
+
+
+def _track(name: str, samples: np.ndarray, subject: Subject, field: Field | None) -> dict[str, Any]:
+    return {"name": name, "seconds": samples.shape[1] / subject.samplerate, "field": field and _field(field, subject.samplerate)}
+
+
+def _field(field: Field, samplerate: int) -> dict[str, Any]:
+    """Coherence and attack mix as bytes, 255 for 1, frame after frame."""
+    bands = bands_below(samplerate)
+
+    def packed(values: np.ndarray) -> str:
+        return base64.b64encode(np.rint(np.clip(values[:, :bands], 0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")
+
+    return {
+        "step": frame_seconds(samplerate),
+        "bands": bands,
+        "coherence": packed(field.coherence),
+        "attack": packed(field.alpha_mix),
+        "mean": round(float(field.coherence[:, :bands].mean()), 3),
+    }
+
+
+def _facts(subject: Subject) -> str:
+    channels = {1: "mono", 2: "stereo"}.get(len(subject.samples), f"{len(subject.samples)} channels")
+    before = subject.samples.shape[1] / subject.samplerate
+    facts = f"{channels}, {subject.samplerate} Hz, {before:.2f} s become {before / subject.rate:.2f} s"
+    return f"{facts}; {subject.remark}." if subject.remark else f"{facts}."
+
+
+def _audio(number: int, track: dict[str, Any], file: bytes, mime: str) -> str:
+    name = escape(track["name"], quote=True)
+    return (
+        f'<figure><figcaption>{number + 1}. {name}</figcaption><audio controls preload="none" aria-label="{name}" '
+        f'src="{data_uri(file, mime)}"></audio></figure>'
+    )
+
+
+def _problems(renderings: Sequence[Rendering]) -> str:
+    items = [f"<li><b>{escape(result.name)}</b>: {escape(result.problem)}.</li>" for result in renderings if result.problem]
+    return f'<ul class="problems" aria-label="Methods that are missing or failed">{"".join(items)}</ul>' if items else ""
+
+
+def _table(caption: str, columns: Sequence[Column], heard: Sequence[Rendering]) -> str:
+    """A table of the columns that anybody has a figure for; nothing if there is none."""
+    columns = [column for column in columns if any(column.key in result.figures for result in heard)]
+    if not columns:
+        return ""
+    heads = "".join(_head(column) for column in columns)
+    ideals = "".join(
+        f'<td data-label="{escape(column.title)}">{"more" if column.ideal is None else f"{column.ideal:g}"}</td>' for column in columns
+    )
+    best = {column.key: _best(column, heard) for column in columns}
+    rows = "".join(
+        f'<tr><th scope="row">{escape(result.name)}</th>{"".join(_cell(column, result, best[column.key]) for column in columns)}</tr>'
+        for result in heard
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
+        f'<thead><tr><th scope="col">Method</th>{heads}</tr></thead>'
+        f'<tbody><tr class="ideal"><th scope="row">ideal</th>{ideals}</tr>{rows}</tbody></table></div>'
+    )
+
+
+def _head(column: Column) -> str:
+    identifier = f"tip-{column.key.replace('_', '-')}"
+    unit = f'<span class="unit">{escape(column.unit)}</span>' if column.unit else ""
+    return (
+        f'<th scope="col"><button type="button" class="tip" popovertarget="{identifier}">{escape(column.title)}'
+        f'<span class="mark" aria-hidden="true">?</span></button>{unit}'
+        f'<div id="{identifier}" popover class="bubble"><b>{escape(column.title)}.</b> {escape(column.meaning)}</div></th>'
+    )
+
+
+def _distance(column: Column, figure: float) -> float:
+    """From the ideal, as far as the digits show it."""
+    figure = round(figure, column.digits)
+    return -figure if column.ideal is None else round(abs(figure - column.ideal), column.digits)
+
+
+def _best(column: Column, heard: Sequence[Rendering]) -> float | None:
+    """The smallest distance from the ideal; None where all have the same, since nobody is better then."""
+    distances = [_distance(column, result.figures[column.key]) for result in heard if column.key in result.figures]
+    return min(distances) if len(set(distances)) > 1 else None
+
+
+def _cell(column: Column, result: Rendering, best: float | None) -> str:
+    label = escape(column.title)
+    if column.key not in result.figures:
+        return f'<td data-label="{label}"><span aria-label="no answer">&ndash;</span></td>'
+    figure = round(result.figures[column.key], column.digits) + 0.0  # no "-0.00"
+    if best is not None and _distance(column, figure) == best:
+        return f'<td data-label="{label}" class="best">{figure:.{column.digits}f}<span class="hidden"> (best)</span></td>'
+    return f'<td data-label="{label}">{figure:.{column.digits}f}</td>'
