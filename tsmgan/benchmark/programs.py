@@ -1,0 +1,130 @@
+"""The programs that are compared, all on the same 16-bit WAV file, one after the other in every round."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import soundfile
+
+from tsmgan.benchmark.processes import Cost, cost_of, sum_of
+from tsmgan.errors import TsmganError
+from tsmgan.evaluation.peers import PEERS
+
+BASELINE = "rubberband-r3"
+TSMGAN = [sys.executable, "-m", "tsmgan"]
+
+
+@dataclass
+class Program:
+    """A program, the commands that do the whole task one after the other, and what each round cost."""
+
+    name: str
+    commands: list[list[str]]
+    outputs: list[Path] = field(default_factory=list)
+    """What each command writes; removed before every round, and looked for behind it."""
+    costs: list[Cost] = field(default_factory=list)
+    problem: str | None = None
+    """Why it has no costs."""
+
+    def run(self) -> Cost:
+        """Do the task once.
+
+        Raises:
+            TsmganError: a command cannot be run, fails, or leaves no output.
+        """
+        for output in self.outputs:
+            output.unlink(missing_ok=True)
+        cost = sum_of([cost_of(command) for command in self.commands])
+        for output in self.outputs:
+            if not output.is_file():
+                raise TsmganError(f"{self.name} ended without an error and wrote nothing.")
+        return cost
+
+    def median(self) -> Cost:
+        """Median of each quantity over the rounds."""
+        cpu = [cost.cpu for cost in self.costs if cost.cpu is not None]
+        peak = [cost.peak for cost in self.costs if cost.peak is not None]
+        return Cost(median(cost.wall for cost in self.costs), median(cpu) if cpu else None, round(median(peak)) if peak else None)
+
+    def ratio(self, baseline: Program) -> float:
+        """Median over the rounds of this program's wall time by the baseline's."""
+        return median(mine.wall / theirs.wall for mine, theirs in zip(self.costs, baseline.costs))
+
+
+def write_source(y: np.ndarray, samplerate: int, folder: Path) -> list[Path]:
+    """Write y (channels, samples) as a 16-bit WAV file, and each of several channels alone, for programs that mix them into one."""
+    soundfile.write(folder / "in.wav", y.T, samplerate, subtype="PCM_16")
+    if len(y) == 1:
+        return [folder / "in.wav"]
+    singles = [folder / f"channel{k}.wav" for k in range(len(y))]
+    for path, channel in zip(singles, y):
+        soundfile.write(path, channel, samplerate, subtype="PCM_16")
+    return [folder / "in.wav", *singles]
+
+
+def own_starts(folder: Path, options: Sequence[str] = ()) -> list[Program]:
+    """What starting alone takes: of Python, of the help, and of a stretch of next to nothing."""
+    source, target = folder / "short.wav", folder / "short-out.wav"
+    soundfile.write(source, np.zeros(4800), 48000, subtype="PCM_16")
+    return [
+        Program("python", [[sys.executable, "-c", "pass"]]),
+        Program("import tsmgan", [[sys.executable, "-c", "import tsmgan"]]),
+        Program("tsmgan --help", [[*TSMGAN, "--help"]]),
+        Program("tsmgan stretch, 0.1 s", [_stretch(source, target, 1.3, options)], [target]),
+    ]
+
+
+def own_programs(source: Path, folder: Path, rate: float, options: Sequence[str] = ()) -> list[Program]:
+    """tsmgan as installed here, and as a plain phase vocoder; options are further ones of `tsmgan stretch`."""
+    target = folder / "tsmgan.wav"
+    command = _stretch(source, target, rate, options)
+    return [Program("tsmgan", [command], [target]), Program("tsmgan --coherence 0", [[*command, "--coherence", "0"]], [target])]
+
+
+def _stretch(source: Path, target: Path, rate: float, options: Sequence[str]) -> list[str]:
+    return [*TSMGAN, "stretch", str(source), "--rate", repr(rate), "-o", str(target), "--quiet", *options]
+
+
+def peer_programs(names: Sequence[str], sources: Sequence[Path], folder: Path, rate: float) -> list[Program]:
+    """The peers of these names; one that is not installed has a problem."""
+    programs = []
+    for name in names:
+        peer = PEERS[name]
+        parts = sources[1:] if peer.mono and len(sources) > 1 else sources[:1]
+        targets = [folder / f"{name}{k}.wav" for k in range(len(parts))]
+        commands = [peer.command(part, target, rate) for part, target in zip(parts, targets)]
+        programs.append(Program(name, commands, targets, problem=peer.missing()))
+    return programs
+
+
+def run_rounds(programs: Sequence[Program], rounds: int) -> Iterator[str]:
+    """Run every program once to warm up and then once in each round; yields the name of the one that has just run.
+
+    What slows the machine down for a while slows all of them down alike. A program that fails is left out from then on, with its problem.
+    """
+    for turn in range(rounds + 1):
+        for program in programs:
+            if program.problem is None:
+                try:
+                    cost = program.run()
+                    program.costs += [cost] if turn else []
+                except TsmganError as error:
+                    program.problem, program.costs = str(error), []
+            yield program.name
+
+
+def baseline_of(programs: Sequence[Program]) -> Program:
+    """The program that ratios are taken to: BASELINE if it ran, else the first that did.
+
+    Raises:
+        TsmganError: none ran.
+    """
+    ran = [program for program in programs if program.costs]
+    if not ran:
+        raise TsmganError(f"No program could be run: {programs[0].problem}" if programs else "There is no program to run.")
+    return next((program for program in ran if program.name == BASELINE), ran[0])
