@@ -15,7 +15,7 @@ def train(
     ),
     recipe: Annotated[
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
-        typer.Option("--recipe", "-r", help="base, cpu, gpu, smoke, a divergence, or a TOML file.  [default: base]", show_default=False),
+        typer.Option("--recipe", "-r", help="base, cpu, gpu, smoke, a divergence, or a TOML file.", show_default="base"),
     ] = None,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -40,14 +40,13 @@ def train(
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--cache", help="Folder for the pairs, to share between runs.  [default: OUT/pairs]", show_default=False),
+        typer.Option("--cache", help="Folder for the pairs, to share between runs.", show_default="OUT/pairs"),
     ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")] = False,
 ) -> None:
     """Train a generator on a folder of recordings, or fine-tune one.
 
-    Ctrl-C ends cleanly: the step is finished, the checkpoint written and the model exported. With several GPUs or machines, start it with
-    torchrun.
+    Ctrl-C ends cleanly: the step is finished, the checkpoint written and the model exported. For several GPUs or machines there is torchrun.
 
     [bold]Examples[/bold]
 
