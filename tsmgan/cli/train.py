@@ -46,7 +46,7 @@ def train(
 ) -> None:
     """Train a generator on a folder of recordings, or fine-tune one.
 
-    Ctrl-C ends cleanly: the step is finished, the checkpoint written and the model exported. For several GPUs or machines there is torchrun.
+    Ctrl-C ends cleanly: the step is finished, the checkpoint written, the model exported. For several GPUs or machines there is torchrun.
 
     [bold]Examples[/bold]
 

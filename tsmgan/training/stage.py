@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tsmgan.geometry import HOPS_PER_WINDOW, MAX_SHIFT_SECONDS, Geometry
-from tsmgan.vocoder import BANDS, SHIFT_PENALTY, SHIFT_STEP_SECONDS, SMALLEST_NORM, band_spread, best_shift, shift_grid
+from tsmgan.vocoder import BANDS, CLIMB_STEPS, SHIFT_PENALTY, SHIFT_STEP_SECONDS, SMALLEST_NORM, band_spread, best_shift, shift_grid
 from tsmgan.vocoder import wrap as wrap_phase
 
 EDGE_FRAMES = 3
@@ -151,7 +151,7 @@ class Shifts(nn.Module):
         return (best + fraction - last // 2)[:, 0] * SHIFT_STEP_SECONDS
 
     def _climb(self, scores: Tensor, start: Tensor) -> Tensor:
-        """The maximum of scores (batch, shifts) that one comes to by going uphill from start (batch, 1)."""
+        """The maximum of scores (batch, shifts) that one comes to by going uphill from start (batch, 1), in at most CLIMB_STEPS steps."""
         last = scores.shape[1] - 1
         edge = torch.full_like(scores[:, :1], -torch.inf)
         below, above = torch.cat([edge, scores[:, :-1]], 1), torch.cat([scores[:, 1:], edge], 1)
@@ -159,7 +159,8 @@ class Shifts(nn.Module):
         index = torch.arange(last + 1, device=scores.device).expand_as(scores)
         downwards = torch.where(summit, index, 0).cummax(1).values
         upwards = torch.where(summit, index, last).flip(1).cummin(1).values.flip(1)
-        return torch.where(below.gather(1, start) > scores.gather(1, start), downwards.gather(1, start), upwards.gather(1, start))
+        uphill = torch.where(below.gather(1, start) > scores.gather(1, start), downwards.gather(1, start), upwards.gather(1, start))
+        return torch.maximum(torch.minimum(uphill, start + CLIMB_STEPS), start - CLIMB_STEPS)
 
 
 class Stage(nn.Module):
