@@ -51,7 +51,8 @@ def example_sound(samplerate: int = 24000, seconds: float = CHECK_SECONDS) -> np
     generator = np.random.default_rng(0)
     t = np.arange(round(seconds * samplerate)) / samplerate
     phase = np.cumsum(130 + 30 * np.sin(2 * np.pi * 0.9 * t)) / samplerate
-    ring = sum(np.exp(-500 * t[: samplerate // 50]) * np.sin(2 * np.pi * hz * t[: samplerate // 50]) for hz in (650, 1500, 2600))
+    decay = t[: samplerate // 50]
+    ring = np.exp(-500 * decay) * np.sin(2 * np.pi * np.outer((650, 1500, 2600), decay)).sum(0)
     voice = np.convolve(np.diff(np.floor(phase), prepend=0), ring)[: len(t)]
     chord = sum(np.sin(2 * np.pi * hz * t) for hz in (220.0, 277.2, 329.6, 440.0)) / 4
     clicks = 0.02 * generator.standard_normal(len(t)) + 0.8 * (np.arange(len(t)) % (samplerate // 3) == 0)

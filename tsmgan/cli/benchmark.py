@@ -32,8 +32,8 @@ def benchmark(
 ) -> None:
     """Measure the speed and the memory of tsmgan on this machine, beside the stretchers that are installed.
 
-    The stages of the stretch are timed in one process. Whole programs run one after the other in every round, each in a process of its own, on
-    the same WAV file. "CPU s" is user and system time.
+    The stages of the stretch are timed in one process. Whole programs run one after the other in every round, each in a process of its own,
+    on the same WAV file. "CPU s" is user and system time.
 
     [bold]Examples[/bold]
 
