@@ -85,6 +85,8 @@ class Critic(nn.Module):
 class SpectrogramCritic(Critic):
     """Log magnitudes at one window length, two-dimensional convolutions."""
 
+    window: Tensor
+
     def __init__(self, window_seconds: float, channels: int) -> None:
         c, strides = channels, ((2, 2), (2, 1), (2, 2), (1, 1))
         layers = [Layer(nn.Conv2d(1 if k == 0 else c, c, (5, 5), s, padding=(2, 2)), c) for k, s in enumerate(strides)]
@@ -111,6 +113,8 @@ class PeriodCritic(Critic):
 
 class EnvelopeCritic(Critic):
     """Sorted short-time envelopes at one resolution, one-dimensional convolutions over groups of frames."""
+
+    window: Tensor
 
     def __init__(self, resolution: tuple[int, int, int], channels: int) -> None:
         n, self._hop, self._width = resolution

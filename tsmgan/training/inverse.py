@@ -89,7 +89,7 @@ def signalsmith(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray
     stretch = python_stretch.Signalsmith.Stretch()
     stretch.preset(1, samplerate)
     stretch.setTimeFactor(len(y) / length)
-    return fit(np.ascontiguousarray(stretch.process(np.ascontiguousarray(y[None], np.float32))[0]), length)
+    return fit(np.asarray(stretch.process(np.ascontiguousarray(y[None], np.float32)))[0], length)
 
 
 INVERSE_STRETCHERS: dict[str, Callable[[np.ndarray, int, TimeMap], np.ndarray]] = {

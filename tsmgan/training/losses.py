@@ -128,6 +128,9 @@ class CycleLoss(nn.Module):
     """Stretch back, compare: the inverse map looks at the output's instant m H where the input was looked at instant t_m, so the output's
     magnitudes there must be those the input had. Log-mel, L1."""
 
+    bank: Tensor
+    window: Tensor
+
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self._hop = geometry.hop

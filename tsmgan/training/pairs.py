@@ -325,5 +325,5 @@ class Pairs:
         return (
             columns["spectra"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
             features, log_rate, answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
-            np.bool_(entry["paired"]), np.float32(entry["bandwidth"]), np.int64(item),
+            np.array(entry["paired"]), np.array(entry["bandwidth"], np.float32), np.array(item),
         )  # fmt: skip

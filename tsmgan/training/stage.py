@@ -127,6 +127,13 @@ def _walk_row(coherence, increment, source, power, theta, remainder, taus, cosin
 class Shifts(nn.Module):
     """The search for tau: a grid of shifts evaluated by two matrix products, the best refined by a parabola."""
 
+    cosines: Tensor
+    sines: Tensor
+    grid_cosines: Tensor
+    grid_sines: Tensor
+    penalty: Tensor
+    omega: Tensor
+
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         cosines, sines = shift_grid(geometry)
@@ -165,6 +172,11 @@ class Shifts(nn.Module):
 
 class Stage(nn.Module):
     """Bands of the generator to bins, rotations, and a waveform."""
+
+    spread: Tensor
+    corrected: Tensor
+    window: Tensor
+    let_through: Tensor
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
@@ -217,8 +229,7 @@ class Stage(nn.Module):
         batch, frames, _ = blocks.shape
         quarters = blocks.reshape(batch, frames, HOPS_PER_WINDOW, self.geometry.hop)
         last = HOPS_PER_WINDOW - 1
-        hops = sum(quarters[:, last - k : frames - k, k] for k in range(HOPS_PER_WINDOW))
-        return hops.flatten(1)
+        return torch.stack([quarters[:, last - k : frames - k, k] for k in range(HOPS_PER_WINDOW)]).sum(0).flatten(1)
 
     def first_sample(self) -> int:
         """Position of synthesise's first sample relative to its first frame's instant: block m begins N/2 before frame m."""
