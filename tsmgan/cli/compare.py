@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PEERS = "rubberband-r3,soundtouch,sonic,signalsmith"
 DEFAULT_LENGTH = "30"
+LARGE_BYTES = 20_000_000
+"""Pages beyond this are slow to open on a phone."""
 MOST_METHODS = 8
 """The keys 1 to 9 choose one of them, or the original."""
 
@@ -149,5 +151,7 @@ def _tell(target: Path, size: int, renderings: Sequence[Rendering], methods: Seq
         part = f" ({remark})" if remark else ""
         shown = sum(result.samples is not None for result in renderings)
         console.say(f"{target}: {shown} methods, {size / 1e6:.1f} MB{part}; open it in a browser.")
+    if size > LARGE_BYTES:
+        console.note("so large a page is slow to open on a phone; a shorter --length or fewer methods help.")
     if failed:
         raise TsmganError(f"{target} was written, but without all results of {', '.join(failed)}; the page says why.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import librosa
@@ -52,14 +51,14 @@ def render(method: Method, y: np.ndarray, samplerate: int, rate: float, *, synth
 
 
 def _render(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float) -> None:
-    ours = isinstance(method.stretch, Ourselves)
-    if ours:
-        method.stretch.warm_up()
-    began = time.perf_counter()
-    if ours:
-        output, result.field = stretch_and_watch(y, samplerate, rate, **dict(method.stretch.options))
+    stretcher = method.stretch
+    if isinstance(stretcher, Ourselves):
+        stretcher.warm_up()
+        began = time.perf_counter()
+        output, result.field = stretch_and_watch(y, samplerate, rate, **dict(stretcher.options))
     else:
-        output = method.stretch(y, samplerate, rate)
+        began = time.perf_counter()
+        output = stretcher(y, samplerate, rate)
     seconds = time.perf_counter() - began
     result.samples = np.asarray(output, np.float32)
     if not result.samples.shape[1]:
@@ -67,12 +66,6 @@ def _render(result: Rendering, method: Method, y: np.ndarray, samplerate: int, r
     if not np.all(np.isfinite(result.samples)):
         raise TsmganError(f"{method.name} gave samples that are not numbers.")
     result.figures = measure(y, result.samples, samplerate, rate, seconds)
-
-
-def render_all(methods: Sequence[Method], y: np.ndarray, samplerate: int, rate: float, *, synthetic: bool = True) -> Iterator[Rendering]:
-    """`render` for each method, in order, one after the other so that speeds mean something."""
-    for method in methods:
-        yield render(method, y, samplerate, rate, synthetic=synthetic)
 
 
 def attacks(y: np.ndarray, samplerate: int) -> np.ndarray:

@@ -18,7 +18,7 @@
     button.type = "button";
     const key = Object.assign(document.createElement("kbd"), { textContent: i + 1, ariaHidden: "true" });
     const name = Object.assign(document.createElement("b"), { textContent: track.name });
-    const about = Object.assign(document.createElement("span"), { textContent: i === 0 ? "as recorded, at its own speed" : `${track.seconds.toFixed(2)} s` });
+    const about = Object.assign(document.createElement("span"), { textContent: i === 0 ? "at its own speed" : `${track.seconds.toFixed(2)} s` });
     button.append(key, name, about);
     button.addEventListener("click", () => choose(i));
     find("tracks").append(button);
@@ -65,14 +65,20 @@
     find("position").setAttribute("aria-valuetext", `${position.toFixed(1)} seconds of ${player.duration.toFixed(1)}`);
   }
 
-  function frame() {
-    player.tick();
-    if (player.playing) {
+  let moving = false;
+
+  // Follows the sound from one picture of the screen to the next, in a single chain however often something changes.
+  function follow() {
+    if (moving || !player.playing) return;
+    moving = true;
+    requestAnimationFrame(() => {
+      moving = false;
+      player.tick();
       showTime();
-      if (!player.loop && !abx.running) views.follow(player.position);
+      if (player.playing && !player.loop && !abx.running) views.follow(player.position);
       views.drawHead();
-      requestAnimationFrame(frame);
-    }
+      follow();
+    });
   }
 
   function setLoop() {
@@ -102,7 +108,7 @@
   views.onpick = choose;
   player.addEventListener("change", () => {
     refresh();
-    if (player.playing) requestAnimationFrame(frame);
+    follow();
   });
   abx.onlisten = (letter) => {
     refresh();

@@ -46,9 +46,10 @@ class Subject:
 def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     """The whole HTML text."""
     heard = [result for result in renderings if result.samples is not None]
-    sounds, gains = _sounds(subject, heard)
-    tracks = [_track(ORIGINAL, subject.samples, subject, None)]
-    tracks += [_track(result.name, result.samples, subject, result.field) for result in heard]
+    recordings = [subject.samples, *(result.samples for result in heard if result.samples is not None)]
+    sounds, gains = _sounds(recordings, subject.samplerate)
+    names, fields = [ORIGINAL, *(result.name for result in heard)], [None, *(result.field for result in heard)]
+    tracks = [_track(name, y.shape[1], subject.samplerate, field) for name, y, field in zip(names, recordings, fields)]
     for track, scale, gain in zip(tracks, sounds.scales, gains):
         track |= {"scale": scale, "gain": gain}
     data = {
@@ -78,17 +79,17 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     )
 
 
-def _sounds(subject: Subject, heard: Sequence[Rendering]) -> tuple[Sounds, list[float]]:
-    """All tracks encoded, the recording first, and the gain of each that makes it as loud as the recording, in dB."""
-    played = [playable(y, subject.samplerate) for y in (subject.samples, *(result.samples for result in heard))]
+def _sounds(recordings: Sequence[np.ndarray], samplerate: int) -> tuple[Sounds, list[float]]:
+    """All recordings encoded, and the gain of each that makes it as loud as the first, in dB."""
+    played = [playable(y, samplerate) for y in recordings]
     sounds = encode([y for y, _ in played], played[0][1])
-    levels = [loudness(y, samplerate) for y, samplerate in played]
+    levels = [loudness(y, rate) for y, rate in played]
     gains = [levels[0] - level if np.isfinite(level) and np.isfinite(levels[0]) else 0.0 for level in levels]
     return sounds, [round(float(np.clip(gain, -HIGHEST_MATCH_DB, HIGHEST_MATCH_DB)), 3) for gain in gains]
 
 
-def _track(name: str, samples: np.ndarray, subject: Subject, field: Field | None) -> dict[str, Any]:
-    return {"name": name, "seconds": samples.shape[1] / subject.samplerate, "field": field and _field(field, subject.samplerate)}
+def _track(name: str, length: int, samplerate: int, field: Field | None) -> dict[str, Any]:
+    return {"name": name, "seconds": length / samplerate, "field": None if field is None else _field(field, samplerate)}
 
 
 def _field(field: Field, samplerate: int) -> dict[str, Any]:
