@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
+from scipy import fft
 
 from tsmgan.analysis import Frames
 from tsmgan.geometry import MAX_SHIFT_SECONDS, NETWORK_HZ, Geometry
@@ -126,7 +127,7 @@ class Vocoder:
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(count, np.bool_)
         lower, weight, corrected = self._spread
         rotate(frames.spectra, theta, field.log_gain, field.rotation, lower, weight, corrected, spectra, unmoved)
-        blocks = np.fft.irfft(spectra, n=g.window_length)
+        blocks = fft.irfft(spectra, n=g.window_length, axis=-1, overwrite_x=True)
         out = np.empty((channels, count * g.hop), np.float32)
         overlap_add(blocks, delays, self._window, g.hop, self._tail, self._tail_norm, out)
         return out, unmoved
