@@ -190,6 +190,37 @@ def test_rates_stay_within_the_recipes_range_and_some_change_as_they_go(made):
     assert any(changing) and not all(changing)
 
 
+def test_a_world_pair_is_exact_and_without_pyworld_or_a_voice_another_stretcher_takes_its_place(made, monkeypatch):
+    _, recordings, _ = made
+    voices = [r for r in recordings if "speech" in r.folder]
+    recipe = tiny_recipe('data.stretchers={"*"={world=1}}', "data.unpaired=0.0", "data.varying=0.0", "augment.mix=0.0", "augment.noise=0.0")
+
+    def no_voice(*arguments):
+        raise AudioError("no voice was found")
+
+    def rendered(y, samplerate, rate):
+        return y, INVERSE_STRETCHERS["wsola"](y, samplerate, TimeMap.from_rate(rate))
+
+    for present, function, expected in ((True, rendered, "world"), (True, no_voice, "coherent"), (False, no_voice, None)):
+        with monkeypatch.context() as patch:
+            patch.setattr(pairs, "world_is_there", lambda present=present: present)
+            patch.setattr(pairs, "world_pair", function)
+            item = make_item(voices, 0, recipe, [])
+        assert item.notes["stretcher"] == expected or (expected is None and item.notes["stretcher"] in ("coherent", "incoherent"))
+        assert item.notes["exact"] == (expected == "world")
+
+
+def test_world_gives_input_and_answer_of_one_voice_at_two_speeds():
+    pytest.importorskip("pyworld")
+    from tsmgan.training.inverse import world_pair
+
+    y = voice(1.5, SAMPLERATE)
+    x, answer = world_pair(y, SAMPLERATE, 1.5)
+    assert len(x) == len(y) and len(answer) == round(len(y) / 1.5)
+    level = [np.sqrt(np.mean(v[2000:-2000] ** 2)) for v in (x, answer)]
+    assert level[0] == pytest.approx(level[1], rel=0.15)
+
+
 # -- the cache -----------------------------------------------------------------------------------------------------------------------
 
 

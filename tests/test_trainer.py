@@ -188,6 +188,7 @@ def made(tree, cache, tmp_path, *settings):
 def gradient_of(t, batch, *names):
     """Gradients of weighted losses with respect to the field."""
     t.generator.outlet.weight.data.normal_(std=0.02)
+    batch.exact = batch.paired
     field = t.field(t.generator, batch)
     for values in field:
         values.retain_grad()
@@ -255,6 +256,7 @@ def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
     settings |= dict.fromkeys(("losses.feature_matching", "losses.cycle"), 0)
     t = made(tree, cache, tmp_path, "train.warm_up=1", *(f"{key}={value}" for key, value in settings.items()))
     batch = batch_of(t)
+    batch.exact = batch.paired
 
     def mel():
         with torch.no_grad():

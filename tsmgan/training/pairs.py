@@ -29,11 +29,11 @@ from tsmgan.features import COLUMNS, FEATURES, frame_features, silence
 from tsmgan.geometry import geometry
 from tsmgan.timemap import TimeMap
 from tsmgan.training import augment
-from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY
+from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY, WORLD, world_is_there, world_pair
 from tsmgan.training.recipe import first_match
 from tsmgan.training.recordings import SAMPLERATE, Recording, Skipped, folder_weights, read_piece
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when an item's meaning changes, so that old caches are not used."""
 ITEMS_PER_SHARD = 24
 DRAWS = 25
@@ -59,7 +59,7 @@ class Item(NamedTuple):
     signal: np.ndarray
     """The answer (paired) or the input at its own speed (unpaired), float32."""
     notes: dict[str, Any]
-    """paired, bandwidth in Hz, folder, file, stretcher."""
+    """paired, exact (input and answer are free of stretching), bandwidth in Hz, folder, file, stretcher."""
 
 
 def random_knots(samples: int, generator: np.random.Generator, rates: tuple[float, float], varying: float) -> tuple[np.ndarray, np.ndarray]:
@@ -107,14 +107,15 @@ def make_item(recordings: list[Recording], number: int, recipe: dict[str, Any], 
         raise AudioError(f"{DRAWS} recordings in a row could not be used{last}.")
 
     recording, y, bandwidth = draw()
-    if generator.random() < augmentation["mix"]:
+    mixed = generator.random() < augmentation["mix"]
+    if mixed:
         _, other, others_bandwidth = draw()
         y, bandwidth = augment.mix(y, bandwidth, generator, other, others_bandwidth)
     for name, transform in (("noise", augment.noise), ("band_limit", augment.band_limit), ("level", augment.level)):
         if generator.random() < augmentation[name]:
             y, bandwidth = transform(y, bandwidth, generator)
 
-    notes: dict[str, Any] = {"folder": recording.folder, "file": Path(recording.path).name, "bandwidth": bandwidth}
+    notes: dict[str, Any] = {"folder": recording.folder, "file": Path(recording.path).name, "bandwidth": bandwidth, "exact": False}
     rates = tuple(data["rates"])
     if generator.random() < data["unpaired"]:
         inputs, outputs = random_knots(round(len(y) / rates[0]), generator, rates, data["varying"])
@@ -122,8 +123,16 @@ def make_item(recordings: list[Recording], number: int, recipe: dict[str, Any], 
     inputs, outputs = random_knots(len(y), generator, rates, data["varying"])
     shares = {k: v for k, v in first_match(data["stretchers"], recording.folder).items() if v > 0}
     names = [n for n in sorted(shares) if len(inputs) == 2 or n not in ONE_RATE_ONLY] or ["coherent", "incoherent"]
+    if mixed or not world_is_there():
+        names = [n for n in names if n != WORLD] or ["coherent", "incoherent"]
     weight = np.array([shares.get(n, 1.0) for n in names])
     name = names[int(generator.choice(len(names), p=weight / weight.sum()))]
+    if name == WORLD:
+        try:
+            x, answer = world_pair(y, SAMPLERATE, inputs[1] / outputs[1])
+            return _analysed(x, TimeMap(inputs, outputs), answer, notes | {"paired": True, "stretcher": name, "exact": True})
+        except AudioError:  # no voice in this piece
+            name = "coherent"
     x = INVERSE_STRETCHERS[name](y, SAMPLERATE, TimeMap(outputs, inputs))
     return _analysed(x, TimeMap(inputs, outputs), y, notes | {"paired": True, "stretcher": name})
 
@@ -170,7 +179,15 @@ def _make_shard(folder: Path, name: str, recordings: list[Recording], numbers: r
 
 def cache_key(recordings: list[Recording], count: int, recipe: dict[str, Any]) -> str:
     """A short name for the set of items that these recordings and this recipe make."""
-    what = [FORMAT, FEATURES, recipe["seed"], count, {k: v for k, v in recipe["data"].items() if k != "workers"}, recipe["augment"]]
+    what = [
+        FORMAT,
+        FEATURES,
+        world_is_there(),
+        recipe["seed"],
+        count,
+        {k: v for k, v in recipe["data"].items() if k != "workers"},
+        recipe["augment"],
+    ]
     files = [(r.folder, Path(r.path).name, r.samplerate, r.frames) for r in recordings]
     return hashlib.sha256(json.dumps([what, files], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -250,6 +267,8 @@ class Rows(NamedTuple):
     """z, (B, context + T + context, noise)."""
     paired: np.ndarray
     """(B,) bool."""
+    exact: np.ndarray
+    """(B,) bool: no stretcher has had a hand in the input."""
     bandwidth: np.ndarray
     """(B,) Hz."""
     item: np.ndarray
@@ -325,5 +344,5 @@ class Pairs:
         return (
             columns["spectra"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
             features, log_rate, answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
-            np.array(entry["paired"]), np.array(entry["bandwidth"], np.float32), np.array(item),
+            np.array(entry["paired"]), np.array(entry["exact"]), np.array(entry["bandwidth"], np.float32), np.array(item),
         )  # fmt: skip

@@ -156,7 +156,7 @@ def first_match(table: dict[str, Any], folder: str) -> Any:
 
 def check(recipe: Recipe) -> None:
     """Raise a UsageError for values that no run could use."""
-    from tsmgan.training.inverse import INVERSE_STRETCHERS
+    from tsmgan.training.inverse import NAMES
 
     data, train = recipe["data"], recipe["train"]
     low, high = (*data["rates"], 0, 0)[:2]
@@ -164,8 +164,8 @@ def check(recipe: Recipe) -> None:
         raise UsageError("data.rates must be two rates from 0.1 to 10, the lower first, as in [0.4, 2.5].")
     for pattern, shares in data["stretchers"].items():
         for name in shares:
-            if name not in INVERSE_STRETCHERS:
-                raise UsageError(unknown("inverse stretcher", name, INVERSE_STRETCHERS))
+            if name not in NAMES:
+                raise UsageError(unknown("inverse stretcher", name, NAMES))
         if sum(shares.values()) <= 0:
             raise UsageError(f'data.stretchers."{pattern}" gives every stretcher a share of zero.')
     if train["frames"] < 16 or train["batch"] < 1:

@@ -93,6 +93,7 @@ class Batch:
     answer: Tensor
     noise: Tensor
     paired: Tensor
+    exact: Tensor
     bandwidth: Tensor
     item: Tensor
 
@@ -266,16 +267,18 @@ class Trainer:
     def losses(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:
         """Every term with a weight, before it is weighted: means over all rows of the batch, so that processes can be averaged."""
         weights, rows, terms = self.recipe["losses"], len(batch), {}
-        paired = batch.paired.nonzero()[:, 0]
-        answer, bandwidth = batch.answer[paired], batch.bandwidth[paired]
 
-        def against_answers(loss: nn.Module, y: Tensor) -> Tensor:
-            return loss(answer, y[paired], bandwidth).sum() / rows if len(paired) else torch.zeros((), device=self.device)
+        def against_answers(loss: nn.Module, y: Tensor, chosen: Tensor = batch.paired) -> Tensor:
+            chosen = chosen.nonzero()[:, 0]
+            if not len(chosen):
+                return torch.zeros((), device=self.device)
+            return loss(batch.answer[chosen], y[chosen], batch.bandwidth[chosen]).sum() / rows
 
         if weights["mel"] > 0 or weights["cycle"] > 0:
             levelled = self.stage.synthesise(batch.spectra, rotated.detached(), field.log_gain, field.rotation.detach())
             if weights["mel"] > 0:
-                terms["mel"] = against_answers(self.mel, levelled)
+                # On exact pairs alone: elsewhere the gain would learn to mend what the inverse stretcher broke, and no recording is.
+                terms["mel"] = against_answers(self.mel, levelled, batch.exact)
             if weights["cycle"] > 0:
                 terms["cycle"] = self.cycle(batch.spectra, levelled).mean()
         if weights["sorted_envelope"] > 0:
