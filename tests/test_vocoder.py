@@ -15,12 +15,12 @@ def spectra(seed, channels=1, frames=6, bins=65):
     return (rng.normal(size=(channels, frames, bins)) + 1j * rng.normal(size=(channels, frames, bins))).astype(np.complex64)
 
 
-def heap_table(power, before):
+def heap_table(power, known):
     """The order of Prusa and Holighaus with a heap, one frame: for each bin its predecessor (None: the frame before)."""
     bins = len(power)
     floor = 1e-10 * power.max()
     found = {f: None for f in range(bins) if power[f] <= floor}
-    heap = [(-before[f], f, False) for f in range(bins) if f not in found]
+    heap = [(-known[f], f, False) for f in range(bins) if f not in found]
     heapq.heapify(heap)
     while heap:
         _, f, is_current = heapq.heappop(heap)
@@ -42,8 +42,8 @@ def test_two_sweeps_find_the_tree_that_a_heap_finds(seed):
     last = spectra(seed + 200, frames=1)
     power, source, _, vertical = propagation_table(x, p, last)
     for m in range(x.shape[1]):
-        before = power[m - 1] if m else np.abs(last[0, 0]) ** 2
-        found = heap_table(power[m], before)
+        before = x[0, m - 1] if m else last[0, 0]
+        found = heap_table(power[m], np.abs(before * np.conj(p[0, m])))
         angle = np.angle(x[0, m] * (-1.0) ** np.arange(x.shape[2]))
         for f, predecessor in found.items():
             if predecessor is None:

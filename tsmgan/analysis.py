@@ -112,9 +112,13 @@ def _cut_frames(signal, starts, window, out):
 def propagation_table(x: np.ndarray, p: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Power and propagation table of frames x with their earlier spectra p; last is the frame before the first.
 
-    Widest path: s(g), the level at which bin g is reached, is the largest of h(g), its own power one frame before, and
+    Widest path: s(g), the level at which bin g is reached, is the largest of h(g), how much is known of it from the frame before, and
     min(s(f), c(f)) for both neighbours f, c being the present power. A sweep upwards finds the best way from below, a
     sweep downwards the best from above, and no best way turns round.
+
+    h(g) is the size of the product that the advance is the angle of, |sum_c X_{m-1} conj(P_m)|, where Prusa and Holighaus have the
+    magnitude of frame m - 1 alone: the advance is as good as both its ends, and where the frame before was loud and P_m is not, or the
+    other way round (at an attack), the neighbours know better.
 
     Args:
         x, p: (channels, frames, bins), complex64.
@@ -156,10 +160,7 @@ def arctan2(y, x):
 @nb.njit(cache=True, nogil=True)
 def _propagation_table(x, p, last, power, source, horizontal, vertical, scratch):
     channels, frames, bins = x.shape
-    before, below, above, re, im = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
-    for c in range(channels):
-        for f in range(bins):
-            before[f] += last[c, 0, f].real ** 2 + last[c, 0, f].imag ** 2
+    known, below, above, re, im = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     for m in range(frames):
         now = power[m]
         for f in range(bins):
@@ -176,26 +177,25 @@ def _propagation_table(x, p, last, power, source, horizontal, vertical, scratch)
             loudest = max(loudest, now[f])
             source[m, f] = f
             horizontal[m, f] = arctan2(im[f], re[f])
+            known[f] = np.sqrt(re[f] * re[f] + im[f] * im[f])
         floor = np.float32(RELATIVE_FLOOR) * loudest
         # Weak bins pass nothing on and take nothing from their neighbours.
         level = np.float32(-1.0)
         for f in range(bins):
-            below[f] = max(before[f], level)
+            below[f] = max(known[f], level)
             level = min(below[f], now[f]) if now[f] > floor else np.float32(-1.0)
         level = np.float32(-1.0)
         for f in range(bins - 1, -1, -1):
-            above[f] = max(before[f], level)
+            above[f] = max(known[f], level)
             level = min(above[f], now[f]) if now[f] > floor else np.float32(-1.0)
         for f in range(1, bins):
-            if now[f] > floor and below[f] > before[f] and below[f] >= above[f]:
+            if now[f] > floor and below[f] > known[f] and below[f] >= above[f]:
                 source[m, f], horizontal[m, f] = source[m, f - 1], horizontal[m, f - 1]
                 vertical[m, f] = vertical[m, f - 1] + phase_step(x, m, f - 1, f)
         for f in range(bins - 2, -1, -1):
-            if now[f] > floor and above[f] > before[f] and above[f] > below[f]:
+            if now[f] > floor and above[f] > known[f] and above[f] > below[f]:
                 source[m, f], horizontal[m, f] = source[m, f + 1], horizontal[m, f + 1]
                 vertical[m, f] = vertical[m, f + 1] + phase_step(x, m, f + 1, f)
-        for f in range(bins):
-            before[f] = now[f]
 
 
 @nb.njit(cache=True, nogil=True)
