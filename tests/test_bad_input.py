@@ -185,7 +185,7 @@ def test_a_missing_file_and_a_folder_are_told_apart(stretch, folder):
     assert code == 1 and "nowhere.wav does not exist" in message
     (folder / "takes").mkdir()
     code, message = stretch("takes", "--rate", "2")
-    assert code == 1 and "takes is a folder" in message
+    assert code == 2 and "takes is a folder" in message and "-o" in message
 
 
 @pytest.mark.parametrize("value, words", [(np.nan, "not a number (NaN)"), (np.inf, "infinite"), (-np.inf, "infinite")])

@@ -40,6 +40,11 @@ def stream_class() -> type[soundfile.SoundFile]:
     return StreamedSoundFile
 
 
+def native_name(path: str | os.PathLike[str]) -> str | bytes:
+    """A file's name as soundfile takes it. Names that are no text exist on POSIX systems, and are bytes there."""
+    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
+
+
 class SoundFileReader(Reader):
     """A file that libsndfile decodes."""
 
@@ -109,7 +114,7 @@ def _open_mp3(path: str, name: str, size: int, salvage: bool) -> Reader | None:
     seconds = length.samples_per_frame / length.samplerate
     if length.declared is not None and length.declared > length.frames + 1 and not salvage:
         raise cut_short(name, length.declared * seconds, length.frames * seconds)
-    file = stream_class()(path)
+    file = stream_class()(native_name(path))
     if file.format != "MP3":
         file.close()
         return None
@@ -138,7 +143,7 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:
     mp3 = _open_mp3(path, name, size, salvage)
     if mp3 is not None:
         return mp3
-    file = stream_class()(path)
+    file = stream_class()(native_name(path))
     try:
         # libsndfile states the largest number it knows where the header of a stream leaves the length open.
         frames = file.frames if 0 <= file.frames < 2**60 else None

@@ -60,12 +60,13 @@ KNOWN_MAGIC = (
 )
 MEDIA_MAGIC = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75"), (0, b"FLV"), (0, b"ADIF"), (8, b"AVI "))
 """Offsets and bytes of MP4 and M4A, QuickTime, Matroska and WebM, WMA, FLV, AAC and AVI."""
+MEDIA_SUFFIXES = frozenset(".m4a .mp4 .m4b .mov .webm .mkv .mka .aac .wma .ac3 .ape .wv .3gp .amr .tta".split())
+"""File name endings that only FFmpeg's libraries read."""
 
 
 def _is_media(head: bytes, path: str) -> bool:
     is_aac = len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
-    endings = {".m4a", ".mp4", ".m4b", ".mov", ".webm", ".mkv", ".mka", ".aac", ".wma", ".ac3", ".ape", ".wv", ".3gp", ".amr", ".tta"}
-    return is_aac or any(head[at : at + len(magic)] == magic for at, magic in MEDIA_MAGIC) or Path(path).suffix.lower() in endings
+    return is_aac or any(head[at : at + len(magic)] == magic for at, magic in MEDIA_MAGIC) or Path(path).suffix.lower() in MEDIA_SUFFIXES
 
 
 def _unrecognised(name: str, path: str, head: bytes, reason: str) -> AudioError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from tsmgan.audio.files import stream_class
+from tsmgan.audio.files import native_name, stream_class
 from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.leftovers import hold, temporary_path
 from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
 from tsmgan.audio.wav import wav_header
 from tsmgan.errors import AudioError, UsageError
@@ -107,11 +107,12 @@ class FileWriter(Writer):
         self._file: soundfile.SoundFile | None = None
         self._descriptor = -1
         target = Path(self._target)
-        self._temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+        self._temporary = temporary_path(target)
         self._bits = integer_bits(output.subtype)
         try:
             self._require_space(frames)
             self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            hold(self._descriptor)
             self._open(frames)
         except BaseException as error:
             self.abort()
@@ -196,7 +197,7 @@ class FileWriter(Writer):
             complete = os.fstat(self._descriptor).st_size == expected
         else:
             try:
-                with soundfile.SoundFile(os.fspath(self._temporary)) as file:
+                with soundfile.SoundFile(native_name(self._temporary)) as file:
                     lost = sorted(set(self._info.tags) - set(file.copy_metadata()))
                     complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
                     if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:

@@ -3,7 +3,8 @@
 The command `export-onnx` is the function `export_onnx` in `tsmgan/cli/export_onnx.py`; a new command is such a file and a line
 in COMMANDS. Files are imported when their command is asked for, and import whatever is heavy inside their function.
 
-Exit codes: 0 done, 1 the task failed, 2 the command was wrong, 130 Ctrl-C, 141 nobody reads the output pipe, 143 terminated.
+Exit codes: 0 done, 1 the task failed, 2 the command was wrong, 3 some recordings of a batch failed, 130 Ctrl-C, 141 nobody reads the
+output pipe, 143 terminated.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Stopped(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+        self.message = "Stopped; no file was written."
         self.is_broken_pipe = signal_number == getattr(signal, "SIGPIPE", 13)
 
 
@@ -148,7 +150,7 @@ def run(arguments: list[str]) -> int:
             # The interpreter must not flush to the pipe again.
             sys.stdout = open(os.devnull, "w")
         else:
-            console.say("Stopped; no file was written.", "yellow")
+            console.say(stop.message, "yellow")
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130

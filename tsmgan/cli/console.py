@@ -56,7 +56,7 @@ class ProgressBar:
         """
         Args:
             label: what is being worked on.
-            total: seconds of sound in all, None if unknown.
+            total: seconds of sound in all, or whatever else `update` counts; None if unknown.
             enabled: False shows nothing.
         """
         self._label, self._total = label, total
@@ -64,14 +64,14 @@ class ProgressBar:
         self._started = time.perf_counter()
         self._bar: Any = None
 
-    def update(self, done: float) -> None:
-        """Say how many seconds of sound are done."""
+    def update(self, done: float, speed: str | None = None) -> None:
+        """Say how much of the total is done, and what to show beside the bar instead of the speed in seconds of sound."""
         elapsed = time.perf_counter() - self._started
         if not self._enabled or (self._bar is None and elapsed < PATIENCE_SECONDS):
             return
         if self._bar is None:
             self._start()
-        self._bar.update(self._task, completed=done, speed=f"{done / elapsed:.0f}x real time")
+        self._bar.update(self._task, completed=done, speed=speed or f"{done / elapsed:.0f}x real time")
 
     def _start(self) -> None:
         from rich.console import Console

@@ -17,9 +17,13 @@ from tsmgan.errors import UsageError
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat, Writer
+    from tsmgan.batch.plan import Settings
+    from tsmgan.batch.run import Outcome
     from tsmgan.timemap import TimeMap
 
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
+BATCH_PANEL = "Many recordings"
+MOST_FAILURES_SHOWN = 10
 RAW_SUFFIXES = (".raw", ".pcm")
 HIGHEST_GAIN = 60.0
 """Decibels either way that --gain takes."""
@@ -33,7 +37,14 @@ def _model_names(incomplete: str) -> list[str]:
 
 
 def stretch(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="Recording; - reads WAV from a pipe. Several, a folder or a pattern make a batch.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -46,7 +57,11 @@ def stretch(
     rate: Annotated[
         str | None,
         typer.Option(
-            "--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.", rich_help_panel="How fast"
+            "--rate",
+            "-r",
+            metavar="R",
+            help="Speed: 1.5 is faster, 0.8 slower; also 90/120, or several: 0.9,1,1.1.",
+            rich_help_panel="How fast",
         ),
     ] = None,
     duration: Annotated[
@@ -123,6 +138,27 @@ def stretch(
         int | None,
         typer.Option(metavar="N", help="Of the network on the CPU. Default: 1.", rich_help_panel="Speed", show_default=False),
     ] = None,
+    file_list: Annotated[
+        str | None,
+        typer.Option(
+            "--list", metavar="FILE", help="Names of recordings, one a line; - reads them from a pipe.", rich_help_panel=BATCH_PANEL
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Of outputs, with {stem}, {rate}, {ext} and {folder}. Default: {stem}@{rate}.{ext}",
+            rich_help_panel=BATCH_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", help="Processes. Default: one a processor.", rich_help_panel=BATCH_PANEL, show_default=False
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel="Messages")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is read and written.", rich_help_panel="Messages")] = False,
 ) -> None:
@@ -137,16 +173,33 @@ def stretch(
     [cyan]tsmgan stretch lesson.m4a --rate 0.7 -o slow.wav[/cyan]
 
     [cyan]ffmpeg -i film.mkv -f wav - | tsmgan stretch - -r 1.25 -o - | ffplay -[/cyan]
+
+    [cyan]tsmgan stretch talks/ -o quicker/ --rate 1.2 --jobs 4[/cyan]  [dim]a whole folder; again, only what is new[/dim]
     """
     started = time.perf_counter()
     if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
         raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
     _require_in_range(coherence, gain, seed)
+    given = sources or []
+    if _is_batch(given, file_list, name, rate):
+        if raw:
+            raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
+        from tsmgan.batch.plan import Settings
+
+        version = _version(model, device, threads)
+        settings = Settings(model, coherence, seed, gain, subtype, bitrate, salvage, device, threads, version)
+        return _stretch_batch(given, file_list, output, rate, name, jobs, settings, force=force, quiet=quiet, verbose=verbose)
+    if len(given) != 1:
+        raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
+    source = given[0]
     target_seconds = None if duration is None else parse_duration(duration)
     raw_input = _raw_input(source, raw, raw_rate, raw_channels, raw_format)
     fixed_map = None if rate is None else _map_from_rate(rate)
 
     from tsmgan.audio import open_reader, open_writer
+    from tsmgan.audio.leftovers import remove_leftovers
 
     with open_reader(source, raw=raw_input, salvage=salvage) as reader:
         info = reader.info
@@ -157,6 +210,8 @@ def stretch(
             raise UsageError(f"The output would have no samples: {info.name} is too short for this rate.")
         is_raw_output = (raw and target == "-") or Path(target).suffix.lower() in RAW_SUFFIXES
         wanted_subtype = subtype or (raw_format if is_raw_output else None)
+        if target != "-":
+            remove_leftovers(Path(target).parent, Path(target).stem)
         with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
             if verbose:
                 _explain(info, writer, model)
@@ -184,6 +239,138 @@ def stretch(
                 writer.commit()
     if not quiet:
         _summarise(info, writer, reader.frames_read, gain, time.perf_counter() - started)
+
+
+def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate: str | None) -> bool:
+    """Whether there is more to do than one output whose name follows from its input."""
+    if len(sources) > 1 or file_list is not None or name is not None or (rate is not None and "," in rate):
+        return True
+    return bool(sources) and (os.path.isdir(sources[0]) or (any(c in sources[0] for c in "*?[") and not os.path.lexists(sources[0])))
+
+
+def _stretch_batch(
+    sources: list[str],
+    file_list: str | None,
+    output: str | None,
+    rate: str | None,
+    name: str | None,
+    jobs: int | None,
+    settings: Settings,
+    *,
+    force: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    started = time.perf_counter()
+    if rate is None:
+        raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
+    from tsmgan.batch import plan
+
+    rates = [_checked_rate(text) for text in rate.split(",")]
+    if len({plan.label_of(each) for each in rates}) < len(rates):
+        raise UsageError(f"--rate {rate} names the same rate twice; name each once.")
+    template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
+    _require_folder(output, sources)
+    found = plan.find_sources(sources, _listed(file_list), outside=output)
+    tasks = plan.make_tasks(found, rates, template, output, settings)
+
+    from tsmgan.batch.pool import processor_count
+    from tsmgan.batch.run import Outcome, run_batch, weight
+
+    outcome = Outcome(len(tasks))
+    try:
+        with console.ProgressBar(f"{len(tasks)} outputs", sum(map(weight, tasks)), enabled=not quiet) as bar:
+            count = min(jobs or processor_count(), len(tasks))
+            run_batch(
+                tasks,
+                count,
+                root=output,
+                force=force,
+                watch=lambda seen: bar.update(seen.weight, f"{seen.total - seen.left} of {seen.total}"),
+                outcome=outcome,
+            )
+    except BaseException as stop:
+        if hasattr(stop, "message"):
+            again = "the same command goes on from there" if output is not None else "no partial file was left"
+            stop.message = f"Stopped: {_counts(outcome)}, {outcome.left} left; {again}."
+        raise
+    for source, reason in outcome.failed[: None if verbose or output is None else MOST_FAILURES_SHOWN]:
+        console.error(reason if source in reason else f"{source}: {reason}")
+    if len(outcome.failed) > MOST_FAILURES_SHOWN and output is not None and not verbose:
+        console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {os.path.join(output, 'manifest.jsonl')}.")
+    if not quiet:
+        if outcome.clipped:
+            console.warning(
+                f"{outcome.clipped} outputs hold samples beyond full scale; --gain -3 may avoid it, --subtype FLOAT in .wav does."
+            )
+        elapsed = time.perf_counter() - started
+        console.say(f"{_counts(outcome)} in {format_duration(elapsed)}, {outcome.sound / elapsed:.0f}x real time")
+    if outcome.failed:
+        raise typer.Exit(3)
+
+
+def _counts(outcome: Outcome) -> str:
+    """How far a batch has come, in words."""
+    parts = [f"{outcome.made} of {outcome.total} made"]
+    parts += [f"{outcome.kept} were there already"] if outcome.kept else []
+    parts += [f"{len(outcome.failed)} failed"] if outcome.failed else []
+    return ", ".join(parts)
+
+
+def _checked_rate(text: str) -> float:
+    from tsmgan.timemap import check_rate
+
+    return check_rate(parse_rate(text))
+
+
+def _require_folder(output: str | None, sources: list[str]) -> None:
+    if output is None:
+        folder = next((source for source in sources if os.path.isdir(source)), None)
+        if folder is not None:
+            raise UsageError(f"{folder} is a folder; name another one for the outputs with -o.")
+        return
+    from tsmgan.audio.formats import SUFFIXES
+
+    if output == "-":
+        raise UsageError("A pipe carries a single recording; name a folder for the outputs with -o.")
+    is_file = os.path.lexists(output) and not os.path.isdir(output)
+    if is_file or (Path(output).suffix.lower() in SUFFIXES and not os.path.isdir(output)):
+        raise UsageError(f"{output} is no folder, and there are several outputs; name a folder with -o.")
+    for source in sources:
+        if os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(output):
+            raise UsageError(f"The outputs would lie among the inputs in {source}; name another folder with -o.")
+
+
+def _listed(file_list: str | None) -> list[str]:
+    """Recordings that a list names."""
+    from tsmgan.batch.plan import read_list
+
+    if file_list is None:
+        return []
+    if file_list == "-":
+        return read_list(sys.stdin)
+    try:
+        with open(file_list, encoding="utf-8", errors="surrogateescape") as file:
+            return read_list(file)
+    except OSError as error:
+        raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
+
+
+def _version(model: str, device: str, threads: int | None) -> str:
+    """What stands for the program and the model in a manifest; says now, and not once for each recording, that they cannot be used."""
+    from tsmgan import __version__
+    from tsmgan.batch.manifest import checksum
+    from tsmgan.models import find_model
+
+    found = find_model(model)
+    if device != "auto" or threads is not None:
+        from tsmgan.generator import Generator
+
+        Generator(found, device, threads)
+    weights = found.path / "generator.onnx"
+    return f"{__version__} {checksum(str(weights)) if weights.is_file() else ''}"
 
 
 def _write(writer: Writer, block, factor: float) -> None:

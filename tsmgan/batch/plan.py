@@ -1,0 +1,266 @@
+"""What a batch is to do: which recordings, at which rates, and what each output is called."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import NamedTuple
+
+from tsmgan.audio.formats import SUFFIXES
+from tsmgan.audio.opening import MEDIA_SUFFIXES
+from tsmgan.errors import AudioError, UsageError
+
+DEFAULT_NAME = "{stem}@{rate}.{ext}"
+FIELDS = ("stem", "rate", "ext", "folder")
+"""What a name template may hold: the input's name without its ending, the rate, the ending, and the input's folder in its tree."""
+UNREADABLE = {".raw", ".pcm"}
+"""Endings whose files have no header, so that a batch cannot know what is in them."""
+SUFFIXES_READ = (SUFFIXES.keys() | MEDIA_SUFFIXES) - UNREADABLE - {".mat"}
+"""Endings, in lower case, of what is taken from a folder. Recordings named one by one may have any."""
+
+
+class Source(NamedTuple):
+    """A recording to read."""
+
+    path: str
+    folder: str
+    """Where it lies in the tree that is mirrored, "" at the top."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How every recording of a batch is stretched. See `tsmgan.stretcher.Stretcher` and `tsmgan.audio.open_writer`."""
+
+    model: str = "default"
+    coherence: float | None = None
+    seed: int = 0
+    gain: float = 0.0
+    """Decibels."""
+    subtype: str | None = None
+    bitrate: float | None = None
+    salvage: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    version: str = ""
+    """Stands for the program and the model's weights: outputs of others are made anew."""
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that change whenever the sound may."""
+        heard = (self.model, self.coherence, self.seed, self.gain, self.subtype, self.bitrate, self.salvage, self.version)
+        return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One output to make. Everything that a worker needs, and small enough to send to one."""
+
+    input: str
+    root: str
+    """The folder that no output may leave."""
+    output: str
+    """Below the root, with forward slashes."""
+    rate: float
+    settings: Settings
+    replace: bool = False
+    """Whether an existing output is overwritten."""
+    size: int = 0
+    """Of the input in bytes, as far as known."""
+
+    @property
+    def target(self) -> str:
+        """The output's path."""
+        return os.path.join(self.root, *self.output.split("/"))
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a source is a pattern such as `talks/**/*.wav` and not the name of a file that happens to look like one."""
+    return glob.has_magic(text) and not os.path.lexists(text)
+
+
+def find_sources(arguments: Iterable[str], listed: Iterable[str] = (), *, outside: str | None = None) -> list[Source]:
+    """Collect the recordings that arguments name, each once, in a fixed order.
+
+    Args:
+        arguments: files, folders and patterns. A folder and the fixed beginning of a pattern are the tops of trees to mirror.
+        listed: files out of a list, mirrored below the folder that all of them share.
+        outside: a folder that trees are not followed into: the outputs', which may lie within the inputs'.
+
+    Raises:
+        AudioError: a folder holds no recording, or a pattern fits none.
+        UsageError: standard input is among them, or nothing is.
+    """
+    sources: list[Source] = []
+    avoided = os.path.realpath(outside) if outside is not None else None
+    for text in arguments:
+        if text == "-":
+            raise UsageError("Standard input is a single recording; stretch it by itself, or give the names of files.")
+        if os.path.isdir(text):
+            found = list(_walk(text, avoided))
+            if not found:
+                raise AudioError(f"{text} is a folder without recordings; name another, or files of any ending one by one.")
+        elif is_pattern(text):
+            found = list(_matches(text, avoided))
+            if not found:
+                raise AudioError(f"No recording fits {text}; check the pattern.")
+        else:
+            found = [Source(text, "")]
+        sources += found
+    sources += _below_common_folder(list(listed))
+    if not sources:
+        raise UsageError("There is nothing to stretch; name recordings, folders or patterns.")
+    return list({os.path.abspath(source.path): source for source in sources}.values())
+
+
+def _is_recording(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES_READ
+
+
+def _walk(top: str, avoided: str | None) -> Iterator[Source]:
+    for folder, folders, names in os.walk(top):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(folder, f)) != avoided)
+        relative = os.path.relpath(folder, top)
+        for name in sorted(filter(_is_recording, names)):
+            path = os.path.join(folder, name)
+            # A named pipe would be waited for without end.
+            if os.path.isfile(path):
+                yield Source(path, "" if relative == "." else Path(relative).as_posix())
+
+
+def _matches(pattern: str, avoided: str | None) -> Iterator[Source]:
+    parts = Path(pattern).parts
+    fixed = next(k for k, part in enumerate(parts) if glob.has_magic(part))
+    top = str(Path(*parts[:fixed])) if fixed else "."
+    for path in sorted(glob.iglob(pattern, recursive=True)):
+        within = avoided is not None and Path(avoided) in Path(os.path.realpath(path)).parents
+        if os.path.isfile(path) and not within:
+            relative = os.path.relpath(os.path.dirname(path) or ".", top)
+            yield Source(path, "" if relative == "." else Path(relative).as_posix())
+
+
+def _below_common_folder(paths: list[str]) -> list[Source]:
+    if not paths:
+        return []
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    try:
+        top = os.path.commonpath(folders)
+    except ValueError:  # several drives
+        return [Source(path, "") for path in paths]
+    relatives = [os.path.relpath(folder, top) for folder in folders]
+    return [Source(path, "" if r == "." else Path(r).as_posix()) for path, r in zip(paths, relatives)]
+
+
+def read_list(lines: Iterable[str]) -> list[str]:
+    """File names, one a line; empty lines and those that begin with # are left out."""
+    names = [line.rstrip("\r\n") for line in lines]
+    return [name for name in names if name.strip() and not name.startswith("#")]
+
+
+def check_template(template: str, rates: int) -> str:
+    """Return the template of output names, or say what is wrong with it.
+
+    Raises:
+        UsageError: an unknown field, a name that is empty, absolute or leads upwards, or several rates and no {rate}.
+    """
+    example = 'for example --name "{stem}@{rate}.{ext}"'
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        raise UsageError(f"The name template {template!r} has a brace too many or too few; give {example}.") from None
+    fields = []
+    for _, field, form, conversion in parts:
+        if field is None:
+            continue
+        if field not in FIELDS or form or conversion:
+            raise UsageError(f"The name template knows {{{'}, {'.join(FIELDS)}}} and not {{{field}}}; give {example}.")
+        fields.append(field)
+    if rates > 1 and "rate" not in fields:
+        raise UsageError(f"With several rates the name template needs {{rate}}, else outputs would overwrite each other; give {example}.")
+    literal = "".join(text for text, *_ in parts)
+    if "\0" in literal or "\\" in literal or template.startswith("/") or ":" in literal or ".." in literal.split("/"):
+        raise UsageError(f"The name template {template!r} leads out of the output folder; give {example}.")
+    if not template or template.endswith("/"):
+        raise UsageError(f"The name template {template!r} names no file; give {example}.")
+    return template
+
+
+def output_name(template: str, source: Source, label: str) -> str:
+    """The output's name below the output folder, with forward slashes.
+
+    Raises:
+        UsageError: the name would leave the output folder.
+    """
+    stem, suffix = os.path.splitext(os.path.basename(source.path))
+    ext = suffix[1:] if suffix.lower() in SUFFIXES and suffix.lower() not in UNREADABLE else "wav"
+    name = template.format(stem=stem, rate=label, ext=ext, folder=source.folder)
+    if "{folder}" not in template:
+        name = f"{source.folder}/{name}"
+    pure = PurePosixPath(name.lstrip("/"))
+    if ".." in pure.parts or not pure.name or (os.sep == "\\" and any(c in name for c in "\\:")):
+        raise UsageError(f"The output of {source.path} would be {name!r}, which leads out of the output folder; change --name.")
+    return str(pure)
+
+
+def label_of(rate: float) -> str:
+    """A rate as it stands in file names."""
+    return f"{rate:.5g}"
+
+
+def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, settings: Settings) -> list[Task]:
+    """Every output that the batch shall leave, largest input first, so that no long one is left to a single process at the end.
+
+    Args:
+        sources: see `find_sources`.
+        rates: speeds.
+        template: checked by `check_template`.
+        root: the output folder; None puts each output beside its input.
+        settings: of all of them.
+
+    Raises:
+        UsageError: two outputs would have the same name, or one would leave the output folder.
+    """
+    tasks: list[Task] = []
+    taken: set[tuple[str, str]] = set()
+    for source in sources:
+        place = root if root is not None else os.path.dirname(source.path) or "."
+        flat = source if root is not None else Source(source.path, "")
+        try:
+            size = os.stat(source.path).st_size
+        except OSError:
+            size = 0
+        for rate in rates:
+            name = output_name(template, flat, label_of(rate))
+            if (place, name) in taken:
+                raise UsageError(
+                    f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
+                    'for example --name "{folder}/{stem}@{rate}.flac", or stretch them into two folders.'
+                )
+            taken.add((place, name))
+            tasks.append(Task(source.path, place, name, rate, settings, size=size))
+    return sorted(tasks, key=lambda task: -task.size)
+
+
+@lru_cache(maxsize=4096)
+def _stays_inside(folder: str, root: str) -> bool:
+    real, top = os.path.realpath(folder), os.path.realpath(root)
+    return real == top or real.startswith(top.rstrip(os.sep) + os.sep)
+
+
+def require_inside(task: Task) -> None:
+    """Raise AudioError when a symbolic link leads the output out of the output folder."""
+    target = task.target
+    if not _stays_inside(os.path.dirname(target), task.root) or (os.path.islink(target) and not _leads_inside(target, task.root)):
+        raise AudioError(
+            f"{target} lies behind a symbolic link that leads out of {task.root}; remove the link, or write elsewhere with -o."
+        )
+
+
+def _leads_inside(target: str, root: str) -> bool:
+    return os.path.realpath(target).startswith(os.path.realpath(root).rstrip(os.sep) + os.sep)

@@ -1,0 +1,153 @@
+"""A whole batch: what is done already is left alone, the rest is worked through, and every outcome is written down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tsmgan.audio.leftovers import remove_leftovers
+from tsmgan.batch.manifest import NAME, Entry, History, Manifest, is_done, read_history
+from tsmgan.batch.plan import Task
+from tsmgan.batch.pool import Died, Done, Part, Pool
+from tsmgan.batch.work import new_entry, stretch_task
+from tsmgan.errors import AudioError
+
+PRELOAD = ("tsmgan.cli", "tsmgan.audio", "tsmgan.stretcher", "soundfile", "onnxruntime")
+DEATHS = {
+    "SIGKILL": "its process was killed, most likely for lack of memory; run fewer --jobs",
+    "SIGSEGV": "its process crashed while reading it; the file is damaged in a rare way",
+}
+
+
+@dataclass
+class Outcome:
+    """What has become of a batch so far."""
+
+    total: int
+    """Outputs in all."""
+    made: int = 0
+    kept: int = 0
+    """Outputs of an earlier run that are as they should be."""
+    clipped: int = 0
+    """Outputs with samples beyond full scale."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Inputs that failed, each with the reason."""
+    weight: float = 0.0
+    """Bytes of input that are done with."""
+    sound: float = 0.0
+    """Seconds of input that were stretched."""
+
+    @property
+    def left(self) -> int:
+        """Outputs that were not come to."""
+        return self.total - self.made - self.kept - len(self.failed)
+
+
+def weight(task: Task) -> int:
+    """How much work a task is. An input that is gone is some, too."""
+    return max(1, task.size)
+
+
+def run_batch(
+    tasks: Sequence[Task],
+    jobs: int,
+    *,
+    root: str | None,
+    force: bool = False,
+    watch: Callable[[Outcome], None] = lambda outcome: None,
+    outcome: Outcome | None = None,
+) -> Outcome:
+    """Do every task that is not done already.
+
+    Args:
+        tasks: see `tsmgan.batch.plan.make_tasks`.
+        jobs: processes.
+        root: the output folder, made if need be, which gets a manifest; None for outputs beside their inputs, without one.
+        force: do everything, whatever is there.
+        watch: is shown the outcome whenever it changes.
+        outcome: where to count; of use when the batch is stopped by an exception.
+
+    Raises:
+        AudioError: the output folder or the manifest cannot be written, or another batch is writing there.
+    """
+    outcome = outcome if outcome is not None else Outcome(len(tasks))
+    if root is None:
+        return _run(tasks, jobs, History(), None, force, watch, outcome)
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"The output folder {root} cannot be made: {error.strerror or error}; choose another with -o.") from None
+    path = os.path.join(root, NAME)
+    with Manifest(path) as manifest:
+        return _run(tasks, jobs, read_history(path), manifest, force, watch, outcome)
+
+
+def _run(
+    tasks: Sequence[Task],
+    jobs: int,
+    history: History,
+    manifest: Manifest | None,
+    force: bool,
+    watch: Callable[[Outcome], None],
+    outcome: Outcome,
+) -> Outcome:
+    for folder in {os.path.dirname(task.target) or "." for task in tasks}:
+        remove_leftovers(folder)
+
+    def record(entry: Entry) -> None:
+        if manifest is not None:
+            manifest.append(entry)
+
+    def settle(task: Task, entry: Entry) -> None:
+        record(entry)
+        outcome.weight += weight(task)
+        if entry.error is not None:
+            outcome.failed.append((task.input, entry.error))
+        else:
+            outcome.made += 1
+            outcome.clipped += entry.clipped > 0
+            outcome.sound += (entry.input_frames or 0) / (entry.samplerate or 1)
+        watch(outcome)
+
+    def fail(task: Task, reason: str) -> None:
+        entry = new_entry(task)
+        entry.error = reason
+        settle(task, entry)
+
+    def pending() -> Iterator[Task]:
+        for task in tasks:
+            if not force and is_done(task, history.entries.get(task.output)):
+                outcome.kept += 1
+                outcome.weight += weight(task)
+                watch(outcome)
+                continue
+            own = force or task.output in history.begun
+            if not own and os.path.lexists(task.target):
+                fail(task, f"{task.target} exists already; give --force to overwrite it, or another folder with -o.")
+                continue
+            started = new_entry(task)
+            started.started = True
+            record(started)
+            yield Task(task.input, task.root, task.output, task.rate, task.settings, own, task.size)
+
+    parts: dict[str, float] = {}
+    pool: Pool[Task, Entry] = Pool(stretch_task, jobs, weigh=weight, preload=PRELOAD)
+    try:
+        for event in pool.run(pending()):
+            task = event.task
+            before = parts.pop(task.target, 0.0) * weight(task)
+            outcome.weight -= before
+            if isinstance(event, Part):
+                parts[task.target] = event.part
+                outcome.weight += event.part * weight(task)
+                watch(outcome)
+            elif isinstance(event, Done):
+                settle(task, event.result)
+            elif isinstance(event, Died):
+                remove_leftovers(os.path.dirname(task.target) or ".")
+                fail(task, f"{task.input}: {DEATHS.get(event.reason, f'its process died ({event.reason})')}.")
+    finally:
+        for late in pool.stop():
+            settle(late.task, late.result)
+    return outcome
