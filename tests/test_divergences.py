@@ -16,6 +16,8 @@ from hypothesis import strategies as st  # noqa: E402
 from tsmgan.errors import UsageError  # noqa: E402
 from tsmgan.training.divergences import DIVERGENCES, GENERATOR_LOSSES, divergence  # noqa: E402
 
+settings.register_profile("divergences", deadline=None, max_examples=60)
+settings.load_profile("divergences")
 NAMES = sorted(DIVERGENCES)
 ratios = st.floats(-7, 7).map(math.exp)
 answers = st.floats(-12, 12)
@@ -178,7 +180,3 @@ def test_unknown_names_suggest_the_nearest():
         divergence("square-hellinger")
     with pytest.raises(UsageError, match='did you mean "saturating"'):
         divergence("kl").generator_loss(torch.zeros(3), "saturate")
-
-
-settings.register_profile("tsmgan", deadline=None, max_examples=60)
-settings.load_profile("tsmgan")
