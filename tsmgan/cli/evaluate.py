@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tsmgan.evaluation.pairs import Pair
 
 DEFAULT_BASELINE = "rubberband-r3"
+DEFAULT_SCORES = 4
 ARTEFACT_RATES = [0.5, 2.0]
 PIPE_WIDTH = 200
 """Columns of a table where standard output is no terminal and has no width of its own."""
@@ -45,13 +46,24 @@ def evaluate(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Signals of each sort that the artefact meter makes.")] = 10,
     csv: Annotated[Optional[Path], typer.Option("--csv", help="Write every row to this file.", show_default=False)] = None,  # noqa: UP045
     json: Annotated[Path | None, typer.Option("--json", help="Write rows, means and intervals to this file.", show_default=False)] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 2,
-    time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that a peer may take for one file.")] = 120.0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; from 2 on, one may crash or hang.")] = 2,
+    time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that a method may take for one file.")] = 120.0,
     make_pairs: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--make-pairs", help="Make WORLD pairs of the voices in this folder, instead of measuring.", show_default=False),
     ] = None,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Folder for --make-pairs.", show_default=False)] = None,  # noqa: UP045
+    scores: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--scores",
+            min=0,
+            help=f"Make this many score pairs too (music, made up); {DEFAULT_SCORES} with --make-pairs. Needs no recordings.",
+            show_default=False,
+        ),
+    ] = None,
+    mono: Annotated[bool, typer.Option("--mono", help="Scores in mono; otherwise in stereo.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first score; the next one has the next.")] = 0,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="New folder for the pairs that are made.", show_default=False)] = None,  # noqa: UP045
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Measure stretchers on pairs with an exact reference, and on synthetic signals.
@@ -67,12 +79,18 @@ def evaluate(
     [cyan]tsmgan evaluate --artefacts --rates 0.5,2[/cyan]
 
     [cyan]tsmgan evaluate --make-pairs recordings -o pairs[/cyan]
+
+    [cyan]tsmgan evaluate --scores 8 --mono -o pairs[/cyan]
     """
     wanted_rates = _numbers(rates)
     _check_targets([csv, json], pairs)
-    if make_pairs is not None:
-        _make_pairs(make_pairs, out, wanted_rates, pairs is not None, quiet)
+    if make_pairs is not None or scores is not None:
+        if out is None or pairs is not None:
+            raise UsageError("Write `tsmgan evaluate --make-pairs FOLDER -o OUT`, or `--scores N -o OUT`, without a list of pairs.")
+        _make_pairs(make_pairs, out, wanted_rates, DEFAULT_SCORES if scores is None else scores, 1 if mono else 2, seed, quiet)
         return
+    if out is not None:
+        raise UsageError("-o is the folder for --make-pairs or --scores; results go to --csv and --json.")
     if pairs is None and not artefacts:
         raise UsageError("Give a list of pairs, --artefacts, or --make-pairs; see `tsmgan evaluate --help`.")
     from rich.console import Console
@@ -204,17 +222,19 @@ def _tell_problems(rows: Sequence[Any], readings: Sequence[Any]) -> None:
         raise TsmganError(f"{failed} of {len(rows) + len(readings)} rows are incomplete; the warnings above say why.")
 
 
-def _make_pairs(folder: Path, out: Path | None, rates: list[float], has_list: bool, quiet: bool) -> None:
-    if out is None or has_list:
-        raise UsageError("Write `tsmgan evaluate --make-pairs FOLDER -o OUT`, without a list of pairs.")
-    from tsmgan.evaluation.world import find_recordings, make_world_pairs
+def _make_pairs(folder: Path | None, out: Path, rates: list[float], scores: int, channels: int, seed: int, quiet: bool) -> None:
+    from tsmgan.evaluation.making import find_recordings, make_pairs
 
-    recordings = find_recordings(folder)
-    problems = list(_with_progress(make_world_pairs(recordings, out, rates or None), len(recordings), "recordings", quiet))
+    recordings = find_recordings(folder) if folder is not None else []
+    total = len(recordings) + scores
+    if not total:
+        raise UsageError("There is nothing to make pairs of; give --scores 1 or more, or --make-pairs FOLDER.")
+    work = make_pairs(out, recordings, scores=scores, rates=rates or None, channels=channels, seed=seed)
+    problems = list(_with_progress(work, total, "pairs", quiet))
     for problem in problems:
         if problem:
             console.warning(problem)
     failed = sum(problem is not None for problem in problems)
     if failed:
         raise TsmganError(f"{failed} of {len(recordings)} recordings gave no pairs; the warnings above say why.")
-    console.note(f"{out / 'pairs.csv'} lists the pairs of {len(recordings)} recordings.")
+    console.note(f"{out / 'pairs.csv'} lists the pairs of {len(recordings)} recordings and {scores} scores.")

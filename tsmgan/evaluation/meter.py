@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tsmgan.errors import TsmganError
 from tsmgan.evaluation.artefacts import METER
-from tsmgan.evaluation.methods import Method
+from tsmgan.evaluation.methods import Method, explain
 from tsmgan.evaluation.signals import fit_length
+from tsmgan.evaluation.workers import Call, call_here, run_tasks
 
 SAMPLERATE = 24000
 SEEDS = 10
@@ -26,7 +26,7 @@ class Reading:
     problems: list[str] = field(default_factory=list)
 
 
-def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: int = SAMPLERATE) -> Reading:
+def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: int = SAMPLERATE, call: Call = call_here) -> Reading:
     """Stretch each signal of each seed and measure what came of it. What goes wrong is told in the reading."""
     reading = Reading(method.name, rate)
     values: dict[str, list[float]] = {name: [] for name in METER}
@@ -34,13 +34,13 @@ def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: i
         for seed in range(seeds):
             for maker in dict.fromkeys(maker for maker, _, _ in METER.values()):
                 source = maker(samplerate, seed)
-                output = method.stretch(source[np.newaxis], samplerate, rate)[0]
+                output = call(method.stretch, source[np.newaxis], samplerate, rate, time_limit=method.time_limit)[0]
                 output = fit_length(output, round(len(source) / rate))
                 for name, (its_maker, function, _) in METER.items():
                     if its_maker is maker:
                         values[name].append(function(source, output, samplerate, rate))
     except Exception as error:  # a method may fail in any way; the run goes on
-        reading.problems.append(str(error) if isinstance(error, TsmganError | ValueError) else f"{type(error).__name__}: {error}")
+        reading.problems.append(explain(error, method.name))
         return reading
     for name, column in values.items():
         spread = np.std(column, ddof=1) / np.sqrt(len(column)) if len(column) > 1 else float("nan")
@@ -51,9 +51,4 @@ def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: i
 def read_meters(methods: Sequence[Method], rates: Sequence[float], *, seeds: int = SEEDS, jobs: int = 1) -> Iterator[Reading]:
     """`read_meter` for each method and rate, in that order whatever the number of processes."""
     tasks = [(method, rate) for rate in rates for method in methods]
-    if jobs == 1:
-        yield from (read_meter(method, rate, seeds=seeds) for method, rate in tasks)
-        return
-    from joblib import Parallel, delayed
-
-    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(read_meter)(method, rate, seeds=seeds) for method, rate in tasks)
+    yield from run_tasks(lambda task, call: read_meter(*task, seeds=seeds, call=call), tasks, jobs=jobs)

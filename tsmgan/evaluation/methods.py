@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tsmgan.errors import UsageError
+from tsmgan.errors import TsmganError, UsageError
 from tsmgan.evaluation.peers import PEERS, TIME_LIMIT
+from tsmgan.evaluation.workers import WorkerError
 
 Stretch = Callable[[np.ndarray, int, float], np.ndarray]
 """(y (channels, samples), samplerate, rate) -> (channels, samples)."""
@@ -27,6 +28,15 @@ class Method:
     stretch: Stretch
     missing: str | None = None
     """Why it cannot run here, or None."""
+    time_limit: float | None = None
+    """Seconds after which its process is stopped; None where it sees to that itself, or nobody does."""
+
+
+def explain(error: Exception, name: str) -> str:
+    """A sentence on what went wrong with the method of that name."""
+    if isinstance(error, WorkerError):
+        return f"{name} {error}"
+    return str(error) if isinstance(error, TsmganError | ValueError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,8 @@ def _warm_up(ourselves: Ourselves) -> None:
 
 
 def find_method(name: str, *, time_limit: float = TIME_LIMIT) -> Method:
-    """The method that a name stands for: `tsmgan`, `tsmgan:coherence=0:model=FOLDER:seed=1`, or the name of a peer,
-    which may take time_limit seconds for a file.
+    """The method that a name stands for: `tsmgan`, `tsmgan:coherence=0:model=FOLDER:seed=1`, or the name of a peer. It may
+    take time_limit seconds for a file.
 
     Raises:
         UsageError: nothing is called that, or an option is unknown or has a value that it cannot have.
@@ -80,4 +90,4 @@ def find_method(name: str, *, time_limit: float = TIME_LIMIT) -> Method:
             find_model(value)
         if key == "coherence" and not 0 <= options[-1][1] <= 1:
             raise UsageError(f"The coherence in {name} must be from 0 to 1.")
-    return Method(name, Ourselves(tuple(options)))
+    return Method(name, Ourselves(tuple(options)), time_limit=time_limit)

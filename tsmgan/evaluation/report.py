@@ -21,11 +21,10 @@ from tsmgan.evaluation.runner import Row
 from tsmgan.evaluation.statistics import Estimate
 from tsmgan.evaluation.summary import Summary
 
-_DIGITS = {measure.name: measure.digits for measure in MEASURES} | {"length_error": 2, "speed": 1, "pre_echo": 1, "noise_level": 2}
+_DIGITS = {measure.name: measure.digits for measure in MEASURES} | {"length_error": 2, "speed": 1, "pre_echo": 4, "noise_level": 2}
 _UNITS = {measure.name: measure.unit for measure in MEASURES} | {
     "length_error": "ms",
     "speed": "x real time",
-    "pre_echo": "dB",
     "noise_level": "dB",
 }
 _IDEALS = (

@@ -11,9 +11,13 @@ import numpy as np
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.level import length_error
 from tsmgan.evaluation.measures import MEASURES, Measure, take
-from tsmgan.evaluation.methods import Method, Ourselves, Stretch
+from tsmgan.evaluation.methods import Method, Ourselves, Stretch, explain
 from tsmgan.evaluation.pairs import Pair, PairAudio, read_pair
 from tsmgan.evaluation.signals import fit_length
+from tsmgan.evaluation.workers import Call, call_here, run_tasks
+
+WARM_UP_LIMIT = 600.0
+"""Seconds that compiling and loading may take: once on a machine, since what is compiled is kept."""
 
 
 @dataclass
@@ -26,30 +30,43 @@ class Row:
     problems: list[str] = field(default_factory=list)
 
 
-def _figures(method: Method, row: Row, audio: PairAudio, measures: Sequence[Measure]) -> None:
-    if isinstance(method.stretch, Ourselves):
-        method.stretch.warm_up()
+def _timed(method: Method, audio: PairAudio, rate: float) -> tuple[np.ndarray, float]:
+    """The output, float32 (channels, samples), and the seconds it took."""
     began = time.perf_counter()
-    output = method.stretch(audio.input, audio.samplerate, row.pair.rate)
+    output = method.stretch(audio.input, audio.samplerate, rate)
     seconds = time.perf_counter() - began
     if not np.all(np.isfinite(output)):
-        raise ValueError(f"{method.name} gave samples that are not numbers.")
-    length = length_error(audio.input.shape[1], output.shape[1], row.pair.rate, audio.samplerate)
-    output = fit_length(np.asarray(output, np.float32), audio.reference.shape[1])
+        raise TsmganError(f"{method.name} gave samples that are not numbers.")
+    return np.asarray(output, np.float32), seconds
+
+
+def _taken(measures: Sequence[Measure], audio: PairAudio, output: np.ndarray) -> tuple[dict[str, float], list[str]]:
+    """Figures of an output of the reference's length, without those that do not apply, and why others are missing."""
+    figures, problems = {}, []
     for measure in measures:
-        if row.pair.kind in measure.kinds and len(output) >= measure.channels:
-            try:
-                figure = take(measure, audio.reference, output, audio.samplerate)
-            except ValueError as error:
-                row.problems.append(str(error))
-                continue
-            if not np.isnan(figure):
-                row.figures[measure.name] = figure
-    row.figures["length_error"] = length
+        try:
+            figure = take(measure, audio.reference, output, audio.samplerate)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if not np.isnan(figure):
+            figures[measure.name] = figure
+    return figures, problems
+
+
+def _fill(row: Row, method: Method, audio: PairAudio, measures: Sequence[Measure], call: Call) -> None:
+    if isinstance(method.stretch, Ourselves):
+        call(method.stretch.warm_up, time_limit=WARM_UP_LIMIT)
+    output, seconds = call(_timed, method, audio, row.pair.rate, time_limit=method.time_limit)
+    row.figures["length_error"] = length_error(audio.input.shape[1], output.shape[1], row.pair.rate, audio.samplerate)
     row.figures["speed"] = audio.input.shape[1] / audio.samplerate / seconds
+    output = fit_length(output, audio.reference.shape[1])
+    fitting = [measure for measure in measures if row.pair.kind in measure.kinds and len(output) >= measure.channels]
+    figures, row.problems = call(_taken, fitting, audio, output)
+    row.figures = figures | row.figures
 
 
-def measure_pair(pair: Pair, methods: Sequence[Method], measures: Sequence[Measure] = MEASURES) -> list[Row]:
+def measure_pair(pair: Pair, methods: Sequence[Method], measures: Sequence[Measure] = MEASURES, *, call: Call = call_here) -> list[Row]:
     """A row for each method, in their order. What goes wrong is told in the rows; nothing is raised for it.
 
     Beside the measures there are `length_error` (ms, before the output is cut or padded to the reference) and `speed`: seconds of input per
@@ -64,22 +81,18 @@ def measure_pair(pair: Pair, methods: Sequence[Method], measures: Sequence[Measu
         return rows
     for method, row in zip(methods, rows):
         try:
-            _figures(method, row, audio, measures)
+            _fill(row, method, audio, measures, call)
         except Exception as error:  # a method may fail in any way; the run goes on and the row says how
-            row.problems.append(str(error) if isinstance(error, TsmganError) else f"{type(error).__name__}: {error}")
+            row.problems.append(explain(error, method.name))
     return rows
 
 
 def measure_pairs(
     pairs: Sequence[Pair], methods: Sequence[Method], measures: Sequence[Measure] = MEASURES, *, jobs: int = 1
 ) -> Iterator[list[Row]]:
-    """`measure_pair` for each pair, in their order whatever the number of processes."""
-    if jobs == 1:
-        yield from (measure_pair(pair, methods, measures) for pair in pairs)
-        return
-    from joblib import Parallel, delayed
-
-    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(measure_pair)(pair, methods, measures) for pair in pairs)
+    """`measure_pair` for each pair, in their order whatever the number of processes. With two or more, a method that crashes or takes
+    longer than its time limit is a problem of its row; with one, all happens here."""
+    yield from run_tasks(lambda pair, call: measure_pair(pair, methods, measures, call=call), pairs, jobs=jobs)
 
 
 def mean_figures(rows: Sequence[Row]) -> dict[str, float]:

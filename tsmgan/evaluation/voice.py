@@ -6,9 +6,6 @@ from functools import lru_cache
 
 import librosa
 import numpy as np
-from scipy.linalg import solve_toeplitz
-from scipy.signal import lfilter
-from scipy.stats import kurtosis
 
 from tsmgan.evaluation.signals import SPEECH_RATE, at_rate
 
@@ -17,16 +14,30 @@ FRAME, HOP = 512, 256
 """In samples at 16 kHz: 32 ms and 16 ms."""
 LOUD = 0.1
 """A frame is loud when its RMS is within 20 dB of the loudest frame's."""
+FRAMES_AT_ONCE = 1024
+"""Keeps the memory of a long recording small."""
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0
 
 
-def _residual(frame: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Linear-prediction residual of one frame: autocorrelation method on the windowed frame, filter run over the frame itself."""
-    spectrum = np.abs(np.fft.rfft(frame * window, 2 * len(frame))) ** 2
-    autocorrelation = np.fft.irfft(spectrum)[: PREDICTION_ORDER + 1]
-    autocorrelation[0] = autocorrelation[0] * (1 + 1e-6) + 1e-9  # keeps pure tones and digital silence solvable
-    predictor = solve_toeplitz(autocorrelation[:-1], autocorrelation[1:])
-    return lfilter(np.concatenate([[1.0], -predictor]), 1, frame)[PREDICTION_ORDER:]
+def _residuals(frames: np.ndarray) -> np.ndarray:
+    """Linear-prediction residual of each frame (frames, samples): autocorrelation method on the windowed frame, filter run over the frame
+    itself, without its first samples, which would lack a past."""
+    spectra = np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), 2 * frames.shape[1], axis=1)) ** 2
+    autocorrelations = np.fft.irfft(spectra, axis=1)[:, : PREDICTION_ORDER + 1]
+    autocorrelations[:, 0] = autocorrelations[:, 0] * (1 + 1e-6) + 1e-9  # keeps pure tones and digital silence solvable
+    lags = np.abs(np.subtract.outer(np.arange(PREDICTION_ORDER), np.arange(PREDICTION_ORDER)))
+    predictors = np.linalg.solve(autocorrelations[:, lags], autocorrelations[:, 1:, np.newaxis])[..., 0]
+    residuals = frames[:, PREDICTION_ORDER:].copy()
+    for lag in range(1, PREDICTION_ORDER + 1):
+        residuals -= predictors[:, lag - 1, np.newaxis] * frames[:, PREDICTION_ORDER - lag : frames.shape[1] - lag]
+    return residuals
+
+
+def _kurtosis(y: np.ndarray) -> np.ndarray:
+    """Fourth central moment over squared variance of each row, (rows,); NaN where a row is constant."""
+    squares = (y - y.mean(axis=1, keepdims=True)) ** 2
+    with np.errstate(invalid="ignore"):
+        return (squares**2).mean(axis=1) / squares.mean(axis=1) ** 2
 
 
 def residual_kurtosis(y: np.ndarray, samplerate: int) -> float:
@@ -43,10 +54,11 @@ def residual_kurtosis(y: np.ndarray, samplerate: int) -> float:
     y = at_rate(y, samplerate, SPEECH_RATE)
     if len(y) < FRAME or not np.any(y):
         raise ValueError("Pulse peakiness: the signal is silent or shorter than 32 ms.")
-    frames = librosa.util.frame(y, frame_length=FRAME, hop_length=HOP).T.astype(np.float64)
-    loudness = np.sqrt((frames**2).mean(axis=1))
-    window = np.hanning(FRAME)
-    return float(np.median([kurtosis(_residual(frame, window), fisher=False) for frame in frames[loudness > LOUD * loudness.max()]]))
+    frames = librosa.util.frame(y, frame_length=FRAME, hop_length=HOP).T
+    loudness = np.sqrt((frames.astype(np.float64) ** 2).mean(axis=1))
+    loud = np.flatnonzero(loudness > LOUD * loudness.max())
+    parts = np.array_split(loud, -(-len(loud) // FRAMES_AT_ONCE))
+    return float(np.median(np.concatenate([_kurtosis(_residuals(frames[part].astype(np.float64))) for part in parts])))
 
 
 def pulse_peakiness(reference: np.ndarray, output: np.ndarray, samplerate: int) -> float:

@@ -8,37 +8,14 @@ Source: Morise, Yokomori and Ozawa, "WORLD: A Vocoder-Based High-Quality Speech 
 
 from __future__ import annotations
 
-import csv
 import warnings
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-import soundfile
 
-from tsmgan.errors import AudioError, TsmganError, UsageError
-from tsmgan.evaluation.pairs import COLUMNS, read_recording
+from tsmgan.errors import AudioError, UsageError
 
-RATES = (0.5, 0.75, 1.25, 1.5, 2.0)
 FRAME_PERIOD_MS = 5.0
-PEAK = 0.9
-"""Loudest sample of a pair, when the synthesis would clip."""
-
-
-def find_recordings(folder: str | Path) -> list[Path]:
-    """Every file below a folder that libsndfile has a reader for, sorted.
-
-    Raises:
-        AudioError: there is no such folder, or no recording in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise AudioError(f"{folder} is not a folder; give one that holds recordings of voices.")
-    known = {name.lower() for name in soundfile.available_formats()} | {"mp3", "aif", "opus", "oga"}
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix[1:].lower() in known)
-    if not found:
-        raise AudioError(f"{folder} holds no recordings.")
-    return found
 
 
 def _between(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -87,41 +64,3 @@ def world_renderings(y: np.ndarray, samplerate: int, rates: Sequence[float]) -> 
         )
         renderings.append(np.pad(out, (0, max(0, length - len(out))))[:length].astype(np.float32))
     return renderings
-
-
-def make_world_pairs(recordings: Sequence[Path], out: str | Path, rates: Sequence[float] | None = None) -> Iterator[str | None]:
-    """Write FLAC files and `pairs.csv` into a new folder; for each recording None, or the reason why it gave no pairs.
-
-    Recordings are mixed to mono. Existing files are never touched: the folder must be new or empty.
-
-    Raises:
-        UsageError: pyworld is not installed, or the folder is not empty.
-        AudioError: the folder cannot be written.
-    """
-    out, rates = Path(out), list(rates or RATES)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise UsageError(f"{out} is not empty; name a new folder.")
-    except OSError as error:
-        raise AudioError(f"{out} cannot be written: {error.strerror}.") from error
-    rows = []
-    for number, path in enumerate(recordings):
-        try:
-            y, samplerate = read_recording(path)
-            renderings = world_renderings(y.mean(axis=0), samplerate, [1.0, *rates])
-        except UsageError:
-            raise
-        except TsmganError as error:
-            yield str(error) if str(path) in str(error) else f"{path}: {error}."
-            continue
-        loudest = max(float(np.abs(rendering).max()) for rendering in renderings)
-        gain = min(1.0, PEAK / loudest) if loudest > 0 else 1.0
-        stem = f"{number:03d}-{path.stem}"
-        names = [f"{stem}.flac", *(f"{stem}@{rate:g}.flac" for rate in rates)]
-        for name, rendering in zip(names, renderings):
-            soundfile.write(out / name, gain * rendering, samplerate, subtype="PCM_16")
-        rows += [(names[0], name, f"{rate:g}", "speech") for name, rate in zip(names[1:], rates)]
-        yield None
-    with (out / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])

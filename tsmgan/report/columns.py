@@ -98,10 +98,11 @@ SYNTHETIC = (
     Column(
         "pre_echo",
         "Pre-echo",
-        "dB",
-        0,
-        -60.0,
-        "Sound before that drum hit, where silence should be. -60 dB is none; above -20 dB you hear a swish before each hit.",
+        "",
+        3,
+        0.0,
+        "Sound before that drum hit, where silence should be, as a share of its energy. 0 is none; above 0.01 you hear a swish before "
+        "each hit.",
     ),
     Column(
         "noise_correlation",

@@ -1,0 +1,120 @@
+"""Pairs for anyone: WORLD pairs of their own voices, score pairs of pieces made up, in a folder that `read_pairs` reads."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from tsmgan.errors import AudioError, TsmganError, UsageError
+from tsmgan.evaluation.pairs import COLUMNS, read_recording
+from tsmgan.evaluation.scores import SAMPLERATE, score_renderings
+from tsmgan.evaluation.world import world_renderings
+
+RATES = (0.5, 0.75, 1.25, 1.5, 2.0)
+PEAK = 0.9
+"""Loudest sample of a voice's renderings, when the synthesis would clip."""
+SUBTYPE = "PCM_16"
+
+
+def find_recordings(folder: str | Path) -> list[Path]:
+    """Every file below a folder that libsndfile has a reader for, sorted.
+
+    Raises:
+        AudioError: there is no such folder, or no recording in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise AudioError(f"{folder} is not a folder; give one that holds recordings of voices.")
+    known = {name.lower() for name in soundfile.available_formats()} | {"mp3", "aif", "opus", "oga"}
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix[1:].lower() in known)
+    if not found:
+        raise AudioError(f"{folder} holds no recordings.")
+    return found
+
+
+def _new_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise UsageError(f"{out} is not empty; name a new folder.")
+    except OSError as error:
+        raise AudioError(f"{out} cannot be written: {error.strerror}.") from error
+
+
+def _write(
+    out: Path, stem: str, kind: str, rates: Sequence[float], renderings: Sequence[np.ndarray], samplerate: int
+) -> list[tuple[str, ...]]:
+    """Write the renderings (..., samples) at rate 1 and at the rates; the lines of the list that they make.
+
+    Raises:
+        AudioError: the folder cannot be written.
+    """
+    names = [f"{stem}.flac", *(f"{stem}@{rate:g}.flac" for rate in rates)]
+    for name, rendering in zip(names, renderings):
+        try:
+            soundfile.write(out / name, rendering.T, samplerate, subtype=SUBTYPE)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise AudioError(f"{out / name} cannot be written: {error}") from error
+    return [(names[0], name, f"{rate:g}", kind) for name, rate in zip(names[1:], rates)]
+
+
+def _voice(path: Path, rates: Sequence[float]) -> tuple[list[np.ndarray], int]:
+    """WORLD's renderings of a recording, mixed to mono, at rate 1 and at the rates, none of which clips; and the sample rate in Hz."""
+    y, samplerate = read_recording(path)
+    try:
+        renderings = world_renderings(y.mean(axis=0), samplerate, [1.0, *rates])
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}.") from error
+    loudest = max(float(np.abs(rendering).max()) for rendering in renderings)
+    gain = min(1.0, PEAK / loudest) if loudest > 0 else 1.0
+    return [gain * rendering for rendering in renderings], samplerate
+
+
+def make_pairs(
+    out: str | Path,
+    recordings: Sequence[Path] = (),
+    *,
+    scores: int = 0,
+    rates: Sequence[float] | None = None,
+    channels: int = 2,
+    seed: int = 0,
+) -> Iterator[str | None]:
+    """Write FLAC files and `pairs.csv` into a new folder; for each recording, then each score, None or the reason why it gave no pairs.
+
+    Existing files are never touched: the folder must be new or empty.
+
+    Args:
+        out: the folder.
+        recordings: voices, which become pairs of the kind speech, mixed to mono.
+        scores: how many pieces become pairs of the kind music, 48 kHz.
+        rates: of the references; without it, RATES.
+        channels: of the music, 1 or 2.
+        seed: of the first piece; the next has the next.
+
+    Raises:
+        UsageError: pyworld is not installed, or the folder is not empty.
+        AudioError: the folder cannot be written.
+    """
+    out, rates = Path(out), list(rates or RATES)
+    _new_folder(out)
+    lines: list[tuple[str, ...]] = []
+    for number, path in enumerate(recordings):
+        try:
+            renderings, samplerate = _voice(path, rates)
+        except UsageError:
+            raise
+        except TsmganError as error:
+            yield str(error)
+            continue
+        lines += _write(out, f"{number:03d}-{path.stem}", "speech", rates, renderings, samplerate)
+        yield None
+    for piece in range(seed, seed + scores):
+        renderings = score_renderings(piece, [1.0, *rates], channels=channels)
+        lines += _write(out, f"score-{piece:03d}", "music", rates, renderings, SAMPLERATE)
+        yield None
+    with (out / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *lines])
