@@ -15,7 +15,7 @@ from tsmgan.models import find_model
 from tsmgan.timemap import TimeMap
 from tsmgan.vocoder import BANDS, Field, Vocoder
 
-RUN = 128
+RUN = 64
 """Frames that are processed together. Runs start at multiples of this whatever the caller's blocks are, so the output does not depend
 on them."""
 LARGEST_SAMPLE = 1e6
@@ -38,7 +38,7 @@ class Stretcher:
 
     Feed blocks of any size to `process` and finish with `flush`; what they return, joined, is the stretched recording, exactly
     `time_map.output_length(samples)` long and the same for every division into blocks. Output lags by up to about
-    2 x 128 frames (2.7 s at rate 1).
+    2 x 64 frames (1.4 s at rate 1).
 
     Args:
         samplerate: in Hz, 1 kHz to 768 kHz.
