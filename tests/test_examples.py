@@ -1,0 +1,81 @@
+"""Promises of the README and of the examples: what they show works."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tsmgan.cli import run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_python_of_the_readme_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for block in blocks("python"):
+        names = {}
+        exec(block, names)
+        assert names["slow"].shape == (2, round(names["y"].shape[0] / 0.75))
+
+
+def test_the_first_command_of_the_readme_stretches_the_bundled_example(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    command = next(block for block in blocks("sh") if "voice.flac" in block).split("&&")[-1]
+    arguments = shlex.split(command)[1:]
+    arguments[arguments.index("-o") + 1] = str(tmp_path / "out.flac")
+    assert run(arguments) == 0
+    before, after = soundfile.info("examples/voice.flac"), soundfile.info(tmp_path / "out.flac")
+    assert (after.frames, after.samplerate, after.subtype) == (round(before.frames / 1.5), before.samplerate, before.subtype)
+
+
+def test_the_time_map_of_the_examples_fits_its_recording(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    assert run(["stretch", "examples/band.flac", "--time-map", "examples/practice.csv", "-o", str(tmp_path / "p.flac")]) == 0
+    assert soundfile.info(tmp_path / "p.flac").duration == pytest.approx(13.2, abs=1e-4)
+
+
+def test_every_command_of_the_readme_exists(capsys):
+    """Commands and options that the README shows are understood, whatever files they name."""
+    shown = [line.split("#")[0] for block in blocks("sh") for line in block.splitlines()]
+    calls = [part for line in shown for part in re.split(r"[|;]|&&", line) if part.strip().startswith("tsmgan ")]
+    assert len(calls) >= 8
+    for call in calls:
+        arguments = shlex.split(call)[1:]
+        assert run([arguments[0], "--help"]) == 0
+        text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        for option in arguments[1:]:
+            if re.fullmatch(r"--?[a-z][a-z-]*", option) and option != "-":
+                assert option in text, f"{call} uses {option}"
+
+
+@pytest.mark.parametrize("name", ["voice", "band"])
+def test_the_example_recordings_are_made_by_their_script(name):
+    made = getattr(load("make_audio"), name)()
+    shipped, samplerate = soundfile.read(ROOT / "examples" / f"{name}.flac", dtype="float32")
+    assert samplerate == (24000 if name == "voice" else 48000)
+    np.testing.assert_allclose(made.T, shipped, atol=2 / 32768)
+
+
+def test_the_streaming_example_gives_what_a_stretch_gives(tmp_path):
+    import tsmgan
+
+    load("stream").main(str(ROOT / "examples" / "voice.flac"), str(tmp_path / "out.flac"), 1.3)
+    y, samplerate = soundfile.read(ROOT / "examples" / "voice.flac", dtype="float32")
+    streamed, _ = soundfile.read(tmp_path / "out.flac", dtype="float32")
+    np.testing.assert_allclose(streamed, tsmgan.stretch(y, samplerate, 1.3), atol=2 / 32768)
