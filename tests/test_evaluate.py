@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import sys
 import time
 
 import numpy as np
@@ -131,6 +132,15 @@ class TestRows:
             assert figures["convergence"] == figures["log_mel"] == figures["length_error"] == 0
             assert figures["level"] == pytest.approx(0, abs=1e-6) and figures["speed"] > 0
             assert "channel_correlation" not in figures
+
+    def test_stereo_has_figures_of_its_image(self, tmp_path):
+        soundfile.write(tmp_path / "in.wav", steady(1.0, channels=2), SAMPLERATE)
+        soundfile.write(tmp_path / "ref.wav", steady(1.0, channels=2)[: SAMPLERATE // 2], SAMPLERATE)
+        (pair,) = read_pairs(write_list(tmp_path, [("in.wav", "ref.wav", 2.0, "music")]))
+        flat = Method("flat", lambda y, sr, rate: np.tile(repeat(y, sr, rate).mean(axis=0), (2, 1)))
+        right, mono = measure_pair(pair, [Method("repeat", repeat), flat])
+        assert right.figures["channel_level"] == pytest.approx(0, abs=1e-6) and right.figures["channel_correlation"] == 0
+        assert mono.figures["channel_level"] == pytest.approx(6.02, abs=0.01)
 
     def test_a_length_that_is_wrong_is_measured_and_then_cut_or_padded(self, pairs):
         (row,) = measure_pair(read_pairs(pairs)[0], [Method("long", lambda y, sr, rate: np.tile(y, 3))], QUICK)
@@ -290,20 +300,38 @@ class TestCommand:
         assert code == 0 and "nowhere is skipped: the program no-such-stretcher" in capsys.readouterr().err
         assert cli.run(["evaluate", str(pairs), "-m", "nowhere"]) == 1
 
-    def test_a_peer_that_hangs_is_stopped_and_told(self, pairs, capsys, monkeypatch):
-        import sys
-
-        class Hanging(peers.Peer):
-            name = "hanging"
+    @pytest.mark.parametrize(
+        ("script", "time_limit", "message"),
+        [
+            ("import time; time.sleep(600)", "0.2", "broken took longer than 0.2 s"),
+            ("import os; os.abort()", "60", "broken ended with code -6"),
+            ("pass", "60", "broken left no readable output"),
+        ],
+    )
+    def test_a_peer_that_hangs_or_crashes_is_told_and_the_others_have_their_rows(
+        self, pairs, tmp_path, capsys, monkeypatch, script, time_limit, message
+    ):
+        class Broken(peers.Peer):
+            name = "broken"
 
             def command(self, source, target, rate):
-                return [sys.executable, "-c", "import time; time.sleep(600)"]
+                return [sys.executable, "-c", script]
 
-        monkeypatch.setitem(peers.PEERS, "hanging", Hanging())
-        arguments = ["-m", "hanging,tsmgan", "-j", "1", "--measures", "log_mel", "--rates", "2", "--time-limit", "0.2"]
-        assert cli.run(["evaluate", str(pairs), *arguments]) == 1
+        monkeypatch.setitem(peers.PEERS, "broken", Broken())
+        arguments = ["-m", "broken,tsmgan", "-j", "1", "--measures", "log_mel", "--rates", "2", "--time-limit", time_limit]
+        assert cli.run(["evaluate", str(pairs), *arguments, "--csv", str(tmp_path / "rows.csv")]) == 1
         told = capsys.readouterr()
-        assert "hanging took longer than 0.2 s" in told.err and "3 of 6 rows" in told.err and "tsmgan" in told.out
+        assert message in told.err and "3 of 6 rows" in told.err and "tsmgan" in told.out
+        with (tmp_path / "rows.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert all((message in row["problems"]) == (row["method"] == "broken") for row in rows)
+        assert all(bool(row["log_mel"]) == (row["method"] == "tsmgan") for row in rows)
+
+    def test_a_method_of_our_own_process_that_hangs_is_stopped_too(self, pairs, capsys, monkeypatch):
+        hanging = Method("hanging", lambda y, sr, rate: time.sleep(600), time_limit=0.3)
+        monkeypatch.setattr("tsmgan.evaluation.methods.find_method", lambda name, time_limit: hanging)
+        assert cli.run(["evaluate", str(pairs), "-m", "hanging", "-j", "2", "--measures", "log_mel", "--rates", "2"]) == 1
+        assert "hanging took longer than 0.3 s and was stopped" in capsys.readouterr().err
 
     def test_the_artefact_meter_needs_no_pairs(self, capsys):
         code = cli.run(["evaluate", "--artefacts", "-m", "tsmgan", "--rates", "2", "--seeds", "2", "-j", "1"])

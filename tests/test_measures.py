@@ -117,6 +117,12 @@ class TestVoice:
     def test_peakiness_of_scattered_phases_is_about_a_fifth(self):
         assert 0.1 < pulse_peakiness(voice(breath=0.8), voice(breath=0.8, scattered=True), SAMPLERATE) < 0.3
 
+    def test_peakiness_ranks_pulses_above_scattered_phases_and_stably_so_over_ten_voices(self):
+        voices = [90.0 + 15 * number for number in range(10)]
+        figures = np.array([pulse_peakiness(voice(hz), voice(hz, scattered=True), SAMPLERATE) for hz in voices])
+        assert figures.max() < 0.6
+        assert figures.std(ddof=1) / np.sqrt(10) < 0.1 * (1 - figures.mean())
+
     def test_kurtosis_of_the_residual_is_what_scipy_finds_frame_by_frame(self):
         y = np.concatenate([voice(), noise(8000), 1e-3 * noise(8000)])
         frames = [y[start : start + 512].astype(np.float64) for start in range(0, len(y) - 511, 256)]
