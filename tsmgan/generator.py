@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,12 @@ PACKAGES = {
 }
 """The package that brings a provider, the command that installs it, and where it can work."""
 
+LARGEST_BYTES = 1 << 28
+"""Of `generator.onnx`. Larger files are not opened."""
+LARGEST_NOISE, LARGEST_CONTEXT = 256, 1 << 12
+EXTERNAL_DATA = re.compile(rb"\x0a(?:\x08|\x88\x80*\x00)location")
+"""How a tensor that is stored in another file begins to say where: a protocol buffer's field 1 with the text `location`."""
+
 _lock = threading.Lock()
 
 
@@ -60,10 +67,13 @@ class Generator:
         if threads is not None and (int(threads) != threads or threads < 1):
             raise UsageError(f"The number of threads is {threads}; it must be at least 1.")
         config = model.config["generator"]
-        self.context, self.noise = int(config["context"]), int(config["noise"])
-        if config["features"] != FEATURES or config["bands"] != BANDS:
+        self._path = model.path
+        self.context = _size(model, "context", LARGEST_CONTEXT)
+        self.noise = _size(model, "noise", LARGEST_NOISE)
+        if config.get("features") != FEATURES or config.get("bands") != BANDS:
             raise ModelError(
-                f"{model.path} expects {config['features']} features and {config['bands']} bands; this version has {FEATURES} and {BANDS}."
+                f"{model.path} expects {config.get('features')} features and {config.get('bands')} bands; "
+                f"this version has {FEATURES} and {BANDS}."
             )
         file = model.path / "generator.onnx"
         try:
@@ -85,7 +95,32 @@ class Generator:
             A Field of arrays (frames, BANDS), float32.
         """
         inputs = {"features": features[None], "log_rate": np.log(rates).astype(np.float32)[None], "noise": noise[None]}
-        return Field(*(output[0] for output in self._session.run(list(Field._fields), inputs)))
+        try:
+            outputs = self._session.run(list(Field._fields), inputs)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelError(f"The model in {self._path} fails: {str(error).splitlines()[0]}") from error
+        # Whoever made the model, what goes on from here is as large as it must be, and finite.
+        shape = (1, len(rates), BANDS)
+        if not all(isinstance(output, np.ndarray) and output.shape == shape and np.isfinite(output).all() for output in outputs):
+            raise ModelError(f"The model in {self._path} gives no usable field: its arrays must be {shape} and finite. Export it again.")
+        return Field(*(output[0] for output in outputs))
+
+
+def _size(model: Model, name: str, largest: int) -> int:
+    """A size out of a model's config."""
+    value = model.config["generator"].get(name)
+    if type(value) is not int or not 0 <= value <= largest:
+        raise ModelError(f"{model.path} states {name} {value!r} in its config.json; 0 to {largest} can be.")
+    return value
+
+
+def _require_self_contained(file: Path) -> None:
+    """Raise ModelError for a model that is absurdly large, or keeps a tensor in a file that it names."""
+    size = file.stat().st_size
+    if size > LARGEST_BYTES:
+        raise ModelError(f"{file} has {size / 1e6:.0f} MB, more than any generator; the folder is no tsmgan model.")
+    if EXTERNAL_DATA.search(file.read_bytes()):
+        raise ModelError(f"{file} keeps tensors in another file, which is not opened; export the model again.")
 
 
 def available_devices() -> list[str]:
@@ -100,6 +135,7 @@ def available_devices() -> list[str]:
 def _session(file: Path, written: int, device: str, threads: int) -> tuple[Any, str]:
     """A session and the device that it runs on. One a process, file (as written at that time), device and number of threads: sessions
     are costly to make and may be shared by threads."""
+    _require_self_contained(file)
     there = available_devices()
     if device != "auto":
         if device not in there:

@@ -55,7 +55,7 @@ def find_model(name_or_folder: str | Path = "default") -> Model:
     text = str(name_or_folder)
     wanted = DEFAULT_MODEL if text == "default" else text
     for root in model_roots():
-        if wanted == Path(wanted).name and (root / wanted / "config.json").is_file():
+        if wanted == Path(wanted).name != ".." and (root / wanted / "config.json").is_file():
             return load_config(root / wanted)
     folder = Path(name_or_folder)
     if folder.is_dir():
@@ -77,7 +77,7 @@ def load_config(folder: Path) -> Model:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no config.json, so it is no model folder.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"{file} cannot be read as a model's config: {error}") from error
     if not isinstance(config, dict) or not isinstance(config.get("generator"), dict):
         raise ModelError(f"{file} has no `generator` entry, so the folder is no tsmgan model.")

@@ -35,7 +35,8 @@ class MediaReader(Reader):
 
     def __init__(self, path: str, name: str, size: int, *, salvage: bool = False) -> None:
         try:
-            self._container = av.open(path)
+            # A name is never taken for an address, and a playlist never leads to one.
+            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise AudioError(f"{name} cannot be read ({_reason(error)}): it is damaged, cut short or of an unknown kind.") from None
         try:
