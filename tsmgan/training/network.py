@@ -36,6 +36,8 @@ class GeneratorConfig:
     """Bound of the gain, natural logarithm (0.35: 3 dB)."""
     largest_rotation: float = 0.5
     """Bound of the extra rotation in radians."""
+    largest_alpha_change: float = 6.0
+    """Bound of the departure from the default's alpha mix, before the sigmoid; 0 leaves alpha to the default."""
 
     @property
     def context(self) -> int:
@@ -96,7 +98,7 @@ class Generator(nn.Module):
         departure = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
             torch.sigmoid(default_coherence + coherence),
-            torch.sigmoid(default_alpha + alpha_mix),
+            torch.sigmoid(default_alpha + self.config.largest_alpha_change * torch.tanh(alpha_mix)),
             departure * self.config.largest_log_gain * torch.tanh(log_gain),
             departure * self.config.largest_rotation * torch.tanh(rotation),
         )
