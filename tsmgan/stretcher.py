@@ -245,12 +245,12 @@ class Stretcher:
         out = out.astype(self._signal.dtype, copy=False)
         offsets = np.concatenate([self._offsets, offsets])
         windows = np.lib.stride_tricks.sliding_window_view(offsets, HOPS_PER_WINDOW)
-        for k in np.flatnonzero((windows == windows[:, :1]).all(axis=1) & (windows[:, 0] != _MOVED)):
+        for k in map(int, np.flatnonzero((windows == windows[:, :1]).all(axis=1) & (windows[:, 0] != _MOVED))):
             at = self._sent + k * hop
             start = at + int(windows[k, 0]) - self._origin
-            inside = slice(max(start, 0), max(min(start + hop, self._signal.shape[1]), 0))
-            if inside.stop > inside.start:
-                out[:, k * hop + inside.start - start : k * hop + inside.stop - start] = self._signal[:, inside]
+            first, last = max(start, 0), min(start + hop, self._signal.shape[1])
+            if last > first:
+                out[:, k * hop + first - start : k * hop + last - start] = self._signal[:, first:last]
         self._offsets = offsets[len(offsets) - (HOPS_PER_WINDOW - 1) :]
         ahead = max(0, -self._sent)
         self._sent += out.shape[1]

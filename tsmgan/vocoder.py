@@ -16,7 +16,7 @@ frames from jumping between shifts that explain them almost equally well.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -41,15 +41,18 @@ SMALLEST_NORM = np.float32(1e-3)
 
 
 class Field(NamedTuple):
-    """What the generator decides for each frame and band; all (frames, BANDS), float32."""
+    """What the generator decides for each frame and band; all (frames, BANDS), float32.
 
-    coherence: np.ndarray
+    Arrays here, tensors with a batch axis in training.
+    """
+
+    coherence: Any
     """lambda in [0, 1]."""
-    alpha_mix: np.ndarray
+    alpha_mix: Any
     """0: alpha = 1 (voices, tones); 1: alpha = 1 / rate (attacks)."""
-    log_gain: np.ndarray
+    log_gain: Any
     """Natural logarithm of the gain in amplitude."""
-    rotation: np.ndarray
+    rotation: Any
     """Small extra rotation in radians that the next frame does not inherit."""
 
 

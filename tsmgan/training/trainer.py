@@ -333,7 +333,7 @@ class Trainer:
             flat = self.accelerator.reduce(torch.cat([g.flatten() for g in every]), "mean")
             for p, piece in zip(module.parameters(), flat.split([g.numel() for g in every])):
                 p.grad = piece.view_as(p)
-            gradients = [p.grad for p in module.parameters()]
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
         if not gradients:
             return 0.0
         norm = float(nn.utils.clip_grad_norm_(module.parameters(), self.recipe["train"]["clip"]))
