@@ -135,7 +135,8 @@ def payload(path: str) -> Payload | None:
         walker = WALKERS.get(magic)
         try:
             return walker(file, size, magic) if walker else None
-        except struct.error:
+        except (struct.error, ValueError, OverflowError, OSError):
+            # Sizes that no file has cannot be sought to.
             return None
 
 

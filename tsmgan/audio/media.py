@@ -43,6 +43,8 @@ class MediaReader(Reader):
             if not self._container.streams.audio:
                 raise AudioError(f"{name} holds no sound.")
             stream = self._container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError(f"{name} holds sound in a code that is unknown here: it is damaged, or convert it first.")
             seconds = None
             if stream.duration is not None and stream.time_base is not None:
                 seconds = float(stream.duration * stream.time_base)

@@ -14,6 +14,8 @@ from tsmgan.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
 
 BLOCK_FRAMES = 32768
 """Samples per channel of a block."""
+LARGEST_BREADTH = 1 << 24
+"""Samples a second over all channels: memory grows with them, to about 2 GB here. 255 channels at 48 kHz, or 64 at 192 kHz, fit."""
 BLOCK_SAMPLES = 1 << 19
 """Samples of a block over all channels, at most: recordings with many channels get shorter blocks."""
 
@@ -82,5 +84,10 @@ def require_sane(info: AudioInfo) -> None:
         )
     if info.channels < 1:
         raise AudioError(f"{info.name} states that it has no channels: its header is damaged.")
+    if info.channels * info.samplerate > LARGEST_BREADTH:
+        raise AudioError(
+            f"{info.name} states {info.channels} channels at {info.samplerate} Hz, too many to be stretched at once; "
+            "split the channels into several files, or repair the header."
+        )
     if info.frames == 0:
         raise AudioError(f"{info.name} holds no samples; there is nothing to stretch.")

@@ -75,8 +75,12 @@ def _leave(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _serve(connection: multiprocessing.connection.Connection, function: Callable[..., Any]) -> None:
+def _serve(connection: multiprocessing.connection.Connection, function: Callable[..., Any], quiet: bool) -> None:
     """A process's life: take tasks until the other end goes away."""
+    if quiet:
+        # Decoders in C print what they think of a damaged file wherever the cursor is.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
     # Ctrl-C, and a terminal that is closed, reach every process of the terminal; the first one decides and tells the others with SIGTERM.
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -104,6 +108,7 @@ class Pool(Generic[T, R]):
         jobs: number of processes.
         weigh: how much work a task is, in bytes.
         preload: modules that every process needs.
+        quiet: throw away what processes print on standard error.
     """
 
     def __init__(
@@ -113,15 +118,16 @@ class Pool(Generic[T, R]):
         *,
         weigh: Callable[[T], int] = lambda task: 0,
         preload: Iterable[str] = (),
+        quiet: bool = False,
     ) -> None:
-        self._function, self._jobs, self._weigh = function, jobs, weigh
+        self._function, self._jobs, self._weigh, self._quiet = function, jobs, weigh, quiet
         self._context = _context(list(preload))
         self._workers: list[_Worker] = []
         self._waiting: deque[T] = deque()
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(there, self._function), daemon=True)
+        process = self._context.Process(target=_serve, args=(there, self._function, self._quiet), daemon=True)
         process.start()
         there.close()
         worker = _Worker(process, here)

@@ -132,7 +132,7 @@ def _run(
             yield Task(task.input, task.root, task.output, task.rate, task.settings, own, task.size)
 
     parts: dict[str, float] = {}
-    pool: Pool[Task, Entry] = Pool(stretch_task, jobs, weigh=weight, preload=PRELOAD)
+    pool: Pool[Task, Entry] = Pool(stretch_task, jobs, weigh=weight, preload=PRELOAD, quiet=True)
     try:
         for event in pool.run(pending()):
             task = event.task
