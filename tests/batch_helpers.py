@@ -51,7 +51,6 @@ def sleep_for_ever(number: int, report) -> int:
     return number
 
 
-def print_on_standard_error(number: int, report) -> int:
-    """As a library in C does."""
-    os.write(2, b"dequantization failed")
-    return number
+def prints_to_nowhere(number: int, report) -> bool:
+    """Whether standard error is thrown away."""
+    return os.path.samestat(os.fstat(2), os.stat(os.devnull))

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from batch_helpers import checksums, double_or_die, print_on_standard_error, sleep_for_ever, write_recording, write_tree
+from batch_helpers import checksums, double_or_die, prints_to_nowhere, sleep_for_ever, write_recording, write_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -250,11 +250,9 @@ def test_a_process_that_dies_costs_its_task_only_and_is_replaced():
     assert {(event.task, event.reason) for event in events if isinstance(event, Died)} == {(7, "SIGKILL"), (11, "exit code 5")}
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-def test_a_quiet_process_prints_nothing(capfd, quiet):
-    with Pool(print_on_standard_error, 1, quiet=quiet) as pool:
-        assert [event.result for event in pool.run([1])] == [1]
-    assert ("dequantization failed" in capfd.readouterr().err) != quiet
+def test_what_decoders_print_in_a_quiet_process_is_thrown_away():
+    with Pool(prints_to_nowhere, 1, quiet=True) as pool:
+        assert [event.result for event in pool.run([1])] == [True]
 
 
 def test_large_tasks_do_not_wait_behind_each_other_while_a_process_has_none():
