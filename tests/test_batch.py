@@ -137,7 +137,7 @@ def test_lists_and_patterns_are_mirrored_below_their_common_folder(folder, tree,
     (folder / "list.txt").write_text("# takes\nin/a/take 1.wav\n\nin/a/b/take 2.wav\n")
     assert run(["stretch", "--list", "list.txt", "-o", "listed", "--rate", "2", "--jobs", "1", "-q"]) == 0
     assert checksums(folder / "listed").keys() == {"take 1@2.wav", "b/take 2@2.wav"}
-    monkeypatch.setattr(sys, "stdin", io.StringIO("in/a/take 1.wav\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"in/a/take 1.wav\n")))
     assert run(["stretch", "--list", "-", "-o", "piped", "--rate", "2", "-q"]) == 0
     assert checksums(folder / "piped").keys() == {"take 1@2.wav"}
     assert run(["stretch", "in/**/take [15].wav", "-o", "globbed", "--rate", "2", "--jobs", "1", "-q"]) == 0
@@ -170,6 +170,7 @@ def test_a_recording_whose_name_looks_like_a_pattern_is_a_recording(folder):
         (["in", "-o", "out", "--rate", "1,fast"], 2, "no rate"),
         (["in", "-o", "out", "--rate", "1,50"], 2, "rate"),
         (["in", "-o", "out", "--model", "nonesuch"], 1, "nonesuch"),
+        (["in/take 0.wav", "in/take 0@2.wav", "-f"], 2, "one of the inputs"),
         (["none", "in/none*.wav", "-o", "out"], 1, "No recording fits in/none*.wav"),
         (["--list", "nowhere.txt", "-o", "out"], 2, "nowhere.txt cannot be read"),
         (["in", "in/take 0.wav", "x/take 0.wav", "-o", "out"], 2, "Two recordings would become take 0@2.wav"),

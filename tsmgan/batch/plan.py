@@ -224,9 +224,10 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
         settings: of all of them.
 
     Raises:
-        UsageError: two outputs would have the same name, or one would leave the output folder.
+        UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
     """
     tasks: list[Task] = []
+    inputs = {os.path.abspath(source.path) for source in sources}
     taken: set[tuple[str, str]] = set()
     for source in sources:
         place = root if root is not None else os.path.dirname(source.path) or "."
@@ -243,7 +244,10 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
                     'for example --name "{folder}/{stem}@{rate}.flac", or stretch them into two folders.'
                 )
             taken.add((place, name))
-            tasks.append(Task(source.path, place, name, rate, settings, size=size))
+            task = Task(source.path, place, name, rate, settings, size=size)
+            if os.path.abspath(task.target) in inputs:
+                raise UsageError(f"The output {task.target} is one of the inputs, and none is overwritten; name a folder with -o.")
+            tasks.append(task)
     return sorted(tasks, key=lambda task: -task.size)
 
 

@@ -350,10 +350,10 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list is None:
         return []
     if file_list == "-":
-        return read_list(sys.stdin)
+        return read_list(map(os.fsdecode, sys.stdin.buffer))
     try:
-        with open(file_list, encoding="utf-8", errors="surrogateescape") as file:
-            return read_list(file)
+        with open(file_list, "rb") as file:
+            return read_list(map(os.fsdecode, file))
     except OSError as error:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 
