@@ -30,12 +30,16 @@ LIBSNDFILE_REASONS = {
 
 @lru_cache(maxsize=1)
 def stream_class() -> type[soundfile.SoundFile]:
-    """SoundFile without its habit of seeking after each block, which costs time and, in some codecs, a glitch."""
+    """SoundFile without two habits: seeking after each block, which costs time and, in some codecs, a glitch, and waiting for the
+    disk whenever a file is closed, even one that was only read. The writer does that itself, once."""
     import soundfile
 
     class StreamedSoundFile(soundfile.SoundFile):
         def seekable(self) -> bool:
             return False
+
+        def flush(self) -> None:
+            pass
 
     return StreamedSoundFile
 

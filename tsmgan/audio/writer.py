@@ -197,7 +197,7 @@ class FileWriter(Writer):
             complete = os.fstat(self._descriptor).st_size == expected
         else:
             try:
-                with soundfile.SoundFile(native_name(self._temporary)) as file:
+                with stream_class()(native_name(self._temporary)) as file:
                     lost = sorted(set(self._info.tags) - set(file.copy_metadata()))
                     complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
                     if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
