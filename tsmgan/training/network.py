@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsmgan.features import COLUMNS, FEATURES
-from tsmgan.vocoder import BANDS, Field
+from tsmgan.features import COLUMNS, FEATURES, WIDE_HZ, band_weights
+from tsmgan.vocoder import BAND_CENTRES_HZ, BANDS, Field
 
 HANDMADE_CONTEXT = 32
 """Frames on either side (0.34 s) over which the hand-made default tells voices from other sounds."""
@@ -33,7 +34,7 @@ class GeneratorConfig:
     kernel: int = 7
     expansion: int = 2
     largest_log_gain: float = 0.35
-    """Bound of the gain, natural logarithm (0.35: 3 dB)."""
+    """Bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)."""
     largest_rotation: float = 0.5
     """Bound of the extra rotation in radians."""
     largest_alpha_change: float = 6.0
@@ -71,7 +72,7 @@ class Generator(nn.Module):
     """The generator g.
 
     forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence and alpha_mix in (0, 1),
-    log_gain and rotation within their bounds. Both of the latter fade to zero where the rate is 1, so that nothing is changed there.
+    log_gain and rotation near zero. Both of the latter fade to zero where the rate is 1, so that nothing is changed there.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -94,29 +95,34 @@ class Generator(nn.Module):
         for block in self.blocks:
             x = block(x, condition)
         coherence, alpha_mix, log_gain, rotation = self.outlet(self.norm(x)).chunk(4, -1)
-        default_coherence, default_alpha = handmade_logits(features, self.config.bands)
+        default_coherence, default_alpha, default_gain = handmade(features, log_rate)
         departure = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
             torch.sigmoid(default_coherence + coherence),
             torch.sigmoid(default_alpha + self.config.largest_alpha_change * torch.tanh(alpha_mix)),
-            departure * self.config.largest_log_gain * torch.tanh(log_gain),
+            default_gain + departure * self.config.largest_log_gain * torch.tanh(log_gain),
             departure * self.config.largest_rotation * torch.tanh(rotation),
         )
 
 
-def handmade_logits(features: Tensor, bands: int) -> tuple[Tensor, Tensor]:
-    """The hand-made default before its sigmoids.
+def handmade(features: Tensor, log_rate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The hand-made default: coherence and alpha mix before their sigmoids, and log gain.
 
-    Voices are told from other sounds by three features, averaged over 65 frames with the frames' amplitude as weight: a voice's envelope
-    is modulated at its pitch, it has one period, and its partials move. The coefficients are a logistic regression on frames of three
-    voices and of music. Coherence is 1 where a voice has a period and 0 elsewhere; alpha is 1 on voices (on their attacks too: 1 / rate
-    there was heard by PESQ as a fault) and 1 / rate on everything else.
+    - Voices are told from other sounds by three features, averaged over 65 frames with the frames' amplitude as weight: a voice's envelope
+      is modulated at its pitch, it has one period, and its partials move. The coefficients are a logistic regression on frames of three
+      voices and of music. Coherence is 1 where a voice has a period; alpha is 1 on voices (1 / rate on their attacks was heard by PESQ as
+      a fault) and 1 / rate on everything else.
+    - A lone attack is energy at one instant of the frame with neither tones nor a period. There alpha = 1 / rate says where the attack
+      belongs, and coherence 1 moves it there in one piece.
+    - Frames of noise that come from other places of the input than they go to do not add up to the noise's level. What is missing was
+      measured on white noise; its inverse, a straight line in the logarithm of the rate, is given to bands without tones.
 
     Args:
         features: (batch, frames, features).
+        log_rate: (batch, frames).
 
     Returns:
-        Logits of coherence and alpha_mix, (batch, frames, bands).
+        Three tensors (batch, frames, BANDS).
     """
 
     def mean_of(name: str, start: int, stop: int) -> Tensor:
@@ -128,9 +134,15 @@ def handmade_logits(features: Tensor, bands: int) -> tuple[Tensor, Tensor]:
     smoothed = F.avg_pool1d(weighted, 2 * HANDMADE_CONTEXT + 1, 1, HANDMADE_CONTEXT)
     modulation, period, tonality, weight = smoothed.unbind(1)
     voice = (53.6 * modulation + 12.8 * period - 42.1 * tonality) / weight + 2.7
-    coherence = logit(torch.sigmoid(voice) * torch.sigmoid(15 * (periodicity - 0.65)))
-    alpha_mix = (-2 * (voice + 1)).clamp(-6, 6)
-    return coherence[..., None].expand(-1, -1, bands), alpha_mix[..., None].expand(-1, -1, bands)
+    voiced = torch.sigmoid(voice) * torch.sigmoid(15 * (periodicity - 0.65))
+    attack = torch.sigmoid(40 * (mean_of("concentration", 0, 10) - 0.85)) * torch.sigmoid(40 * (0.5 - mean_of("tonality", 0, 10)))
+    attack = attack * torch.sigmoid(15 * (0.45 - periodicity))
+    coherence = logit(1 - (1 - voiced) * (1 - attack))
+    alpha_mix = logit(1 - torch.sigmoid(2 * (voice + 1)) * (1 - attack))
+    spread = torch.from_numpy(band_weights(np.asarray(BAND_CENTRES_HZ), WIDE_HZ)).to(features)
+    noise = ((1 - features[..., COLUMNS["tonality"]] @ spread) / 0.38).clamp(0, 1) ** 2
+    log_gain = (0.25 * F.relu(log_rate) + 0.14 * F.relu(-log_rate))[..., None] * noise
+    return coherence[..., None].expand_as(noise), alpha_mix[..., None].expand_as(noise), log_gain
 
 
 def logit(p: Tensor) -> Tensor:

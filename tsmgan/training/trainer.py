@@ -39,14 +39,14 @@ from tsmgan.training.checkpoint import NAME, check_fit, load_checkpoint, save_ch
 from tsmgan.training.critics import feature_matching, make_critics
 from tsmgan.training.divergences import divergence
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior
-from tsmgan.training.network import Generator, GeneratorConfig, handmade_logits
+from tsmgan.training.network import Generator, GeneratorConfig, handmade
 from tsmgan.training.pairs import Pairs, Rows, make_pairs
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import SAMPLERATE, Skipped, hold_out, scan
 from tsmgan.training.reports import Reports
 from tsmgan.training.stage import Rotated, Stage
 from tsmgan.training.validation import LOW_BANDS, Validation
-from tsmgan.vocoder import BANDS, Field
+from tsmgan.vocoder import Field
 
 NOT_A_NUMBER_LIMIT = 10
 """Steps in a row without a finite gradient after which a run stops."""
@@ -193,12 +193,11 @@ class Trainer:
 
     def default_field(self, batch: Batch, coherence: Tensor | None = None) -> Field:
         """The hand-made default, or the same with one coherence (rows,) throughout each row."""
-        logits = (values[:, batch.inner] for values in handmade_logits(batch.features, BANDS))
-        level, alpha_mix = (torch.sigmoid(values) for values in logits)
+        coherence_logit, alpha_logit, log_gain = (v[:, batch.inner] for v in handmade(batch.features, batch.log_rate_around))
+        level = torch.sigmoid(coherence_logit)
         if coherence is not None:
             level = coherence.to(level).reshape(-1, 1, 1).expand_as(level).contiguous()
-        zero = torch.zeros_like(level)
-        return Field(level, alpha_mix, zero, zero)
+        return Field(level, torch.sigmoid(alpha_logit), log_gain, torch.zeros_like(level))
 
     def warm_up_field(self, batch: Batch) -> Field:
         """What the critics learn from before the game: half of the rows are the default, the others have one coherence throughout,
