@@ -17,13 +17,10 @@ from tsmgan.errors import UsageError
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat, Writer
-    from tsmgan.batch.plan import Settings
-    from tsmgan.batch.run import Outcome
     from tsmgan.timemap import TimeMap
 
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
-MOST_FAILURES_SHOWN = 10
 RAW_SUFFIXES = (".raw", ".pcm")
 HIGHEST_GAIN = 60.0
 """Decibels either way that --gain takes."""
@@ -185,10 +182,11 @@ def stretch(
         if raw:
             raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
         from tsmgan.batch.plan import Settings
+        from tsmgan.cli.stretch_batch import model_version, stretch_batch
 
-        version = _version(model, device, threads)
+        version = model_version(model, device, threads)
         settings = Settings(model, coherence, seed, gain, subtype, bitrate, salvage, device, threads, version)
-        return _stretch_batch(given, file_list, output, rate, name, jobs, settings, force=force, quiet=quiet, verbose=verbose)
+        return stretch_batch(given, file_list, output, rate, name, jobs, settings, force=force, quiet=quiet, verbose=verbose)
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
     if jobs is not None and jobs < 1:
@@ -246,131 +244,6 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
     if len(sources) > 1 or file_list is not None or name is not None or (rate is not None and "," in rate):
         return True
     return bool(sources) and (os.path.isdir(sources[0]) or (any(c in sources[0] for c in "*?[") and not os.path.lexists(sources[0])))
-
-
-def _stretch_batch(
-    sources: list[str],
-    file_list: str | None,
-    output: str | None,
-    rate: str | None,
-    name: str | None,
-    jobs: int | None,
-    settings: Settings,
-    *,
-    force: bool,
-    quiet: bool,
-    verbose: bool,
-) -> None:
-    started = time.perf_counter()
-    if rate is None:
-        raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
-    from tsmgan.batch import plan
-
-    rates = [_checked_rate(text) for text in rate.split(",")]
-    if len({plan.label_of(each) for each in rates}) < len(rates):
-        raise UsageError(f"--rate {rate} names the same rate twice; name each once.")
-    template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
-    _require_folder(output, sources)
-    found = plan.find_sources(sources, _listed(file_list), outside=output)
-    tasks = plan.make_tasks(found, rates, template, output, settings)
-
-    from tsmgan.batch.pool import processor_count
-    from tsmgan.batch.run import Outcome, run_batch, weight
-
-    outcome = Outcome(len(tasks))
-    try:
-        with console.ProgressBar(f"{len(tasks)} outputs", sum(map(weight, tasks)), enabled=not quiet) as bar:
-            count = min(jobs or processor_count(), len(tasks))
-            run_batch(
-                tasks,
-                count,
-                root=output,
-                force=force,
-                watch=lambda seen: bar.update(seen.weight, f"{seen.total - seen.left} of {seen.total}"),
-                outcome=outcome,
-            )
-    except BaseException as stop:
-        if hasattr(stop, "message"):
-            again = "the same command goes on from there" if output is not None else "no partial file was left"
-            stop.message = f"Stopped: {_counts(outcome)}, {outcome.left} left; {again}."
-        raise
-    for source, reason in outcome.failed[: None if verbose or output is None else MOST_FAILURES_SHOWN]:
-        console.error(reason if source in reason else f"{source}: {reason}")
-    if len(outcome.failed) > MOST_FAILURES_SHOWN and output is not None and not verbose:
-        console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {os.path.join(output, 'manifest.jsonl')}.")
-    if not quiet:
-        if outcome.clipped:
-            console.warning(
-                f"{outcome.clipped} outputs hold samples beyond full scale; --gain -3 may avoid it, --subtype FLOAT in .wav does."
-            )
-        elapsed = time.perf_counter() - started
-        console.say(f"{_counts(outcome)} in {format_duration(elapsed)}, {outcome.sound / elapsed:.0f}x real time")
-    if outcome.failed:
-        raise typer.Exit(3)
-
-
-def _counts(outcome: Outcome) -> str:
-    """How far a batch has come, in words."""
-    parts = [f"{outcome.made} of {outcome.total} made"]
-    parts += [f"{outcome.kept} were there already"] if outcome.kept else []
-    parts += [f"{len(outcome.failed)} failed"] if outcome.failed else []
-    return ", ".join(parts)
-
-
-def _checked_rate(text: str) -> float:
-    from tsmgan.timemap import check_rate
-
-    return check_rate(parse_rate(text))
-
-
-def _require_folder(output: str | None, sources: list[str]) -> None:
-    if output is None:
-        folder = next((source for source in sources if os.path.isdir(source)), None)
-        if folder is not None:
-            raise UsageError(f"{folder} is a folder; name another one for the outputs with -o.")
-        return
-    from tsmgan.audio.formats import SUFFIXES
-
-    if output == "-":
-        raise UsageError("A pipe carries a single recording; name a folder for the outputs with -o.")
-    is_file = os.path.lexists(output) and not os.path.isdir(output)
-    if is_file or (Path(output).suffix.lower() in SUFFIXES and not os.path.isdir(output)):
-        raise UsageError(f"{output} is no folder, and there are several outputs; name a folder with -o.")
-    for source in sources:
-        if os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(output):
-            raise UsageError(f"The outputs would lie among the inputs in {source}; name another folder with -o.")
-
-
-def _listed(file_list: str | None) -> list[str]:
-    """Recordings that a list names."""
-    from tsmgan.batch.plan import read_list
-
-    if file_list is None:
-        return []
-    if file_list == "-":
-        return read_list(map(os.fsdecode, sys.stdin.buffer))
-    try:
-        with open(file_list, "rb") as file:
-            return read_list(map(os.fsdecode, file))
-    except OSError as error:
-        raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
-
-
-def _version(model: str, device: str, threads: int | None) -> str:
-    """What stands for the program and the model in a manifest; says now, and not once for each recording, that they cannot be used."""
-    from tsmgan import __version__
-    from tsmgan.batch.manifest import checksum
-    from tsmgan.models import find_model
-
-    found = find_model(model)
-    if device != "auto" or threads is not None:
-        from tsmgan.generator import Generator
-
-        Generator(found, device, threads)
-    weights = found.path / "generator.onnx"
-    return f"{__version__} {checksum(str(weights)) if weights.is_file() else ''}"
 
 
 def _write(writer: Writer, block, factor: float) -> None:

@@ -1,0 +1,153 @@
+"""`tsmgan stretch` with a folder, a pattern, a list, several names or several rates: a batch."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tsmgan.cli import console
+from tsmgan.cli.durations import format_duration
+from tsmgan.cli.stretch import parse_rate
+from tsmgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from tsmgan.batch.plan import Settings
+    from tsmgan.batch.run import Outcome
+
+MOST_FAILURES_SHOWN = 10
+
+
+def stretch_batch(
+    sources: list[str],
+    file_list: str | None,
+    output: str | None,
+    rate: str | None,
+    name: str | None,
+    jobs: int | None,
+    settings: Settings,
+    *,
+    force: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Do what `tsmgan stretch` was asked to do with several recordings or rates, and say what came of it.
+
+    Raises:
+        UsageError: the command makes no sense; nothing has been written then.
+        typer.Exit: some recordings failed, with exit code 3.
+    """
+    started = time.perf_counter()
+    if rate is None:
+        raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
+    from tsmgan.batch import plan
+
+    rates = [_checked_rate(text) for text in rate.split(",")]
+    if len({plan.label_of(each) for each in rates}) < len(rates):
+        raise UsageError(f"--rate {rate} names the same rate twice; name each once.")
+    template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
+    _require_folder(output, sources)
+    found = plan.find_sources(sources, _listed(file_list), outside=output)
+    tasks = plan.make_tasks(found, rates, template, output, settings)
+
+    from tsmgan.batch.pool import processor_count
+    from tsmgan.batch.run import Outcome, run_batch, weight
+
+    outcome = Outcome(len(tasks))
+    try:
+        with console.ProgressBar(f"{len(tasks)} outputs", sum(map(weight, tasks)), enabled=not quiet) as bar:
+            count = min(jobs or processor_count(), len(tasks))
+            run_batch(
+                tasks,
+                count,
+                root=output,
+                force=force,
+                watch=lambda seen: bar.update(seen.weight, f"{seen.total - seen.left} of {seen.total}"),
+                outcome=outcome,
+            )
+    except BaseException as stop:
+        if hasattr(stop, "message"):
+            again = "the same command goes on from there" if output is not None else "no partial file was left"
+            stop.message = f"Stopped: {_counts(outcome)}, {outcome.left} left; {again}."
+        raise
+    for source, reason in outcome.failed[: None if verbose or output is None else MOST_FAILURES_SHOWN]:
+        console.error(reason if source in reason else f"{source}: {reason}")
+    if len(outcome.failed) > MOST_FAILURES_SHOWN and output is not None and not verbose:
+        console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {os.path.join(output, 'manifest.jsonl')}.")
+    if not quiet:
+        if outcome.clipped:
+            console.warning(
+                f"{outcome.clipped} outputs hold samples beyond full scale; --gain -3 may avoid it, --subtype FLOAT in .wav does."
+            )
+        elapsed = time.perf_counter() - started
+        console.say(f"{_counts(outcome)} in {format_duration(elapsed)}, {outcome.sound / elapsed:.0f}x real time")
+    if outcome.failed:
+        raise typer.Exit(3)
+
+
+def _counts(outcome: Outcome) -> str:
+    """How far a batch has come, in words."""
+    parts = [f"{outcome.made} of {outcome.total} made"]
+    parts += [f"{outcome.kept} were there already"] if outcome.kept else []
+    parts += [f"{len(outcome.failed)} failed"] if outcome.failed else []
+    return ", ".join(parts)
+
+
+def _checked_rate(text: str) -> float:
+    from tsmgan.timemap import check_rate
+
+    return check_rate(parse_rate(text))
+
+
+def _require_folder(output: str | None, sources: list[str]) -> None:
+    if output is None:
+        folder = next((source for source in sources if os.path.isdir(source)), None)
+        if folder is not None:
+            raise UsageError(f"{folder} is a folder; name another one for the outputs with -o.")
+        return
+    from tsmgan.audio.formats import SUFFIXES
+
+    if output == "-":
+        raise UsageError("A pipe carries a single recording; name a folder for the outputs with -o.")
+    is_file = os.path.lexists(output) and not os.path.isdir(output)
+    if is_file or (Path(output).suffix.lower() in SUFFIXES and not os.path.isdir(output)):
+        raise UsageError(f"{output} is no folder, and there are several outputs; name a folder with -o.")
+    for source in sources:
+        if os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(output):
+            raise UsageError(f"The outputs would lie among the inputs in {source}; name another folder with -o.")
+
+
+def _listed(file_list: str | None) -> list[str]:
+    """Recordings that a list names."""
+    from tsmgan.batch.plan import read_list
+
+    if file_list is None:
+        return []
+    if file_list == "-":
+        return read_list(map(os.fsdecode, sys.stdin.buffer))
+    try:
+        with open(file_list, "rb") as file:
+            return read_list(map(os.fsdecode, file))
+    except OSError as error:
+        raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
+
+
+def model_version(model: str, device: str, threads: int | None) -> str:
+    """What stands for the program and the model in a manifest; says now, and not once for each recording, that they cannot be used."""
+    from tsmgan import __version__
+    from tsmgan.batch.manifest import checksum
+    from tsmgan.models import find_model
+
+    found = find_model(model)
+    if device != "auto" or threads is not None:
+        from tsmgan.generator import Generator
+
+        Generator(found, device, threads)
+    weights = found.path / "generator.onnx"
+    return f"{__version__} {checksum(str(weights)) if weights.is_file() else ''}"
