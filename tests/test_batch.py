@@ -108,7 +108,7 @@ def test_the_template_names_outputs_and_may_choose_format_and_place(folder, tree
     [
         ("../{stem}@{rate}.wav", "leads out"),
         ("a/../../{stem}@{rate}.wav", "leads out"),
-        ("/tmp/{stem}@{rate}.wav", "leads out"),
+        ("/elsewhere/{stem}@{rate}.wav", "leads out"),
         ("{stem}.wav", "needs {rate}"),
         ("{stem.__class__}@{rate}", "not {stem.__class__}"),
         ("{0}@{rate}", "not {0}"),
