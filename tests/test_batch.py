@@ -23,12 +23,6 @@ from tsmgan.errors import UsageError
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def tree(folder):
     """Six recordings in the tree `in`."""
     return write_tree(folder / "in", 6)

@@ -26,12 +26,6 @@ TSMGAN = [sys.executable, "-m", "tsmgan"]
 BATCH = [*TSMGAN, "stretch", "in", "-o", "out", "--rate", "1.3", "--jobs", "2"]
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def start(command, **options) -> subprocess.Popen:
     """A program in a process group of its own, so that a signal to the group is what Ctrl-C in a terminal is."""
     # A shell may have started the tests with SIGINT ignored, which the program would respect.

@@ -25,12 +25,6 @@ TSMGAN = [sys.executable, "-m", "tsmgan"]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def model(folder):
     """A copy of the default model's folder."""
     shutil.copytree(find_model().path, folder / "model")

@@ -184,6 +184,18 @@ def best_shift(c, s, total, cosines, sines, scores):
 
 
 @nb.njit(cache=True, nogil=True)
+def frame_shift(power, theta, cosines, sines, scratch):
+    """tau of one frame in seconds, from its power and rotation (bins,), and the sum of the weights W; scratch is (3, ..) float32."""
+    c, s, scores = scratch[0], scratch[1], scratch[2]
+    total = np.float32(0.0)
+    for f in range(cosines.shape[1]):
+        amplitude = np.sqrt(power[f])
+        total += amplitude
+        c[f], s[f] = amplitude * np.cos(theta[f]), amplitude * np.sin(theta[f])
+    return best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS), total
+
+
+@nb.njit(cache=True, nogil=True)
 def propagate(
     power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta, delays, scratch
 ):
@@ -193,7 +205,6 @@ def propagate(
     """
     frames, bins = power.shape
     low = cosines.shape[1]
-    c, s, scores = scratch[0], scratch[1], scratch[2]
     previous = start
     for m in range(frames):
         now = theta[m]
@@ -205,12 +216,7 @@ def propagate(
             mix = bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b])
             now[f] = wrap(previous[source[m, f]] + horizontal[m, f] + stretch[m] * mix * vertical[m, f])
         if most > 0:
-            total = np.float32(0.0)
-            for f in range(low):
-                amplitude = np.sqrt(power[m, f])
-                total += amplitude
-                c[f], s[f] = amplitude * np.cos(now[f]), amplitude * np.sin(now[f])
-            tau = best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS)
+            tau, total = frame_shift(power[m], now, cosines, sines, scratch)
             shared = np.float32(0.0)
             for f in range(bins):
                 b, w = lower[f], weight[f]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tsmgan.geometry import HOPS_PER_WINDOW, MAX_SHIFT_SECONDS, Geometry
-from tsmgan.vocoder import BANDS, CLIMB_STEPS, SHIFT_PENALTY, SHIFT_STEP_SECONDS, SMALLEST_NORM, band_spread, best_shift, shift_grid
+from tsmgan.vocoder import BANDS, CLIMB_STEPS, SHIFT_PENALTY, SHIFT_STEP_SECONDS, SMALLEST_NORM, band_spread, frame_shift, shift_grid
 from tsmgan.vocoder import wrap as wrap_phase
 
 EDGE_FRAMES = 3
@@ -104,19 +104,13 @@ def _row_threads(count: int) -> ThreadPoolExecutor:
 @nb.njit(cache=True, nogil=True)
 def _walk_row(coherence, increment, source, power, theta, remainder, taus, cosines, sines, omega):
     frames, bins = increment.shape
-    low = cosines.shape[1]
     previous = np.zeros(bins, np.float32)
-    c, s, scores = np.empty(low, np.float32), np.empty(low, np.float32), np.empty(2 * len(cosines), np.float32)
+    scratch = np.empty((3, max(cosines.shape[1], 2 * len(cosines))), np.float32)
     for m in range(frames):
         now, e = theta[m], remainder[m]
         for f in range(bins):
             now[f] = wrap_phase(previous[source[m, f]] + increment[m, f])
-        total = np.float32(0.0)
-        for f in range(low):
-            amplitude = np.sqrt(power[m, f])
-            total += amplitude
-            c[f], s[f] = amplitude * np.cos(now[f]), amplitude * np.sin(now[f])
-        tau = best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS)
+        tau, _ = frame_shift(power[m], now, cosines, sines, scratch)
         taus[m] = tau
         for f in range(bins):
             e[f] = wrap_phase(now[f] + omega[f] * tau)
