@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
-from scipy import fft  # several transforms at once in vector registers: three times as fast as numpy.fft
 
+from tsmgan import fft
 from tsmgan.geometry import Geometry
+from tsmgan.kernels import helper, kernel
 
 RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
@@ -77,7 +77,7 @@ class Analyser:
         # there P_m *is* X_{m-1}, so no rotation arises.
         places, index = np.unique(np.concatenate([instants, instants - g.hop]), return_inverse=True)
         blocks = cut_frames(signal, places - origin - g.window_length // 2, self._window)
-        spectra = fft.rfft(blocks, axis=-1, overwrite_x=True)
+        spectra = fft.rfft(blocks)
         if self._last_instant is not None:
             spectra[:, places == self._last_instant] = self._last
         x = np.ascontiguousarray(spectra[:, index[:count]])
@@ -89,17 +89,16 @@ class Analyser:
         return Frames(x, p, power, source, horizontal, vertical)
 
 
-# The kernels allocate nothing and use no slices: that keeps their compilation, which a first run pays for, to a few seconds.
-
-
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Windowed frames (channels, frames, N), float32, of a signal (channels, samples) from the given first samples on."""
+    first = max(0, int(starts.min()))
+    seen = signal[:, first : max(first, int(starts.max()) + len(window))]
     out = np.zeros((len(signal), len(starts), len(window)), np.float32)
-    _cut_frames(signal, starts, window, out)
+    _cut_frames(np.array(seen, np.float32, order="C"), starts - first, window, out)
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel()
 def _cut_frames(signal, starts, window, out):
     channels, samples = signal.shape
     for c in range(channels):
@@ -134,7 +133,7 @@ def propagation_table(x: np.ndarray, p: np.ndarray, last: np.ndarray) -> tuple[n
     return power, source, horizontal, vertical
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
+@helper(error_model="numpy")
 def arctan2(y, x):
     """Angle of x + iy in radians to 2e-7, float32; exactly 0 on the positive real axis. Unlike libm's it runs in vector registers.
 
@@ -157,7 +156,7 @@ def arctan2(y, x):
     return -r if y < 0 else r
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel()
 def _propagation_table(x, p, last, power, source, horizontal, vertical, scratch):
     channels, frames, bins = x.shape
     known, below, above, re, im = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
@@ -198,7 +197,7 @@ def _propagation_table(x, p, last, power, source, horizontal, vertical, scratch)
                 vertical[m, f] = vertical[m, f + 1] + phase_step(x, m, f + 1, f)
 
 
-@nb.njit(cache=True, nogil=True)
+@helper()
 def phase_step(x, m, f, g):
     """Phase difference in radians from bin f to its neighbour g, from the products of all channels, phase zero at the centre."""
     re, im = np.float32(0.0), np.float32(0.0)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 
-import numba as nb
 import numpy as np
 
 from tsmgan.analysis import Frames
 from tsmgan.geometry import NETWORK_HZ, Geometry
+from tsmgan.kernels import kernel
 
 NARROW_HZ = np.concatenate([np.arange(1, 41) * 23.4375, 960 * (11700 / 960) ** (np.arange(40) / 39)])
 """Centres of the log-power bands: single bins where partials lie apart, a constant ratio above."""
@@ -127,7 +127,7 @@ def _pulse_bins(geometry: Geometry) -> tuple[np.ndarray, int, int]:
     return edges, lowest, highest
 
 
-@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nsz"})
 def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modulation, scratch):
     """Sums over channels, per frame and bin, from which the band measures are made.
 

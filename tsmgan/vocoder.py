@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
-from scipy import fft
 
+from tsmgan import fft
 from tsmgan.analysis import Frames
 from tsmgan.geometry import MAX_SHIFT_SECONDS, NETWORK_HZ, Geometry
+from tsmgan.kernels import helper, kernel
 
 SHIFT_HZ = 6000.0
 """Bins below this choose the shift tau."""
@@ -130,7 +130,7 @@ class Vocoder:
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(count, np.bool_)
         lower, weight, corrected = self._spread
         rotate(frames.spectra, theta, field.log_gain, field.rotation, lower, weight, corrected, spectra, unmoved)
-        blocks = fft.irfft(spectra, n=g.window_length, axis=-1, overwrite_x=True)
+        blocks = fft.irfft(spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
         overlap_add(blocks, delays, self._window, g.hop, self._tail, self._tail_norm, out)
         return out, unmoved
@@ -141,13 +141,13 @@ class Vocoder:
         return self._tail[:, :count] / np.maximum(self._tail_norm[:count], SMALLEST_NORM)
 
 
-@nb.njit(cache=True, nogil=True)
+@helper()
 def wrap(phase):
     """Phase in radians moved into [-pi, pi]."""
     return phase - np.float32(2 * np.pi) * np.rint(phase * np.float32(1 / (2 * np.pi)))
 
 
-@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@helper(fastmath={"reassoc", "contract", "nsz"})
 def best_shift(c, s, total, cosines, sines, scores):
     """The shift tau in steps of the grid, fractional, that maximises sum_f c(f) cos(omega tau) - s(f) sin(omega tau).
 
@@ -183,7 +183,7 @@ def best_shift(c, s, total, cosines, sines, scores):
     return tau
 
 
-@nb.njit(cache=True, nogil=True)
+@helper()
 def frame_shift(power, theta, cosines, sines, scratch):
     """tau of one frame in seconds, from its power and rotation (bins,), and the sum of the weights W; scratch is (3, ..) float32."""
     c, s, scores = scratch[0], scratch[1], scratch[2]
@@ -195,7 +195,7 @@ def frame_shift(power, theta, cosines, sines, scratch):
     return best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS), total
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel()
 def propagate(
     power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta, delays, scratch
 ):
@@ -228,7 +228,7 @@ def propagate(
         previous = now
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel()
 def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected, out, unmoved):
     """out (channels, frames, bins): spectra times gain and exp(i (theta + rotation)); unmoved (frames,): whether that left them alone."""
     channels, frames, bins = spectra.shape
@@ -249,7 +249,7 @@ def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected, out, un
                 out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel()
 def overlap_add(blocks, delays, window, hop, tail, tail_norm, out):
     """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 

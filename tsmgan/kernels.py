@@ -1,0 +1,336 @@
+"""Kernels: loops over arrays that numba compiles once, and that later processes run without numba.
+
+Importing numba takes a third of a second, and its own cache reads a kernel back as slowly again: more than stretching a short recording.
+So the machine code that numba makes is kept in a small file, and a later process needs only llvmlite's linker to put it into memory; it
+is called through ctypes, without the interpreter's lock. It is the very code that numba would run, and the results are the same, bit for bit.
+
+A kernel fills arrays that its caller made. It returns nothing, allocates nothing and raises nothing, since it is compiled without numba's
+memory management and without wrappers for Python, which a first run would wait for.
+
+A file is read again only if it is whole (a checksum), belongs to this user or to the system's, can be written by nobody else, and was made
+from the same code, by the same numba, for the same processor. Whatever is amiss, the kernel is compiled again. Where numba's inside or the
+linker turns out to be another than expected, numba's dispatcher does the work as usual.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+FORMAT = "tsmgan kernel 1"
+"""Of the files. Another format is another code."""
+LARGEST_BYTES = 1 << 24
+"""Of a file. Larger ones are not read."""
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+_C_TYPES = {"f4": ctypes.c_float, "f8": ctypes.c_double, "i8": ctypes.c_int64}
+"""How a number is passed, by its NumPy type."""
+_LLVM_TYPES = {ctypes.c_float: "float", ctypes.c_double: "double", ctypes.c_int64: "i64", ctypes.c_void_p: "pointer"}
+_SUCCESS = (0, -2)
+"""What numba's functions return when no error occurred: something, or None."""
+
+_lock = threading.RLock()
+_building = threading.local()
+
+
+class Helper:
+    """A function that kernels call. From Python, and from other numba functions, it is an ordinary numba function."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.options = function, options
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.dispatcher(*arguments)
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        """The function as numba has it."""
+        import numba
+
+        return numba.njit(cache=True, nogil=True, **self.options)(self.function)
+
+    @functools.cached_property
+    def lean_dispatcher(self) -> Any:
+        """The same without wrappers for Python and without memory management: for machine code that is kept."""
+        import numba
+
+        lean = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+        return numba.njit(nogil=True, **lean, **self.options)(self.function)
+
+    @property
+    def _numba_type_(self) -> Any:
+        # numba asks every global that a function names for this.
+        return (self.lean_dispatcher if getattr(_building, "lean", False) else self.dispatcher)._numba_type_
+
+
+class Kernel(Helper):
+    """A function that Python calls; its machine code is kept in a file."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(function, options)
+        self._natives: dict[tuple[str | None, ...], Callable[..., None]] = {}
+
+    def __call__(self, *arguments: Any) -> None:
+        types = tuple(map(_type_name, arguments))
+        native = self._natives.get(types)
+        if native is None:
+            with _lock:
+                native = self._natives.setdefault(types, self._native(types))
+        native(*arguments)
+
+    def _native(self, types: tuple[str | None, ...]) -> Callable[..., None]:
+        if None in types:
+            return self.dispatcher
+        names = [name for name in types if name]
+        try:
+            key = _digest(*_environment(), json.dumps([FORMAT, names]))
+            file_name = f"{self.function.__module__}.{self.function.__name__}-{key[:16]}.kernel"
+            key = _digest(key, *_meaning(self))
+            found = _read(file_name, key)
+            if found is not None:
+                return _linked(*found, names)
+            symbol, code = _compile(self, names)
+            native = _linked(symbol, code, names)
+            _write(file_name, key, symbol, code)
+        except Exception:  # of numba's inside, of the linker: whatever they are, numba's dispatcher is there
+            return self.dispatcher
+        return native
+
+
+def kernel(**options: Any) -> Callable[[Callable[..., None]], Kernel]:
+    """Make a Kernel of a function that fills arrays; options are those of numba.njit that change what is computed."""
+    return lambda function: Kernel(function, options)
+
+
+def helper(**options: Any) -> Callable[[Callable[..., Any]], Helper]:
+    """Make a Helper of a function that kernels call; options are those of numba.njit that change what is computed."""
+    return lambda function: Helper(function, options)
+
+
+# Types and arguments
+
+
+def _type_name(argument: Any) -> str | None:
+    """`f4` of a number; `c8 3 C` of an array in three dimensions, C meaning without gaps and A otherwise; None of anything else."""
+    if isinstance(argument, np.ndarray):
+        flags = argument.flags
+        if not (flags.aligned and flags.writeable and argument.dtype.isnative):
+            return None
+        return f"{argument.dtype.str[1:]} {argument.ndim} {'C' if flags.c_contiguous else 'A'}"
+    if isinstance(argument, (bool, np.bool_)):
+        return None
+    if isinstance(argument, (int, np.int64)):
+        return "i8"
+    if isinstance(argument, np.float32):
+        return "f4"
+    return "f8" if isinstance(argument, float) else None
+
+
+def _c_types(names: list[str]) -> list[Any]:
+    """C types of a native function's arguments: where to put the result and the error, then those of each argument."""
+    types: list[Any] = [ctypes.c_void_p, ctypes.c_void_p]
+    for name in names:
+        if " " in name:
+            # As numba passes an array: owner, parent, items, bytes an item, data, shape, strides.
+            sizes = [ctypes.c_int64] * (2 * int(name.split()[1]))
+            types += [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, *sizes]
+        else:
+            types.append(_C_TYPES[name])
+    return types
+
+
+def _values(arguments: tuple[Any, ...]) -> Iterator[Any]:
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            yield from (None, None, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides)
+        else:
+            yield argument
+
+
+# Compiling and linking
+
+
+def _compile(kernel: Kernel, names: list[str]) -> tuple[str, bytes]:
+    """A kernel's symbol and its machine code for arguments of these types."""
+    from numba import from_dtype, types
+
+    def numba_type(name: str) -> Any:
+        dtype, *array = name.split()
+        scalar: Any = from_dtype(np.dtype(dtype))
+        return types.Array(scalar, int(array[0]), "C" if array[1] == "C" else "A") if array else scalar
+
+    signature = tuple(map(numba_type, names))
+    _building.lean = True
+    try:
+        kernel.lean_dispatcher.compile(signature)
+    finally:
+        _building.lean = False
+    compiled = kernel.lean_dispatcher.overloads[signature]
+    if compiled.signature.return_type != types.none:
+        raise TypeError(f"{kernel.function.__name__} returns a value.")
+    symbol = compiled.fndesc.llvm_func_name
+    expected = [_LLVM_TYPES[each] for each in _c_types(names)]
+    passed = [str(each.type) for each in compiled.library.get_function(symbol).arguments]
+    if [("pointer" if each.endswith("*") or each == "ptr" else each) for each in passed] != expected:
+        raise TypeError(f"numba passes {passed}.")
+    _, kind, content = compiled.library.serialize_using_object_code()
+    if kind != "object":
+        raise TypeError(f"numba keeps {kind}.")
+    return symbol, bytes(content[0])
+
+
+@functools.lru_cache(maxsize=1)
+def _linker() -> Any:
+    import llvmlite.binding as llvm
+
+    try:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    except RuntimeError:  # newer releases do this by themselves
+        pass
+    return llvm.create_lljit_compiler(llvm.Target.from_default_triple().create_target_machine())
+
+
+def _linked(symbol: str, code: bytes, names: list[str]) -> Callable[..., None]:
+    """A function that calls machine code, in memory as long as the process lives. Raises RuntimeError where something is missing."""
+    import llvmlite.binding as llvm
+
+    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(symbol)
+    tracker = library.link(_linker(), symbol)
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, *_c_types(names))(tracker[symbol])
+    result, error = ctypes.c_void_p(), ctypes.c_void_p()
+    to_result, to_error = ctypes.addressof(result), ctypes.addressof(error)
+
+    def call(*arguments: Any) -> None:
+        if function(to_result, to_error, *_values(arguments)) not in _SUCCESS:
+            raise ArithmeticError(f"The kernel {symbol} failed.")
+
+    call.keeps = tracker, result, error  # type: ignore[attr-defined]
+    return call
+
+
+# What machine code depends on
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def _environment() -> tuple[str, ...]:
+    """The interpreter, the compiler and the processor, without importing the compiler."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    numba = find_spec("numba")
+    version = Path(numba.origin or "").with_name("_version.py").read_text() if numba is not None else ""
+    settings = {name: value for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_") and name != "NUMBA_CACHE_DIR"}
+    processor = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvm.get_process_triple()
+    return (str(sys.implementation.cache_tag), llvmlite.__version__, version, json.dumps(settings), *processor)
+
+
+def _meaning(helper: Helper) -> Iterator[str]:
+    """What a function is compiled from: its instructions, its options, and the values and functions that it names."""
+    yield from _code(helper.function.__code__)
+    yield json.dumps({name: sorted(value) if isinstance(value, set) else value for name, value in helper.options.items()}, sort_keys=True)
+    for name in helper.function.__code__.co_names:
+        value = helper.function.__globals__.get(name)
+        if isinstance(value, Helper):
+            yield from _meaning(value)
+        elif isinstance(value, (int, float, tuple, np.generic)):
+            yield f"{name} {value!r}"
+
+
+def _code(code: CodeType) -> Iterator[str]:
+    yield code.co_code.hex()
+    yield repr((code.co_names, code.co_varnames))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _code(constant)
+        else:
+            yield repr(constant)
+
+
+# Files
+
+
+def _folders() -> Iterator[Path]:
+    """Where machine code is kept: as numba chooses, the folder that a user names, beside the package, or the user's cache."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    if named:
+        yield Path(named) / "tsmgan"
+        return
+    yield Path(__file__).with_name("__pycache__")
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        yield (Path(local) if local else Path.home() / "AppData" / "Local") / "tsmgan" / "kernels"
+    elif sys.platform == "darwin":
+        yield Path.home() / "Library" / "Caches" / "tsmgan"
+    else:
+        chosen = os.environ.get("XDG_CACHE_HOME", "")
+        yield (Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache") / "tsmgan"
+
+
+def _read(name: str, key: str) -> tuple[str, bytes] | None:
+    """Symbol and machine code of a file in one of the folders; None if there is none that is sound."""
+    for folder in _safe_folders():
+        try:
+            with open(folder / name, "rb") as file:
+                if not _is_trusted(os.fstat(file.fileno())):
+                    continue
+                content = file.read(LARGEST_BYTES)
+        except OSError:
+            continue
+        checksum, rest = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+        if hashlib.sha256(rest).digest() != checksum:
+            continue
+        head, _, code = rest.partition(b"\n")
+        told = json.loads(head)
+        if told["key"] == key:
+            return told["symbol"], code
+    return None
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    """Whether nobody but this user and the system's can have written a file."""
+    if not hasattr(os, "getuid"):
+        return True  # Windows: the folders are the user's own
+    return status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022
+
+
+def _write(name: str, key: str, symbol: str, code: bytes) -> None:
+    """Keep machine code in the first folder that can be written; in none if none can."""
+    rest = json.dumps({"key": key, "symbol": symbol}).encode() + b"\n" + code
+    content = hashlib.sha256(rest).digest() + rest
+    for folder in _safe_folders():
+        temporary = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            number, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)  # for this user alone
+            with open(number, "wb") as file:
+                file.write(content)
+            os.replace(temporary, folder / name)  # at once: other processes may be reading, or doing the same
+            return
+        except OSError:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def _safe_folders() -> Iterator[Path]:
+    try:
+        yield from _folders()
+    except RuntimeError:  # a user without a home
+        return
