@@ -2,7 +2,7 @@
 
 Importing numba takes a third of a second, and its own cache reads a kernel back as slowly again: more than stretching a short recording.
 So the machine code that numba makes is kept in a small file, and a later process needs only llvmlite's linker to put it into memory; it
-is called through ctypes, without the interpreter's lock. It is the very code that numba would run, and the results are the same, bit for bit.
+is called through ctypes, without the interpreter's lock. It is the very code that numba would run, and gives the same results, bit for bit.
 
 A kernel fills arrays that its caller made. It returns nothing, allocates nothing and raises nothing, since it is compiled without numba's
 memory management and without wrappers for Python, which a first run would wait for.
@@ -67,7 +67,7 @@ class Helper:
         """The same without wrappers for Python and without memory management: for machine code that is kept."""
         import numba
 
-        lean = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+        lean: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
         return numba.njit(nogil=True, **lean, **self.options)(self.function)
 
     @property
