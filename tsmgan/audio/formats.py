@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from tsmgan import places
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import LOSSY, WIDTHS
 from tsmgan.errors import AudioError, UsageError
@@ -93,7 +93,7 @@ def writable_suffixes() -> str:
 
 def default_suffix(info: AudioInfo) -> str:
     """The ending that the output gets when the user named none: the input's own where it can be written, else .wav."""
-    suffix = Path(info.path).suffix if info.path else ""
+    suffix = places.suffix(info.path) if info.path else ""
     container = SUFFIXES.get(suffix.lower())
     if container is not None and (container == info.format or {container, info.format} <= {"WAV", "WAVEX", "RF64"}):
         return suffix

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tsmgan.audio.containers import payload
 from tsmgan.audio.files import LIBSNDFILE_REASONS, libsndfile_reason, open_sound_file
 from tsmgan.audio.formats import SUFFIXES, RawFormat
 from tsmgan.audio.pipes import open_pipe_reader
-from tsmgan.audio.reader import Reader, cut_short, require_sane
+from tsmgan.audio.reader import BLOCK_FRAMES, Reader, cut_short, require_sane
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.places import is_url, plain, suffix
+
+if TYPE_CHECKING:
+    from tsmgan.remote import Copy
 
 
 def require_readable(path: str, name: str) -> int:
@@ -87,7 +96,7 @@ def open_reader(
     """Open a recording.
 
     Args:
-        path: a file, or "-" for standard input (WAV, or raw samples when `raw` is given).
+        path: a file, a URL, or "-" for standard input (WAV, or raw samples when `raw` is given).
         raw: how the samples of "-", of a .raw or of a .pcm file are stored.
         salvage: use what is there of a file that is cut short or damaged at its end; its length is then unknown (frames is None).
 
@@ -95,18 +104,51 @@ def open_reader(
         AudioError: it is missing, empty, no recording, damaged, cut short, or its header cannot be right.
         UsageError: a raw file without `raw`.
     """
-    path = os.fspath(path)
+    path = plain(os.fspath(path))
     if path == "-":
         reader: Reader = open_pipe_reader("standard input", raw=raw, salvage=salvage)
         require_sane(reader.info)
         return reader
-    name = path
+    if SUFFIXES.get(suffix(path).lower()) == "RAW" and raw is None:
+        if not is_url(path):
+            require_readable(path, path)
+        raise UsageError(f"{path} has no header; describe its samples with --raw-rate, --raw-channels and --raw-format.")
+    if is_url(path):
+        from tsmgan.remote import fetch
+
+        copy = fetch(path)
+        try:
+            return FetchedReader(_open_file(copy.path, path, raw, salvage), path, copy)
+        except BaseException:
+            copy.close()
+            raise
+    return _open_file(path, path, raw, salvage)
+
+
+class FetchedReader(Reader):
+    """A recording behind a URL, read from a copy."""
+
+    def __init__(self, reader: Reader, url: str, copy: Copy) -> None:
+        super().__init__(replace(reader.info, path=url))
+        self.stamp = copy.stamp
+        self._reader, self._copy = reader, copy
+
+    def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        for block in self._reader.blocks(frames):
+            self.frames_read = self._reader.frames_read
+            yield block
+
+    def close(self) -> None:
+        self._reader.close()
+        self._copy.close()
+
+
+def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Reader:
+    """Open a path that messages call `name`."""
     size = require_readable(path, name)
-    if SUFFIXES.get(Path(path).suffix.lower()) == "RAW" and raw is None:
-        raise UsageError(f"{name} has no header; describe its samples with --raw-rate, --raw-channels and --raw-format.")
     # A named pipe or a device has neither a size nor a way back, and is read like standard input.
     if raw is not None or not os.path.isfile(path):
-        reader = open_pipe_reader(name, raw=raw, salvage=salvage, path=path)
+        reader: Reader = open_pipe_reader(name, raw=raw, salvage=salvage, path=path)
         require_sane(reader.info)
         return reader
     with open(path, "rb") as file:

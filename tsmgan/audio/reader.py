@@ -11,6 +11,7 @@ from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import require_finite
 from tsmgan.errors import AudioError
 from tsmgan.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
+from tsmgan.places import Stamp
 
 BLOCK_FRAMES = 32768
 """Samples per channel of a block."""
@@ -27,6 +28,8 @@ class Reader:
         self.info = info
         self.frames_read = 0
         """Samples per channel given so far."""
+        self.stamp: Stamp | None = None
+        """What a URL's store said of the file when it was fetched; None of paths and pipes."""
         self._salvage = salvage
 
     def _read(self, frames: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from tsmgan.audio.leftovers import hold, temporary_path
 from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
 from tsmgan.audio.wav import wav_header
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.places import Stamp, checksum, is_url, plain, suffix
 
 if TYPE_CHECKING:
     import soundfile
@@ -99,8 +100,10 @@ def _failed(name: str, error: OSError) -> AudioError:
 class FileWriter(Writer):
     """A file that libsndfile encodes."""
 
-    def __init__(self, path: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool) -> None:
-        super().__init__(path, info, output)
+    def __init__(
+        self, path: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool, name: str | None = None
+    ) -> None:
+        super().__init__(name or path, info, output)
         # A symbolic link stays one: what it points to is replaced.
         self._target = os.path.realpath(path)
         self._force = force
@@ -221,17 +224,21 @@ class FileWriter(Writer):
                 raise self._why() from None
             self._require_complete()
             os.fsync(self._descriptor)
-            self._close_descriptor()
-            if os.path.exists(self._target):
-                shutil.copymode(self._target, self._temporary)
-            if self._force:
-                os.replace(self._temporary, self._target)
-            else:
-                self._publish_new()
+            self._publish()
         except OSError as error:
             if isinstance(error, AudioError):
                 raise
             raise _failed(self.name, error) from None
+
+    def _publish(self) -> None:
+        """Give the complete temporary file its name."""
+        self._close_descriptor()
+        if os.path.exists(self._target):
+            shutil.copymode(self._target, self._temporary)
+        if self._force:
+            os.replace(self._temporary, self._target)
+        else:
+            self._publish_new()
 
     def _publish_new(self) -> None:
         """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
@@ -259,6 +266,25 @@ class FileWriter(Writer):
         self._close_descriptor()
         with contextlib.suppress(OSError):
             os.unlink(self._temporary)
+
+
+class UrlWriter(FileWriter):
+    """A file that is put under its URL once it is complete here."""
+
+    def __init__(self, url: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool) -> None:
+        from tsmgan.remote import local_target
+
+        self.stamp: Stamp | None = None
+        """What the store said of the output when it was there."""
+        self.sha256: str | None = None
+        super().__init__(os.fspath(local_target(url)), info, output, frames=frames, force=force, name=url)
+
+    def _publish(self) -> None:
+        from tsmgan import remote
+
+        self.sha256 = checksum(os.fspath(self._temporary))
+        self.stamp = remote.put(self._temporary, self.name, replace=self._force)
+        self.abort()
 
 
 class PipeWriter(Writer):
@@ -336,7 +362,7 @@ def open_writer(
     """Open an output that keeps what the input is: sample rate, channels, subtype and tags, as far as its format can.
 
     Args:
-        path: file name, whose ending chooses the format, or "-" for standard output (WAV, or raw samples).
+        path: file name or URL, whose ending chooses the format, or "-" for standard output (WAV, or raw samples).
         info: the input.
         frames: samples per channel that will be written, None if unknown.
         subtype: libsndfile's name of the sample type, or FFmpeg's raw name (s16le ...); None keeps the input's.
@@ -348,17 +374,19 @@ def open_writer(
         UsageError: the format or subtype is unknown, or the output is the input.
         AudioError: the output exists, cannot be created, or its format cannot hold the recording.
     """
-    path = os.fspath(path)
+    path = plain(os.fspath(path))
+    if is_url(path):
+        return _open_url_writer(path, info, frames, subtype, bitrate, force)
     is_stream = path == "-" or _is_stream(path)
     if is_stream:
-        suffix = ".raw" if raw else ".wav"
+        ending = ".raw" if raw else ".wav"
     else:
         if _is_input(path, info):
             raise UsageError(f"{path} is the input itself, which is never overwritten; give another name with -o.")
         if os.path.isdir(path):
             raise UsageError(f"{path} is a folder; give the name of a file in it with -o.")
-        suffix = Path(path).suffix
-    output = output_format(suffix, info, subtype=subtype, bitrate=bitrate, frames=None if is_stream else frames)
+        ending = Path(path).suffix
+    output = output_format(ending, info, subtype=subtype, bitrate=bitrate, frames=None if is_stream else frames)
     if is_stream:
         if output.subtype not in WIDTHS:
             raise UsageError(f"Pipes cannot carry the subtype {output.subtype}; choose one of {', '.join(WIDTHS)}.")
@@ -368,3 +396,17 @@ def open_writer(
     if os.path.exists(path) and not force:
         raise already_exists(path)
     return FileWriter(path, info, output, frames=frames, force=force)
+
+
+def _open_url_writer(url: str, info: AudioInfo, frames: int | None, subtype: str | None, bitrate: float | None, force: bool) -> Writer:
+    from tsmgan import remote
+
+    remote.require_writable(url)
+    if url == info.path:
+        raise UsageError(f"{url} is the input itself, which is never overwritten; give another name with -o.")
+    if url.endswith("/"):
+        raise UsageError(f"{url} is a folder; give the name of a file in it with -o.")
+    output = output_format(suffix(url), info, subtype=subtype, bitrate=bitrate, frames=frames)
+    if not force and remote.exists(url):
+        raise remote.taken(url)
+    return UrlWriter(url, info, output, frames=frames, force=force)

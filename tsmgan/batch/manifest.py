@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field, fields
 
 from tsmgan.batch.plan import Task
 from tsmgan.errors import AudioError
+from tsmgan.places import absolute, checksum, is_url, join, stamp
 
 NAME = "manifest.jsonl"
+SHORTEST_PAUSE_SECONDS, PAUSE_SHARE = 10.0, 20.0
+"""Between two times that a manifest is put under its URL, the latter in times of what that takes."""
 
 
 @dataclass
@@ -19,21 +22,22 @@ class Entry:
     """One line: what became of one output."""
 
     input: str
-    """Absolute path."""
+    """Absolute path, or URL."""
     output: str
     """Below the output folder, with forward slashes."""
     rate: float
     settings: str
     """Digest of the batch's settings."""
     input_bytes: int | None = None
-    input_mtime_ns: int | None = None
+    input_version: int | str | None = None
+    """See `tsmgan.places.Stamp`."""
     samplerate: int | None = None
     channels: int | None = None
     input_frames: int | None = None
     """Samples per channel."""
     output_frames: int | None = None
     output_bytes: int | None = None
-    output_mtime_ns: int | None = None
+    output_version: int | str | None = None
     sha256: str | None = None
     """Of the output file."""
     clipped: int = 0
@@ -44,15 +48,6 @@ class Entry:
     """Why there is no output; None when there is one."""
     started: bool = False
     """The line only says that work began. An output without a later line was cut off between its name and its line."""
-
-
-def checksum(path: str) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @dataclass
@@ -95,14 +90,16 @@ def is_done(task: Task, entry: Entry | None) -> bool:
     """Whether the output is there as the entry says, from the same input with the same settings."""
     if entry is None or entry.started or entry.error is not None or entry.settings != task.settings.digest:
         return False
-    if (entry.input, entry.rate) != (os.path.abspath(task.input), task.rate):
+    if (entry.input, entry.rate) != (absolute(task.input), task.rate):
         return False
     try:
-        before, after = os.stat(task.input), os.stat(task.target)
-        if (entry.input_bytes, entry.input_mtime_ns) != (before.st_size, before.st_mtime_ns) or entry.output_bytes != after.st_size:
+        before, after = stamp(task.input), stamp(task.target)
+        if (entry.input_bytes, entry.input_version) != before or entry.output_bytes != after.bytes:
             return False
-        # A copied or restored output has another time and may still be the same.
-        return entry.output_mtime_ns == after.st_mtime_ns or entry.sha256 == checksum(task.target)
+        if entry.output_version == after.version:
+            return True
+        # A copied or restored output has another time and may still be the same. What lies behind a URL is not fetched to find out.
+        return not is_url(task.target) and entry.sha256 == checksum(task.target)
     except OSError:
         return False
 
@@ -110,13 +107,14 @@ def is_done(task: Task, entry: Entry | None) -> bool:
 class Manifest:
     """Appends entries, each with a single write, so that a line is there whole or, the last one, torn."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, *, lock: bool = True) -> None:
+        self.path = self.local_path = path
         try:
             if os.path.islink(path):
                 raise AudioError(f"The manifest {path} is a symbolic link, which is not followed; remove it.")
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-            self._lock()
+            if lock:
+                self._lock()
             size = os.fstat(self._descriptor).st_size
             if size and _byte(self._descriptor, size - 1) != b"\n":
                 os.write(self._descriptor, b"\n")
@@ -152,6 +150,9 @@ class Manifest:
         if written != len(line):
             raise AudioError(f"The manifest {self.path} cannot be written: no space is left; free some.")
 
+    def flush(self) -> None:
+        """Make sure that what was appended outlives this process. It does: see `append`."""
+
     def close(self) -> None:
         """Let go of the file."""
         if self._descriptor >= 0:
@@ -164,6 +165,71 @@ class Manifest:
 
     def __exit__(self, *reason: object) -> None:
         self.close()
+
+
+class UrlManifest:
+    """A manifest behind a URL. Nothing is appended to there, so lines gather in a copy, which is put whole now and then and at the end.
+
+    A batch that is killed loses the lines since the last time; `begun` outputs are written down before work starts, so that they are
+    recognised, and made again.
+    """
+
+    def __init__(self, url: str) -> None:
+        from tsmgan import remote
+
+        remote.require_writable(url)
+        self.path = url
+        self._copy = remote.fetch(url) if remote.exists(url) else remote.Copy(url)
+        self.local_path = self._copy.path
+        self._lines = Manifest(self.local_path, lock=False)
+        self._changed, self._put, self._pause = False, time.monotonic(), SHORTEST_PAUSE_SECONDS
+
+    def append(self, entry: Entry) -> None:
+        """Add a line, which may wait."""
+        self._lines.append(entry)
+        self._changed = True
+        if not entry.started and time.monotonic() - self._put > self._pause:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put the lines under the URL."""
+        from tsmgan import remote
+
+        if self._changed:
+            started = time.monotonic()
+            remote.put(self.local_path, self.path, replace=True)
+            self._changed, self._put = False, time.monotonic()
+            # However long the manifest grows, sending it takes a small part of the time.
+            self._pause = max(SHORTEST_PAUSE_SECONDS, PAUSE_SHARE * (self._put - started))
+
+    def close(self) -> None:
+        """Put what is left and remove the copy."""
+        try:
+            self.flush()
+        finally:
+            self._lines.close()
+            self._copy.close()
+
+    def __enter__(self) -> UrlManifest:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+
+def open_manifest(root: str) -> tuple[Manifest | UrlManifest, History]:
+    """The manifest of an output folder, and what stands in it.
+
+    Raises:
+        AudioError: it cannot be read or written, or another batch is writing there.
+    """
+    path = join(root, NAME)
+    manifest = UrlManifest(path) if is_url(root) else Manifest(path)
+    try:
+        return manifest, read_history(manifest.local_path)
+    except BaseException:
+        manifest.close()
+        raise
 
 
 def _byte(descriptor: int, position: int) -> bytes:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import MEDIA_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
 
 DEFAULT_NAME = "{stem}@{rate}.{ext}"
 FIELDS = ("stem", "rate", "ext", "folder")
@@ -32,6 +33,8 @@ class Source(NamedTuple):
     path: str
     folder: str
     """Where it lies in the tree that is mirrored, "" at the top."""
+    size: int | None = None
+    """In bytes, where the search has told it."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,17 @@ class Task:
 
     @property
     def target(self) -> str:
-        """The output's path."""
-        return os.path.join(self.root, *self.output.split("/"))
+        """The output's path or URL."""
+        return join(self.root, self.output)
 
 
 def is_pattern(text: str) -> bool:
     """Whether a source is a pattern such as `talks/**/*.wav` and not the name of a file that happens to look like one."""
-    return glob.has_magic(text) and not os.path.lexists(text)
+    return glob.has_magic(text) and scheme(text) not in WEB and not os.path.lexists(text)
 
 
 def find_sources(arguments: Iterable[str], listed: Iterable[str] = (), *, outside: str | None = None) -> list[Source]:
-    """Collect the recordings that arguments name, each once, in a fixed order.
+    """Collect the recordings that arguments name, paths or URLs, each once, in a fixed order.
 
     Args:
         arguments: files, folders and patterns. A folder and the fixed beginning of a pattern are the tops of trees to mirror.
@@ -102,21 +105,21 @@ def find_sources(arguments: Iterable[str], listed: Iterable[str] = (), *, outsid
     for text in arguments:
         if text == "-":
             raise UsageError("Standard input is a single recording; stretch it by itself, or give the names of files.")
-        if os.path.isdir(text):
-            found = list(_walk(text, avoided))
-            if not found:
-                raise AudioError(f"{text} is a folder without recordings; name another, or files of any ending one by one.")
-        elif is_pattern(text):
-            found = list(_matches(text, avoided))
+        if is_pattern(text):
+            found = list(_matches_behind(text, outside) if is_url(text) else _matches(text, avoided))
             if not found:
                 raise AudioError(f"No recording fits {text}; check the pattern.")
+        elif is_folder(text):
+            found = list(_walk_behind(text, outside) if is_url(text) else _walk(text, avoided))
+            if not found:
+                raise AudioError(f"{text} is a folder without recordings; name another, or files of any ending one by one.")
         else:
             found = [Source(text, "")]
         sources += found
     sources += _below_common_folder(list(listed))
     if not sources:
         raise UsageError("There is nothing to stretch; name recordings, folders or patterns.")
-    return list({os.path.abspath(source.path): source for source in sources}.values())
+    return list({absolute(source.path): source for source in sources}.values())
 
 
 def _is_recording(name: str) -> bool:
@@ -145,9 +148,34 @@ def _matches(pattern: str, avoided: str | None) -> Iterator[Source]:
             yield Source(path, "" if relative == "." else Path(relative).as_posix())
 
 
+def _walk_behind(url: str, avoided: str | None) -> Iterator[Source]:
+    from tsmgan import remote
+
+    for name, size in remote.find(url).items():
+        if not any(part.startswith(".") for part in name.split("/")) and _is_recording(name.rpartition("/")[2]):
+            yield from _outside(Source(join(url, name), name.rpartition("/")[0], size), avoided)
+
+
+def _matches_behind(pattern: str, avoided: str | None) -> Iterator[Source]:
+    from tsmgan import remote
+
+    fixed = pattern[: next(k for k, character in enumerate(pattern) if glob.has_magic(character))]
+    top = parent(fixed)
+    for name, size in remote.match(pattern, top).items():
+        yield from _outside(Source(join(top, name), name.rpartition("/")[0], size), avoided)
+
+
+def _outside(source: Source, avoided: str | None) -> Iterator[Source]:
+    """The source, unless it lies below the folder."""
+    if avoided is None or not source.path.startswith(avoided.rstrip("/") + "/"):
+        yield source
+
+
 def _below_common_folder(paths: list[str]) -> list[Source]:
     if not paths:
         return []
+    if any(is_url(path) for path in paths):
+        return _below_common_url(paths)
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     try:
         top = os.path.commonpath(folders)
@@ -155,6 +183,13 @@ def _below_common_folder(paths: list[str]) -> list[Source]:
         return [Source(path, "") for path in paths]
     relatives = [os.path.relpath(folder, top) for folder in folders]
     return [Source(path, "" if r == "." else Path(r).as_posix()) for path, r in zip(paths, relatives)]
+
+
+def _below_common_url(paths: list[str]) -> list[Source]:
+    folders = [parent(absolute(path)).split("/") for path in paths]
+    shared = next((k for k, parts in enumerate(zip(*folders)) if len(set(parts)) > 1), min(map(len, folders)))
+    # Scheme, nothing and host or bucket: places that share less are no tree.
+    return [Source(path, "/".join(folder[shared:]) if shared > 2 else "") for path, folder in zip(paths, folders)]
 
 
 def read_list(lines: Iterable[str]) -> list[str]:
@@ -197,9 +232,9 @@ def output_name(template: str, source: Source, label: str) -> str:
     Raises:
         UsageError: the name would leave the output folder.
     """
-    stem, suffix = os.path.splitext(os.path.basename(source.path))
-    ext = suffix[1:] if suffix.lower() in SUFFIXES and suffix.lower() not in UNREADABLE else "wav"
-    name = template.format(stem=stem, rate=label, ext=ext, folder=source.folder)
+    ending = suffix(source.path)
+    ext = ending[1:] if ending.lower() in SUFFIXES and ending.lower() not in UNREADABLE else "wav"
+    name = template.format(stem=stem(source.path), rate=label, ext=ext, folder=source.folder)
     if "{folder}" not in template:
         name = f"{source.folder}/{name}"
     pure = PurePosixPath(name.lstrip("/"))
@@ -227,15 +262,12 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
         UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
     """
     tasks: list[Task] = []
-    inputs = {os.path.abspath(source.path) for source in sources}
+    inputs = {absolute(source.path) for source in sources}
     taken: set[tuple[str, str]] = set()
     for source in sources:
-        place = root if root is not None else os.path.dirname(source.path) or "."
+        place = root if root is not None else parent(source.path)
         flat = source if root is not None else Source(source.path, "")
-        try:
-            size = os.stat(source.path).st_size
-        except OSError:
-            size = 0
+        size = source.size if source.size is not None else _size(source.path)
         for rate in rates:
             name = output_name(template, flat, label_of(rate))
             if (place, name) in taken:
@@ -245,10 +277,18 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
                 )
             taken.add((place, name))
             task = Task(source.path, place, name, rate, settings, size=size)
-            if os.path.abspath(task.target) in inputs:
+            if absolute(task.target) in inputs:
                 raise UsageError(f"The output {task.target} is one of the inputs, and none is overwritten; name a folder with -o.")
             tasks.append(task)
     return sorted(tasks, key=lambda task: -task.size)
+
+
+def _size(place: str) -> int:
+    """Bytes of a file, 0 of one that is not there: that is told when its turn comes."""
+    try:
+        return stamp(place).bytes
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=4096)
@@ -258,8 +298,10 @@ def _stays_inside(folder: str, root: str) -> bool:
 
 
 def require_inside(task: Task) -> None:
-    """Raise AudioError when a symbolic link leads the output out of the output folder."""
+    """Raise AudioError when a symbolic link leads the output out of the output folder. Behind URLs there are none."""
     target = task.target
+    if is_url(task.root):
+        return
     if not _stays_inside(os.path.dirname(target), task.root) or (os.path.islink(target) and not _leads_inside(target, task.root)):
         raise AudioError(
             f"{target} lies behind a symbolic link that leads out of {task.root}; remove the link, or write elsewhere with -o."

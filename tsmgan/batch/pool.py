@@ -15,38 +15,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
+
+from tsmgan.batch.executor import AHEAD_TASKS, AHEAD_WEIGHT, Died, Done, Part
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD_TASKS, AHEAD_WEIGHT = 8, 4 << 20
-"""Tasks that wait in a process's pipe while it is at work, so that small ones follow each other without a pause, and how much they
-may weigh together, so that no process sits on large ones while another has none."""
 REPORT_SECONDS = 0.25
 GRACE_SECONDS = 5.0
 """What processes get to tidy up before they are killed."""
-
-
-class Done(NamedTuple):
-    """A task's result."""
-
-    task: Any
-    result: Any
-
-
-class Part(NamedTuple):
-    """A task is under way."""
-
-    task: Any
-    part: float
-
-
-class Died(NamedTuple):
-    """The process died over the task."""
-
-    task: Any
-    reason: str
 
 
 def processor_count() -> int:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 
 from tsmgan.audio.leftovers import remove_leftovers
-from tsmgan.batch.manifest import NAME, Entry, History, Manifest, is_done, read_history
+from tsmgan.batch.executor import Died, Done, Executor, Part
+from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, open_manifest
 from tsmgan.batch.plan import Task
-from tsmgan.batch.pool import Died, Done, Part, Pool
+from tsmgan.batch.pool import Pool, processor_count
 from tsmgan.batch.work import new_entry, stretch_task
 from tsmgan.errors import AudioError
+from tsmgan.places import exists, is_url, parent
 
 PRELOAD = ("tsmgan.cli", "tsmgan.audio", "tsmgan.stretcher", "soundfile", "onnxruntime")
 DEATHS = {
@@ -51,9 +55,10 @@ def weight(task: Task) -> int:
 
 def run_batch(
     tasks: Sequence[Task],
-    jobs: int,
+    jobs: int | None = None,
     *,
     root: str | None,
+    cluster: str | None = None,
     force: bool = False,
     watch: Callable[[Outcome], None] = lambda outcome: None,
     outcome: Outcome | None = None,
@@ -62,37 +67,56 @@ def run_batch(
 
     Args:
         tasks: see `tsmgan.batch.plan.make_tasks`.
-        jobs: processes.
+        jobs: processes here or workers of the cluster; None for one a processor.
         root: the output folder, made if need be, which gets a manifest; None for outputs beside their inputs, without one.
+        cluster: see `tsmgan.batch.cluster.connect`; None does the work here.
         force: do everything, whatever is there.
         watch: is shown the outcome whenever it changes.
         outcome: where to count; of use when the batch is stopped by an exception.
 
     Raises:
         AudioError: the output folder or the manifest cannot be written, or another batch is writing there.
+        TsmganError: the cluster cannot be used.
     """
     outcome = outcome if outcome is not None else Outcome(len(tasks))
+    start = partial(_executor, jobs, cluster, len(tasks))
     if root is None:
-        return _run(tasks, jobs, History(), None, force, watch, outcome)
-    try:
-        os.makedirs(root, exist_ok=True)
-    except OSError as error:
-        raise AudioError(f"The output folder {root} cannot be made: {error.strerror or error}; choose another with -o.") from None
-    path = os.path.join(root, NAME)
-    with Manifest(path) as manifest:
-        return _run(tasks, jobs, read_history(path), manifest, force, watch, outcome)
+        return _run(tasks, start, History(), None, force, watch, outcome)
+    if is_url(root):
+        from tsmgan import remote
+
+        # Asked for at once, what is there need not be asked for one by one.
+        remote.find(root)
+        remote.remove_old_leftovers(root)
+    else:
+        try:
+            os.makedirs(root, exist_ok=True)
+        except OSError as error:
+            raise AudioError(f"The output folder {root} cannot be made: {error.strerror or error}; choose another with -o.") from None
+    manifest, history = open_manifest(root)
+    with manifest:
+        return _run(tasks, start, history, manifest, force, watch, outcome)
+
+
+def _executor(jobs: int | None, cluster: str | None, most: int) -> Executor:
+    if cluster is not None:
+        from tsmgan.batch.cluster import RayWorkers
+
+        return RayWorkers(cluster, jobs, most=most, weigh=weight, again=lambda task: replace(task, replace=True))
+    return Pool(stretch_task, min(jobs or processor_count(), most), weigh=weight, preload=PRELOAD, quiet=True)
 
 
 def _run(
     tasks: Sequence[Task],
-    jobs: int,
+    start: Callable[[], Executor],
     history: History,
-    manifest: Manifest | None,
+    manifest: Manifest | UrlManifest | None,
     force: bool,
     watch: Callable[[Outcome], None],
     outcome: Outcome,
 ) -> Outcome:
-    for folder in {os.path.dirname(task.target) or "." for task in tasks}:
+    folders = {parent(task.target) for task in tasks if not is_url(task.target)}
+    for folder in folders:
         remove_leftovers(folder)
 
     def record(entry: Entry) -> None:
@@ -123,18 +147,26 @@ def _run(
                 watch(outcome)
                 continue
             own = force or task.output in history.begun
-            if not own and os.path.lexists(task.target):
+            if not own and exists(task.target):
                 fail(task, f"{task.target} exists already; give --force to overwrite it, or another folder with -o.")
                 continue
             started = new_entry(task)
             started.started = True
             record(started)
-            yield Task(task.input, task.root, task.output, task.rate, task.settings, own, task.size)
+            yield replace(task, replace=own)
 
     parts: dict[str, float] = {}
-    pool: Pool[Task, Entry] = Pool(stretch_task, jobs, weigh=weight, preload=PRELOAD, quiet=True)
+    waiting: Iterator[Task] = pending()
+    if isinstance(manifest, UrlManifest):
+        # That all of it is begun is put there once, before anything else is.
+        waiting = iter(list(waiting))
+        manifest.flush()
+    first = next(waiting, None)
+    if first is None:
+        return outcome
+    executor = start()
     try:
-        for event in pool.run(pending()):
+        for event in executor.run(chain([first], waiting)):
             task = event.task
             before = parts.pop(task.target, 0.0) * weight(task)
             outcome.weight -= before
@@ -145,9 +177,10 @@ def _run(
             elif isinstance(event, Done):
                 settle(task, event.result)
             elif isinstance(event, Died):
-                remove_leftovers(os.path.dirname(task.target) or ".")
+                if not is_url(task.target):
+                    remove_leftovers(parent(task.target))
                 fail(task, f"{task.input}: {DEATHS.get(event.reason, f'its process died ({event.reason})')}.")
     finally:
-        for late in pool.stop():
+        for late in executor.stop():
             settle(late.task, late.result)
     return outcome

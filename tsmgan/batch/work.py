@@ -6,14 +6,28 @@ import os
 import time
 from collections.abc import Callable
 
-from tsmgan.batch.manifest import Entry, checksum
+from tsmgan.batch.manifest import Entry
 from tsmgan.batch.plan import Task, require_inside
 from tsmgan.errors import AudioError, TsmganError, UsageError
+from tsmgan.places import absolute, checksum, is_url, stamp
+
+
+def model_version(model: str) -> str:
+    """What stands for the program and the model's weights, on whichever machine.
+
+    Raises:
+        ModelError: there is no such model here.
+    """
+    from tsmgan import __version__
+    from tsmgan.models import find_model
+
+    weights = find_model(model).path / "generator.onnx"
+    return f"{__version__} {checksum(str(weights)) if weights.is_file() else ''}"
 
 
 def new_entry(task: Task) -> Entry:
     """The entry of a task that has yet to be done."""
-    return Entry(os.path.abspath(task.input), task.output, task.rate, task.settings.digest)
+    return Entry(absolute(task.input), task.output, task.rate, task.settings.digest)
 
 
 def stretch_task(task: Task, report: Callable[[float], None] | None = None) -> Entry:
@@ -40,24 +54,26 @@ def stretch_task(task: Task, report: Callable[[float], None] | None = None) -> E
 
 def _stretch(task: Task, entry: Entry, report: Callable[[float], None] | None) -> None:
     from tsmgan.audio import open_reader, open_writer
+    from tsmgan.audio.writer import UrlWriter
     from tsmgan.stretcher import Stretcher
     from tsmgan.timemap import TimeMap
 
     settings, target = task.settings, task.target
     with open_reader(task.input, salvage=settings.salvage) as reader:
         # Before the samples are read: an input that changes meanwhile counts as changed at the next run.
-        found, info = os.stat(task.input), reader.info
-        entry.input_bytes, entry.input_mtime_ns = found.st_size, found.st_mtime_ns
+        entry.input_bytes, entry.input_version = reader.stamp or stamp(task.input)
+        info = reader.info
         entry.samplerate, entry.channels = info.samplerate, info.channels
         time_map = TimeMap.from_rate(task.rate)
         frames = None if info.frames is None else time_map.output_length(info.frames)
         if frames == 0:
             raise UsageError(f"The output would have no samples: {info.name} is too short for this rate.")
         require_inside(task)
-        try:
-            os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-        except OSError as error:
-            raise AudioError(f"The folder {os.path.dirname(target)} cannot be made: {error.strerror or error}.") from None
+        if not is_url(target):
+            try:
+                os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+            except OSError as error:
+                raise AudioError(f"The folder {os.path.dirname(target)} cannot be made: {error.strerror or error}.") from None
         writing = open_writer(target, info, frames=frames, subtype=settings.subtype, bitrate=settings.bitrate, force=task.replace)
         with writing as writer:
             stretcher = Stretcher(
@@ -79,9 +95,10 @@ def _stretch(task: Task, entry: Entry, report: Callable[[float], None] | None) -
             writer.commit()
     entry.input_frames, entry.output_frames = reader.frames_read, writer.frames_written
     entry.clipped = writer.clipping.samples if writer.clipping is not None else 0
-    entry.sha256 = checksum(target)
-    written = os.stat(target)
-    entry.output_bytes, entry.output_mtime_ns = written.st_size, written.st_mtime_ns
+    if isinstance(writer, UrlWriter):
+        entry.sha256, (entry.output_bytes, entry.output_version) = writer.sha256, writer.stamp or (None, None)
+    else:
+        entry.sha256, (entry.output_bytes, entry.output_version) = checksum(target), stamp(target)
 
 
 def _write(writer, block, factor: float) -> None:

@@ -14,6 +14,7 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration, parse_duration
 from tsmgan.errors import UsageError
+from tsmgan.places import is_folder, is_url, join, parent, plain, stem
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat, Writer
@@ -38,7 +39,7 @@ def stretch(
         list[str] | None,
         typer.Argument(
             metavar="INPUT...",
-            help="Recording; - reads WAV from a pipe. Several, a folder or a pattern make a batch.",
+            help="Recording or URL; - reads WAV from a pipe. Several, a folder or a pattern make a batch.",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +48,7 @@ def stretch(
         typer.Option(
             "--output",
             "-o",
-            help="File, folder, or - for a pipe. Default: beside the input, with the rate in its name.",
+            help="File, folder, URL, or - for a pipe. Default: beside the input, with the rate in its name.",
             show_default=False,
         ),
     ] = None,
@@ -156,6 +157,15 @@ def stretch(
             "--jobs", "-j", metavar="N", help="Processes. Default: one a processor.", rich_help_panel=BATCH_PANEL, show_default=False
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ray[://HOST:PORT]",
+            help="Make a batch on a Ray cluster, which reads and writes the files itself.",
+            rich_help_panel=BATCH_PANEL,
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel="Messages")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is read and written.", rich_help_panel="Messages")] = False,
 ) -> None:
@@ -177,16 +187,16 @@ def stretch(
     if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
         raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
     _require_in_range(coherence, gain, seed)
-    given = sources or []
-    if _is_batch(given, file_list, name, rate):
+    given, output = [plain(source) for source in sources or []], None if output is None else plain(output)
+    if cluster is not None or _is_batch(given, file_list, name, rate):
         if raw:
             raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
         from tsmgan.batch.plan import Settings
         from tsmgan.cli.stretch_batch import model_version, stretch_batch
 
-        version = model_version(model, device, threads)
+        version = model_version(model, device if cluster is None else "auto", threads)
         settings = Settings(model, coherence, seed, gain, subtype, bitrate, salvage, device, threads, version)
-        return stretch_batch(given, file_list, output, rate, name, jobs, settings, force=force, quiet=quiet, verbose=verbose)
+        return stretch_batch(given, file_list, output, rate, name, jobs, cluster, settings, force=force, quiet=quiet, verbose=verbose)
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
     if jobs is not None and jobs < 1:
@@ -208,7 +218,7 @@ def stretch(
             raise UsageError(f"The output would have no samples: {info.name} is too short for this rate.")
         is_raw_output = (raw and target == "-") or Path(target).suffix.lower() in RAW_SUFFIXES
         wanted_subtype = subtype or (raw_format if is_raw_output else None)
-        if target != "-":
+        if target != "-" and not is_url(target):
             remove_leftovers(Path(target).parent, Path(target).stem)
         with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
             if verbose:
@@ -243,7 +253,11 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
     """Whether there is more to do than one output whose name follows from its input."""
     if len(sources) > 1 or file_list is not None or name is not None or (rate is not None and "," in rate):
         return True
-    return bool(sources) and (os.path.isdir(sources[0]) or (any(c in sources[0] for c in "*?[") and not os.path.lexists(sources[0])))
+    if len(sources) == 1 and any(character in sources[0] for character in "*?["):
+        from tsmgan.batch.plan import is_pattern
+
+        return is_pattern(sources[0]) or is_folder(sources[0])
+    return bool(sources) and is_folder(sources[0])
 
 
 def _write(writer: Writer, block, factor: float) -> None:
@@ -304,7 +318,7 @@ def _map_for(info: AudioInfo, target_seconds: float | None, path: str | None, sa
     if frames is None:
         from tsmgan.audio import count_frames
 
-        if info.path is None or not os.path.isfile(info.path):
+        if info.path is None or not (is_url(info.path) or os.path.isfile(info.path)):
             raise UsageError(f"--duration needs the length of the input, which {info.name} does not state; give --rate, or a file.")
         frames = count_frames(info.path, salvage=salvage)
     return TimeMap.from_lengths(frames, round(target_seconds * info.samplerate))
@@ -334,11 +348,12 @@ def _target(info: AudioInfo, output: str | None, label: str) -> str:
         if sys.stdout.isatty():
             raise UsageError("The output would fill the terminal; name a file with -o, or pipe it into another program.")
         return "-"
-    if output is not None and not os.path.isdir(output):
+    if output is not None and not is_folder(output):
         return output
-    stem = Path(info.path).stem if info.path is not None else "stretched"
-    folder = Path(output) if output is not None else Path(info.path or ".").parent
-    return os.fspath(folder / f"{stem}@{label}{default_suffix(info)}")
+    start = stem(info.path) if info.path is not None else "stretched"
+    folder = output if output is not None else parent(info.path or ".")
+    name = f"{start}@{label}{default_suffix(info)}"
+    return name if folder == "." else join(folder, name)
 
 
 def _explain(info: AudioInfo, writer: Writer, model: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +13,7 @@ from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration
 from tsmgan.cli.stretch import parse_rate
 from tsmgan.errors import UsageError
+from tsmgan.places import is_folder, is_url, join, plain, suffix
 
 if TYPE_CHECKING:
     from tsmgan.batch.plan import Settings
@@ -29,6 +29,7 @@ def stretch_batch(
     rate: str | None,
     name: str | None,
     jobs: int | None,
+    cluster: str | None,
     settings: Settings,
     *,
     force: bool,
@@ -51,22 +52,25 @@ def stretch_batch(
     rates = [_checked_rate(text) for text in rate.split(",")]
     if len({plan.label_of(each) for each in rates}) < len(rates):
         raise UsageError(f"--rate {rate} names the same rate twice; name each once.")
+    if cluster is not None:
+        from tsmgan.batch.cluster import parse_address
+
+        parse_address(cluster)
     template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)
     tasks = plan.make_tasks(found, rates, template, output, settings)
 
-    from tsmgan.batch.pool import processor_count
     from tsmgan.batch.run import Outcome, run_batch, weight
 
     outcome = Outcome(len(tasks))
     try:
         with console.ProgressBar(f"{len(tasks)} outputs", sum(map(weight, tasks)), enabled=not quiet) as bar:
-            count = min(jobs or processor_count(), len(tasks))
             run_batch(
                 tasks,
-                count,
+                jobs,
                 root=output,
+                cluster=cluster,
                 force=force,
                 watch=lambda seen: bar.update(seen.weight, f"{seen.total - seen.left} of {seen.total}"),
                 outcome=outcome,
@@ -79,7 +83,7 @@ def stretch_batch(
     for source, reason in outcome.failed[: None if verbose or output is None else MOST_FAILURES_SHOWN]:
         console.error(reason if source in reason else f"{source}: {reason}")
     if len(outcome.failed) > MOST_FAILURES_SHOWN and output is not None and not verbose:
-        console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {os.path.join(output, 'manifest.jsonl')}.")
+        console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {join(output, 'manifest.jsonl')}.")
     if not quiet:
         if outcome.clipped:
             console.warning(
@@ -107,7 +111,7 @@ def _checked_rate(text: str) -> float:
 
 def _require_folder(output: str | None, sources: list[str]) -> None:
     if output is None:
-        folder = next((source for source in sources if os.path.isdir(source)), None)
+        folder = next((source for source in sources if is_folder(source)), None)
         if folder is not None:
             raise UsageError(f"{folder} is a folder; name another one for the outputs with -o.")
         return
@@ -115,11 +119,16 @@ def _require_folder(output: str | None, sources: list[str]) -> None:
 
     if output == "-":
         raise UsageError("A pipe carries a single recording; name a folder for the outputs with -o.")
-    is_file = os.path.lexists(output) and not os.path.isdir(output)
-    if is_file or (Path(output).suffix.lower() in SUFFIXES and not os.path.isdir(output)):
+    is_file = not is_url(output) and os.path.lexists(output) and not os.path.isdir(output)
+    if is_file or (suffix(output).lower() in SUFFIXES and not is_folder(output)):
         raise UsageError(f"{output} is no folder, and there are several outputs; name a folder with -o.")
+    if is_url(output):
+        from tsmgan.remote import require_writable
+
+        require_writable(output)
     for source in sources:
-        if os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(output):
+        same = source.rstrip("/") == output.rstrip("/") if is_url(output) else os.path.realpath(source) == os.path.realpath(output)
+        if same and is_folder(source):
             raise UsageError(f"The outputs would lie among the inputs in {source}; name another folder with -o.")
 
 
@@ -130,24 +139,27 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list is None:
         return []
     if file_list == "-":
-        return read_list(map(os.fsdecode, sys.stdin.buffer))
+        return list(map(plain, read_list(map(os.fsdecode, sys.stdin.buffer))))
+    if is_url(file_list := plain(file_list)):
+        from tsmgan.remote import fetch
+
+        with fetch(file_list) as copy, open(copy.path, "rb") as file:
+            return list(map(plain, read_list(map(os.fsdecode, file))))
     try:
         with open(file_list, "rb") as file:
-            return read_list(map(os.fsdecode, file))
+            return list(map(plain, read_list(map(os.fsdecode, file))))
     except OSError as error:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 
 
 def model_version(model: str, device: str, threads: int | None) -> str:
     """What stands for the program and the model in a manifest; says now, and not once for each recording, that they cannot be used."""
-    from tsmgan import __version__
-    from tsmgan.batch.manifest import checksum
-    from tsmgan.models import find_model
+    from tsmgan.batch import work
 
-    found = find_model(model)
+    version = work.model_version(model)
     if device != "auto" or threads is not None:
         from tsmgan.generator import Generator
+        from tsmgan.models import find_model
 
-        Generator(found, device, threads)
-    weights = found.path / "generator.onnx"
-    return f"{__version__} {checksum(str(weights)) if weights.is_file() else ''}"
+        Generator(find_model(model), device, threads)
+    return version
