@@ -91,21 +91,19 @@ class Analyser:
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Windowed frames (channels, frames, N), float32, of a signal (channels, samples) from the given first samples on."""
-    first = max(0, int(starts.min()))
-    seen = signal[:, first : max(first, int(starts.max()) + len(window))]
-    out = np.zeros((len(signal), len(starts), len(window)), np.float32)
-    _cut_frames(np.array(seen, np.float32, order="C"), starts - first, window, out)
+    (channels, samples), length = signal.shape, len(window)
+    out = np.zeros((channels, len(starts), length), np.float32)
+    for m, start in enumerate(starts.tolist()):
+        first, last = max(0, -start), min(length, samples - start)
+        if first < last:
+            np.multiply(
+                signal[:, start + first : start + last],
+                window[first:last],
+                out=out[:, m, first:last],
+                dtype=np.float32,
+                casting="same_kind",
+            )
     return out
-
-
-@kernel()
-def _cut_frames(signal, starts, window, out):
-    channels, samples = signal.shape
-    for c in range(channels):
-        for m in range(len(starts)):
-            start = starts[m]
-            for i in range(max(0, -start), min(len(window), samples - start)):
-                out[c, m, i] = np.float32(signal[c, start + i]) * window[i]
 
 
 def propagation_table(x: np.ndarray, p: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
