@@ -100,6 +100,17 @@ def connect(text: str, jobs: int | None) -> bool:
             signal.signal(signal.SIGTERM, before)
 
 
+@contextlib.contextmanager
+def _signals_pass() -> Iterator[None]:
+    """What a signal handler raises while Ray's compiled code waits comes out as a SystemError, with the real thing as its cause."""
+    try:
+        yield
+    except SystemError as error:
+        if error.__cause__ is not None and not isinstance(error.__cause__, Exception):
+            raise error.__cause__ from None
+        raise
+
+
 class _Stopped(BaseException):
     """Ends a task from within."""
 
@@ -179,6 +190,9 @@ class RayWorkers:
 
         self._ray, self._jobs, self._most, self._weigh, self._again = ray, jobs, most, weigh, again
         options: dict[str, Any] = {"num_cpus": 1, "max_restarts": 0, "concurrency_groups": {"work": 1, "talk": 1}}
+        for name, function in vars(StretchActor).items():
+            if not name.startswith("_"):
+                ray.method(concurrency_group="work" if name == "stretch" else "talk")(function)
         self._actor_class: Any = ray.remote(**options)(StretchActor)
         self._workers: list[_Worker] = []
         self._starting: dict[Any, _Worker] = {}
@@ -191,6 +205,10 @@ class RayWorkers:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Done | Part | Died]:
         """Work through tasks; see `tsmgan.batch.executor.Executor`."""
+        with _signals_pass():
+            yield from self._run(tasks)
+
+    def _run(self, tasks: Iterable[Task]) -> Iterator[Done | Part | Died]:
         source, looked, helped = iter(tasks), float("-inf"), time.monotonic()
         while (task := self._take(source)) is not None or any(worker.tasks for worker in self._workers):
             now = time.monotonic()
@@ -222,7 +240,7 @@ class RayWorkers:
         wanted = self._jobs or int(self._ray.cluster_resources().get("CPU", 1))
         while len(self._workers) + len(self._starting) < min(max(1, wanted), self._most):
             worker = _Worker(self._actor_class.remote())
-            self._starting[worker.actor.version.options(concurrency_group="talk").remote(settings.model)] = worker
+            self._starting[worker.actor.version.remote(settings.model)] = worker
 
     def _greet(self, reference: Any, task: Task | None) -> None:
         """Take on a worker that has started, if it has the same program and model."""
@@ -256,7 +274,7 @@ class RayWorkers:
                 ahead = sum(self._weigh(each) for _, each in list(worker.tasks)[1:]) + self._weigh(task)
                 if len(worker.tasks) == depth and (depth == 0 or ahead <= AHEAD_WEIGHT):
                     self._waiting.popleft()
-                    reference = worker.actor.stretch.options(concurrency_group="work").remote(task)
+                    reference = worker.actor.stretch.remote(task)
                     worker.tasks.append((reference, task))
 
     def _collect(self, worker: _Worker) -> Iterator[Done | Died]:
@@ -287,7 +305,7 @@ class RayWorkers:
     def _ask(self) -> None:
         """Ask workers how far they are, but for those that still owe an answer."""
         busy = [worker for worker in self._workers if worker.tasks and worker not in self._asked.values()]
-        self._asked |= {worker.actor.part.options(concurrency_group="talk").remote(): worker for worker in busy}
+        self._asked |= {worker.actor.part.remote(): worker for worker in busy}
 
     def _hear(self, reference: Any) -> Iterator[Part]:
         worker = self._asked.pop(reference)
@@ -303,7 +321,7 @@ class RayWorkers:
         with contextlib.suppress(Exception):
             busy = [worker for worker in self._workers if worker.tasks]
             for worker in busy:
-                worker.actor.stop.options(concurrency_group="talk").remote()
+                worker.actor.stop.remote()
             if busy:
                 self._ray.wait([worker.tasks[-1][0] for worker in busy], num_returns=len(busy), timeout=GRACE_SECONDS)
             for worker in busy:
