@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from tsmgan.audio.leftovers import NAME
+
 SAMPLERATE = 8000
 
 
@@ -31,9 +33,14 @@ def write_tree(top: Path, count: int, frames: int = 4000) -> list[Path]:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a tree but the manifest."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.jsonl"]
+    """SHA-256 of every file in a tree but the manifest and temporary files, which may go at any moment."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.jsonl" and not NAME.fullmatch(path.name)]
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def temporary_files(top: Path) -> list[Path]:
+    """Unfinished outputs in a tree."""
+    return [path for path in top.rglob("*") if NAME.fullmatch(path.name)]
 
 
 def double_or_die(number: int, report) -> int:
