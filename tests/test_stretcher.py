@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tsmgan
+import tsmgan.stretcher
 from tsmgan.errors import AudioError, UsageError
 
 SECOND = 24000
@@ -196,6 +197,56 @@ def test_several_threads_get_what_one_gets():
     for thread in threads:
         thread.join()
     assert all(np.array_equal(a, b) for a, b in zip(expected, got))
+
+
+def test_a_long_block_is_analysed_and_rendered_by_two_threads_that_end_with_the_call(monkeypatch):
+    analysed, rendered = set(), set()
+    features, rotations = tsmgan.stretcher.frame_features, tsmgan.stretcher.Vocoder.rotations
+
+    def seen_features(*arguments):
+        analysed.add(threading.get_ident())
+        return features(*arguments)
+
+    def seen_rotations(*arguments):
+        rendered.add(threading.get_ident())
+        return rotations(*arguments)
+
+    monkeypatch.setattr(tsmgan.stretcher, "frame_features", seen_features)
+    monkeypatch.setattr(tsmgan.stretcher.Vocoder, "rotations", seen_rotations)
+    before = threading.active_count()
+    tsmgan.Stretcher(SECOND, rate=0.8).process(noise(5 * SECOND))
+    assert analysed == {threading.get_ident()} and len(rendered) == 1 and not analysed & rendered
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_while_rendering_is_told_by_the_call_that_asked_for_it(monkeypatch):
+    def fail(*arguments):
+        raise AudioError("no")
+
+    stretcher, before = tsmgan.Stretcher(SECOND, rate=0.8), threading.active_count()
+    monkeypatch.setattr(tsmgan.stretcher.Vocoder, "rotations", fail)
+    with pytest.raises(AudioError, match="no"):
+        stretcher.process(noise(5 * SECOND))
+    assert threading.active_count() == before
+
+
+def test_a_stop_while_rendering_leaves_no_thread_behind(monkeypatch):
+    class Stop(BaseException):
+        pass
+
+    analyse, calls = tsmgan.stretcher.Analyser.__call__, []
+
+    def stopped(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise Stop
+        return analyse(*arguments)
+
+    monkeypatch.setattr(tsmgan.stretcher.Analyser, "__call__", stopped)
+    before = threading.active_count()
+    with pytest.raises(Stop):
+        tsmgan.stretch(noise(5 * SECOND), SECOND, 0.8)
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(

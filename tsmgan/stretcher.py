@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +40,8 @@ class Stretcher:
 
     Feed blocks of any size to `process` and finish with `flush`; what they return, joined, is the stretched recording, exactly
     `time_map.output_length(samples)` long and the same for every division into blocks. Output lags by up to about
-    2 x 64 frames (1.4 s at rate 1).
+    2 x 64 frames (1.4 s at rate 1). Where a block is long enough for several runs of 64 frames, two cores share the work: one analyses a
+    run while the other renders the one before. No thread outlives a call.
 
     Args:
         samplerate: in Hz, 1 kHz to 768 kHz.
@@ -94,6 +97,7 @@ class Stretcher:
         self._analysed = 0
         self._needed = self._input_needed()
         self._waiting: _Run | None = None
+        self._unsent: list[_Run] = []
         self._past = silence(self._generator.context)
         self._past_rates = np.ones(self._generator.context)
         self._offsets = np.full(HOPS_PER_WINDOW - 1, _MOVED)
@@ -119,15 +123,7 @@ class Stretcher:
         """
         if self._flushed:
             raise UsageError("The stream was flushed; make a new Stretcher for the next recording.")
-        block = self._checked(block)
-        out = []
-        while block.shape[1]:  # no more than a run needs at a time: however long the block is, it is copied once
-            piece, block = np.split(block, [max(0, self._needed - self._received)], axis=1)
-            self._blocks.append(piece)
-            self._received += piece.shape[1]
-            if self._received >= self._needed:
-                out.append(self._advance(RUN))
-        return self._joined(out)
+        return self._joined(list(self._rendered(self._runs_of(self._checked(block)))))
 
     def flush(self) -> np.ndarray:
         """End the input and return the rest of the output, (channels, samples)."""
@@ -136,11 +132,8 @@ class Stretcher:
         self._flushed = True
         length = self.time_map.output_length(self._received)
         frames = self._geometry.frames_for(length)
-        out = []
-        while self._analysed < frames:
-            out.append(self._advance(min(RUN, frames - self._analysed)))
-        if self._waiting is not None:
-            out.append(self._render(self._waiting, None))
+        out = list(self._rendered(self._last_runs(frames)))
+        if self._analysed:
             out.append(self._tail(length - self._sent))
         self._blocks, self._signal = [], self._signal[:, :0]
         return self._joined(out)
@@ -173,8 +166,24 @@ class Stretcher:
         """Input samples that the next run of frames looks at."""
         return int(self._instants(self._analysed + RUN - 1, 1)[0]) + self._geometry.window_length // 2
 
-    def _advance(self, count: int) -> np.ndarray:
-        """Analyse the next count frames, and render the run before them, whose context they complete."""
+    def _runs_of(self, block: np.ndarray) -> Iterator[tuple[_Run, _Run | None]]:
+        """Runs that the block makes complete, each with the one behind it, whose beginning it looks at."""
+        while block.shape[1]:  # no more than a run needs at a time: however long the block is, it is copied once
+            piece, block = np.split(block, [max(0, self._needed - self._received)], axis=1)
+            self._blocks.append(piece)
+            self._received += piece.shape[1]
+            if self._received >= self._needed:
+                yield from self._advance(RUN)
+
+    def _last_runs(self, frames: int) -> Iterator[tuple[_Run, _Run | None]]:
+        """Runs up to the recording's end, where no more input comes."""
+        while self._analysed < frames:
+            yield from self._advance(min(RUN, frames - self._analysed))
+        if self._waiting is not None:
+            yield self._waiting, None
+
+    def _advance(self, count: int) -> Iterator[tuple[_Run, _Run]]:
+        """Analyse the next count frames, which complete the context of the run before them."""
         self._gather()
         first, g = self._analysed, self._geometry
         instants = self._instants(first, count)
@@ -183,13 +192,25 @@ class Stretcher:
         run = _Run(first, instants, rates, frames, frame_features(frames, g))
         self._analysed += count
         self._needed = self._input_needed()
-        out = self._render(self._waiting, run) if self._waiting is not None else np.zeros((self.channels, 0), self._signal.dtype)
-        self._waiting = run
-        return out
+        before, self._waiting = self._waiting, run
+        self._unsent.append(run)
+        if before is not None:
+            yield before, run
+
+    def _rendered(self, runs: Iterator[tuple[_Run, _Run | None]]) -> Iterator[np.ndarray]:
+        """Output of runs. Each is rendered by a second thread while this one analyses the next."""
+        with ThreadPoolExecutor(1) as worker:
+            rendering = None
+            for pair in runs:
+                before, rendering = rendering, worker.submit(self._render, *pair)
+                if before is not None:
+                    yield self._send(*before.result())
+            if rendering is not None:
+                yield self._send(*rendering.result())
 
     def _gather(self) -> None:
         """Join the received blocks, and forget the input that no frame will look at again."""
-        oldest = self._waiting.instants[0] if self._waiting is not None else 0
+        oldest = self._unsent[0].instants[0] if self._unsent else 0
         forget = min(max(0, int(oldest) - 2 * self._geometry.window_length - self._origin), self._signal.shape[1])
         self._signal = np.concatenate([self._signal[:, forget:], *self._blocks], axis=1)
         self._origin += forget
@@ -220,11 +241,15 @@ class Stretcher:
             field = field._replace(coherence=np.full((count, BANDS), self._coherence, np.float32))
         return field
 
-    def _render(self, run: _Run, after: _Run | None) -> np.ndarray:
+    def _render(self, run: _Run, after: _Run | None) -> tuple[np.ndarray, np.ndarray]:
+        """A run's samples, and which of its frames were left as they are."""
         field = self._field(run, after)
-        out, unmoved = self._vocoder.synthesise(run.frames, field, *self._vocoder.rotations(run.frames, field, run.rates))
-        hop = self._geometry.hop
-        positions = (run.first + np.arange(len(unmoved))) * hop
+        return self._vocoder.synthesise(run.frames, field, *self._vocoder.rotations(run.frames, field, run.rates))
+
+    def _send(self, out: np.ndarray, unmoved: np.ndarray) -> np.ndarray:
+        """The output of the oldest run that was not sent yet."""
+        run = self._unsent.pop(0)
+        positions = (run.first + np.arange(len(unmoved))) * self._geometry.hop
         offsets = np.where(unmoved, run.instants - positions, _MOVED)
         if run.first == 0:
             self._offsets[:] = offsets[0]  # no frames stand before the first
