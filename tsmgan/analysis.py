@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tsmgan import fft
+from tsmgan.attacks import frame_attacks
 from tsmgan.geometry import Geometry
 from tsmgan.kernels import helper, kernel
 
@@ -52,6 +53,10 @@ class Frames(NamedTuple):
     """Rotation gained on the step from the frame before, (frames, bins), float32, radians."""
     vertical: np.ndarray
     """Sum of the phase differences between neighbouring bins along the way, (frames, bins), float32, radians."""
+    attack_offset: np.ndarray
+    """Where the frame's attack stands in the input relative to the frame's instant, (frames,), float32, seconds; 0 where there is none."""
+    attack_share: np.ndarray
+    """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""
 
 
 class Analyser:
@@ -68,7 +73,8 @@ class Analyser:
         """Analyse the next run of frames.
 
         Args:
-            signal: (channels, samples), float32 or float64; silence is assumed outside of it.
+            signal: (channels, samples), float32 or float64; silence is assumed outside of it. Frames look at half a window to either
+                side, attacks at 80 ms before the first instant and `attacks.LOOKAHEAD_SECONDS` more behind the last.
             origin: position of the signal's first sample in the whole recording.
             instants: t_m of each frame in samples of the recording, (frames,), int64.
         """
@@ -86,7 +92,7 @@ class Analyser:
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)
         self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
-        return Frames(x, p, power, source, horizontal, vertical)
+        return Frames(x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g))
 
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tsmgan.analysis import Analyser, Frames
+from tsmgan.attacks import LOOKAHEAD_SECONDS
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.features import frame_features, silence
 from tsmgan.generator import Generator
@@ -17,7 +18,7 @@ from tsmgan.models import find_model
 from tsmgan.timemap import TimeMap
 from tsmgan.vocoder import BANDS, Field, Vocoder
 
-RUN = 64
+RUN = 96
 """Frames that are processed together. Runs start at multiples of this whatever the caller's blocks are, so the output does not depend
 on them."""
 LARGEST_SAMPLE = 1e6
@@ -40,7 +41,7 @@ class Stretcher:
 
     Feed blocks of any size to `process` and finish with `flush`; what they return, joined, is the stretched recording, exactly
     `time_map.output_length(samples)` long and the same for every division into blocks. Output lags by up to about
-    2 x 64 frames (1.4 s at rate 1). Where a block is long enough for several runs of 64 frames, two cores share the work: one analyses a
+    2 x 96 frames (1.3 s). Where a block is long enough for several runs of 96 frames, two cores share the work: one analyses a
     run while the other renders the one before. No thread outlives a call.
 
     Args:
@@ -164,7 +165,8 @@ class Stretcher:
 
     def _input_needed(self) -> int:
         """Input samples that the next run of frames looks at."""
-        return int(self._instants(self._analysed + RUN - 1, 1)[0]) + self._geometry.window_length // 2
+        lookahead = -(-self.samplerate * LOOKAHEAD_SECONDS // 1)
+        return int(self._instants(self._analysed + RUN - 1, 1)[0]) + self._geometry.window_length // 2 + int(lookahead)
 
     def _runs_of(self, block: np.ndarray) -> Iterator[tuple[_Run, _Run | None]]:
         """Runs that the block makes complete, each with the one behind it, whose beginning it looks at."""

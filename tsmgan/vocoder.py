@@ -10,6 +10,13 @@ sum_f W(f) cos(theta(f) + omega tau), less a small penalty for long shifts; e = 
 and the coherence lambda takes its share of it away: theta <- theta - lambda e. lambda = 0 is a phase vocoder;
 lambda = 1 is the recording's own waveform, moved so that it continues what is already there.
 
+Where the frame holds an attack, at t_m + u, it belongs (1/rate - 1) u later than it would stand. The bins that began with it are
+moved there:
+
+    theta <- theta - mu share wrap(theta + omega (1/rate - 1) u)
+
+mu is the alpha mix: where alpha = 1, as on voices, attacks are stretched with the rest.
+
 W is the amplitude below 6 kHz, not the power: the upper harmonics then have a say in where a pulse goes. The penalty keeps
 frames from jumping between shifts that explain them almost equally well.
 """
@@ -36,6 +43,8 @@ BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 
 BANDS = len(BAND_CENTRES_HZ)
 CLIMB_STEPS = 8
 """Steps of the grid by which the penalty may have moved a maximum; enough for sounds of 32 Hz."""
+ATTACK_REACH = 0.6
+"""An attack that belongs further from its frame's middle than this share of the window is none of that frame's business."""
 SMALLEST_NORM = np.float32(1e-3)
 """The sum of squared windows is taken to be at least this, at the very ends of a recording."""
 
@@ -49,7 +58,7 @@ class Field(NamedTuple):
     coherence: Any
     """lambda in [0, 1]."""
     alpha_mix: Any
-    """0: alpha = 1 (voices, tones); 1: alpha = 1 / rate (attacks)."""
+    """mu in [0, 1]. 0: alpha = 1, attacks are stretched (voices); 1: alpha = 1 / rate, attacks keep their shape."""
     log_gain: Any
     """Natural logarithm of the gain in amplitude."""
     rotation: Any
@@ -86,7 +95,7 @@ class Vocoder:
 
     def __init__(self, geometry: Geometry, channels: int) -> None:
         self._geometry = geometry
-        self._window = geometry.window()
+        self._analysis_window, self._window = geometry.window(), geometry.synthesis_window()
         self._spread = band_spread(geometry)
         self._cosines, self._sines = shift_grid(geometry)
         self._omega = (2 * np.pi * geometry.frequencies()).astype(np.float32)
@@ -104,19 +113,27 @@ class Vocoder:
             rates: local rate of each frame, (frames,).
 
         Returns:
-            theta, (frames, bins), float32, radians, without the field's own rotation; and the delay that coherence gave each frame,
-            (frames,), int64, samples.
+            theta, (frames, bins), float32, radians, without the field's own rotation; and the delay that coherence and attacks gave
+            each frame, (frames,), int64, samples.
         """
         theta = np.empty(frames.power.shape, np.float32)
         stretch = (1.0 / rates - 1.0).astype(np.float32)
         scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
         delays = np.zeros(len(theta), np.float32)
         propagate(
-            frames.power, frames.source, frames.horizontal, frames.vertical, field.coherence, field.alpha_mix, stretch,
+            frames.power, frames.source, frames.horizontal, frames.vertical, self._attack_delays(frames, rates), frames.attack_share,
+            field.coherence, field.alpha_mix, stretch,
             self._spread.lower, self._spread.weight, self._cosines, self._sines, self._omega, self._theta, theta, delays, scratch,
         )  # fmt: skip
         self._theta = theta[-1].copy()
         return theta, np.rint(delays * self._geometry.samplerate).astype(np.int64)
+
+    def _attack_delays(self, frames: Frames, rates: np.ndarray) -> np.ndarray:
+        """By how much later each frame's attack belongs, (frames,) float32, seconds; NaN where there is nothing to be moved."""
+        offset = frames.attack_offset
+        reach = ATTACK_REACH * self._geometry.window_length / self._geometry.samplerate
+        moved = frames.attack_share.any(1) & (np.abs(offset / rates) <= reach)
+        return np.where(moved, (1 / rates - 1) * offset, np.nan).astype(np.float32)
 
     def synthesise(self, frames: Frames, field: Field, theta: np.ndarray, delays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Overlap-add the next run of frames, turned by theta and moved by delays (both as from `rotations`).
@@ -132,7 +149,7 @@ class Vocoder:
         rotate(frames.spectra, theta, field.log_gain, field.rotation, lower, weight, corrected, spectra, unmoved)
         blocks = fft.irfft(spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
-        overlap_add(blocks, delays, self._window, g.hop, self._tail, self._tail_norm, out)
+        overlap_add(blocks, delays, self._analysis_window, self._window, g.hop, self._tail, self._tail_norm, out)
         return out, unmoved
 
     def tail(self, hops: int) -> np.ndarray:
@@ -197,11 +214,13 @@ def frame_shift(power, theta, cosines, sines, scratch):
 
 @kernel()
 def propagate(
-    power, source, horizontal, vertical, coherence, alpha_mix, stretch, lower, weight, cosines, sines, omega, start, theta, delays, scratch
-):
+    power, source, horizontal, vertical, attack_delays, attack_share, coherence, alpha_mix, stretch,
+    lower, weight, cosines, sines, omega, start, theta, delays, scratch,
+):  # fmt: skip
     """The recursion over frames, from the rotation `start` (bins,) of the frame before.
 
-    Fills theta (frames, bins), and delays (frames,) with tau times the mean coherence below 6 kHz, in seconds.
+    Fills theta (frames, bins), and delays (frames,) in seconds: tau times the mean coherence below 6 kHz, and, for the share of the
+    frame's amplitude that an attack moves, the attack's.
     """
     frames, bins = power.shape
     low = cosines.shape[1]
@@ -225,6 +244,17 @@ def propagate(
                 if f < low:
                     shared += share * np.sqrt(power[m, f])
             delays[m] = tau * shared / max(total, np.float32(1e-30))
+        delay = attack_delays[m]
+        if delay == delay:  # not NaN
+            moved, total = np.float32(0.0), np.float32(1e-30)
+            for f in range(bins):
+                b, w = lower[f], weight[f]
+                share = attack_share[m, f] * (bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b]))
+                now[f] -= share * wrap(now[f] + omega[f] * delay)
+                amplitude = np.sqrt(power[m, f])
+                moved += share * amplitude
+                total += amplitude
+            delays[m] += (delay - delays[m]) * moved / total
         previous = now
 
 
@@ -250,17 +280,17 @@ def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected, out, un
 
 
 @kernel()
-def overlap_add(blocks, delays, window, hop, tail, tail_norm, out):
+def overlap_add(blocks, delays, analysis_window, window, hop, tail, tail_norm, out):
     """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 
-    That is the square of the window, unless coherence delayed the frame: the analysis window is delayed with it then, and the product of
-    the two windows is smaller. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
+    That is the product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the
+    product is another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
     What the later samples have gathered so far carries over in tail (channels, N) and tail_norm (N,).
     """
     channels, frames, length = blocks.shape
     for m in range(frames):
         for i in range(length):
-            tail_norm[i] += window[i] * window[(i - delays[m]) % length]
+            tail_norm[i] += window[i] * analysis_window[(i - delays[m]) % length]
         for c in range(channels):
             for i in range(length):
                 tail[c, i] += window[i] * blocks[c, m, i]
