@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from tsmgan import __version__
 from tsmgan.cli import console
@@ -42,17 +43,29 @@ COMMANDS = {
 class CommandFiles(TyperGroup):
     """A group that finds its commands in the files of this package."""
 
+    _is_listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name in COMMANDS if importlib.util.find_spec(f"{__name__}.{_function(name)}")]
+        return [name for name in COMMANDS if _exists(name)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in COMMANDS or not _exists(cmd_name):
             return None
         function = getattr(importlib.import_module(f"{__name__}.{_function(cmd_name)}"), _function(cmd_name))
+        if self._is_listing:
+            return TyperCommand(cmd_name, help=inspect.getdoc(function), rich_help_panel=COMMANDS[cmd_name], rich_markup_mode="rich")
         holder = typer.Typer(add_completion=False, rich_markup_mode="rich")
         settings = {"help_option_names": ["-h", "--help"]}
         holder.command(cmd_name, rich_help_panel=COMMANDS[cmd_name], no_args_is_help=False, context_settings=settings)(function)
         return typer.main.get_command(holder)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # The list shows the first sentence of each command; to read the options of all of them takes longer than everything else.
+        self._is_listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._is_listing = False
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -64,6 +77,10 @@ class CommandFiles(TyperGroup):
 
 def _function(command: str) -> str:
     return command.replace("-", "_")
+
+
+def _exists(command: str) -> bool:
+    return importlib.util.find_spec(f"{__name__}.{_function(command)}") is not None
 
 
 app = typer.Typer(
