@@ -1,7 +1,8 @@
 """Recordings that are broken on purpose, and what must hold whatever they are: one message or one good output, soon and in little memory.
 
 A case is a seed (a small recording of some kind), changes to its bytes, and settings. Hypothesis makes cases in `test_fuzz.py`,
-where it can shrink what fails; `run_fuzz.py` makes them by number, by the hundred thousand.
+where it can shrink what fails; `run_fuzz.py` makes them by number, by the hundred thousand; `run_atheris.py` grows them out of the
+same seeds, led by what each makes the readers do.
 """
 
 from __future__ import annotations
@@ -178,9 +179,28 @@ def case_by_number(number: int) -> Case:
 
 def judge(case: Case, folder: Path) -> Verdict:
     """Stretch a case in an empty folder, which is empty again after."""
-    source = folder / f"in{os.path.splitext(case.seed)[1]}"
-    source.write_bytes(change(seeds()[case.seed], case.changes))
-    task = Task(str(source), str(folder), f"out.{case.ending}", case.rate, Settings(salvage=case.salvage))
+    content = change(seeds()[case.seed], case.changes)
+    return judge_content(content, os.path.splitext(case.seed)[1], case.rate, case.salvage, case.ending, folder)
+
+
+def from_bytes(data: bytes) -> tuple[bytes, str, float, bool, str]:
+    """A case out of whatever bytes: three that choose how it is stretched, then the recording. Arguments of `judge_content`."""
+    suffix, how, ending = (*data[:3], 0, 0, 0)[:3]
+    suffixes = sorted({os.path.splitext(name)[1] for name in seeds()})
+    return data[3:], suffixes[suffix % len(suffixes)], RATES[how % 128 % len(RATES)], how >= 128, ENDINGS[ending % len(ENDINGS)]
+
+
+def to_bytes(seed: str) -> bytes:
+    """What `from_bytes` makes an unbroken seed of."""
+    suffixes = sorted({os.path.splitext(name)[1] for name in seeds()})
+    return bytes([suffixes.index(os.path.splitext(seed)[1]), RATES.index(1.3), 0]) + seeds()[seed]
+
+
+def judge_content(content: bytes, suffix: str, rate: float, salvage: bool, ending: str, folder: Path) -> Verdict:
+    """Stretch a recording of these bytes in an empty folder, which is empty again after."""
+    source = folder / f"in{suffix}"
+    source.write_bytes(content)
+    task = Task(str(source), str(folder), f"out.{ending}", rate, Settings(salvage=salvage))
     try:
         entry = stretch_task(task)
         return Verdict(entry.error is not None, _fault(entry.error, entry.output_frames or 0, folder / task.output, folder))
