@@ -11,6 +11,7 @@ from training_helpers import voice  # noqa: E402
 
 from tsmgan.geometry import geometry  # noqa: E402
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior  # noqa: E402
+from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
 from tsmgan.vocoder import BANDS, Field  # noqa: E402
 
 ALL = [MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss()]
@@ -69,9 +70,9 @@ def test_the_cycle_term_is_least_when_each_output_frame_looks_like_the_input_fra
     y = clip()[0]
     frames = torch.stack([y[m * g.hop : m * g.hop + g.window_length] for m in range(40)]) * torch.from_numpy(g.window())
     spectra = torch.fft.rfft(frames)[None]
-    # Frame m stands half a window behind its first sample; the stage's output begins one hop behind its first frame.
-    first = g.window_length // 2 + g.hop
-    right = y[None, first : first + 37 * g.hop]
+    # The first block begins with the first frame's first sample, and the stage's output where the last of those that reach it begins.
+    first = EDGE_FRAMES * g.hop
+    right = y[None, first : first + (40 - EDGE_FRAMES) * g.hop]
     loss = CycleLoss(g)
     values = [loss(spectra, torch.roll(right, k * g.hop, 1)).item() for k in (-6, 0, 6)]
     assert values[1] < 0.1 * min(values[0], values[2])

@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 
 from tsmgan.analysis import Analyser
-from tsmgan.geometry import geometry
+from tsmgan.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.timemap import TimeMap
 from tsmgan.vocoder import BANDS, Field, Vocoder
 
@@ -27,7 +27,7 @@ def fit(y: np.ndarray, samples: int) -> np.ndarray:
 
 def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, alpha_mix: float) -> np.ndarray:
     g, length = geometry(samplerate), time_map.output_length(len(y))
-    positions = np.arange(g.frames_for(length) + 3) * g.hop
+    positions = np.arange(g.frames_for(length) + HOPS_PER_WINDOW) * g.hop
     instants = np.rint(time_map.input_at(positions)).astype(np.int64)
     frames = Analyser(g, 1)(y[None], 0, instants)
     vocoder = Vocoder(g, 1)

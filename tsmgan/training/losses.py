@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsmgan.geometry import Geometry
+from tsmgan.training.pairs import EDGE_FRAMES
 from tsmgan.training.recordings import SAMPLERATE
 from tsmgan.vocoder import Field
 
@@ -139,9 +140,9 @@ class CycleLoss(nn.Module):
         self.register_buffer("window", torch.from_numpy(geometry.window()), persistent=False)
 
     def forward(self, spectra: Tensor, output: Tensor) -> Tensor:
-        """Input frames (batch, T, bins) complex and output (batch, (T - 3) H) -> (batch,)."""
+        """Input frames (batch, T, bins) complex and output (batch, (T - EDGE_FRAMES) H) -> (batch,)."""
         back = magnitudes(output, self.window, self._hop, centred=False)
-        before = spectra[:, 3 : 3 + back.shape[2]].abs().transpose(1, 2)
+        before = spectra[:, EDGE_FRAMES : EDGE_FRAMES + back.shape[2]].abs().transpose(1, 2)
         a, b = (torch.log(self.bank @ v + 1e-3) for v in (before, back))
         return (a - b).abs().mean((1, 2))
 

@@ -18,8 +18,18 @@ from torch import Tensor, nn
 from tsmgan.features import COLUMNS, FEATURES, WIDE_HZ, band_weights
 from tsmgan.vocoder import BAND_CENTRES_HZ, BANDS, Field
 
-HANDMADE_CONTEXT = 32
-"""Frames on either side (0.34 s) over which the hand-made default tells voices from other sounds."""
+HANDMADE_CONTEXT = 48
+"""Frames on either side (0.32 s) over which the hand-made default tells voices from other sounds."""
+VOICED_COHERENCE = 0.65
+"""Coherence of the hand-made default where a voice has a period: pulses are as peaky as they were, and PESQ is highest."""
+VOICE_MODULATION, VOICE_PERIODICITY, VOICE_TONALITY, VOICE_OFFSET = 53.6, 12.8, -42.1, 2.7
+"""Logistic regression of voice against other sounds, on frames of three voices and of music."""
+PERIOD_THRESHOLD, PERIOD_SLOPE = 0.65, 15.0
+"""Periodicity at which half of a voice's frame counts as voiced, and how sharp the decision is."""
+NOISE_GAIN_FASTER, NOISE_GAIN_SLOWER = 0.25, 0.14
+"""Log gain that gives noise its level back, for each unit of log rate above 0 and below."""
+NOISE_TONALITY = 0.38
+"""Tonality of a band, above that of none at all, from which it is no noise: 1 less this is white noise's."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,10 @@ class GeneratorConfig:
     noise: int = 4
     width: int = 128
     blocks: int = 4
-    kernel: int = 7
+    kernel: int = 23
     expansion: int = 2
+    largest_coherence: float = 0.8
+    """Bound of the coherence: a frame that is moved as one piece (1) makes voices' pulses peakier than they were."""
     largest_log_gain: float = 0.35
     """Bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)."""
     largest_rotation: float = 0.5
@@ -71,8 +83,9 @@ class RateBlock(nn.Module):
 class Generator(nn.Module):
     """The generator g.
 
-    forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence and alpha_mix in (0, 1),
-    log_gain and rotation near zero. Both of the latter fade to zero where the rate is 1, so that nothing is changed there.
+    forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence in
+    (0, largest_coherence), alpha_mix in (0, 1), log_gain and rotation near zero. Both of the latter fade to zero where the rate is 1, so
+    that nothing is changed there.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -95,31 +108,30 @@ class Generator(nn.Module):
         for block in self.blocks:
             x = block(x, condition)
         coherence, alpha_mix, log_gain, rotation = self.outlet(self.norm(x)).chunk(4, -1)
-        default_coherence, default_alpha, default_gain = handmade(features, log_rate)
+        default_coherence, default_alpha, default_gain = handmade(features, log_rate, self.config.largest_coherence)
         departure = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
-            torch.sigmoid(default_coherence + coherence),
+            self.config.largest_coherence * torch.sigmoid(default_coherence + coherence),
             torch.sigmoid(default_alpha + self.config.largest_alpha_change * torch.tanh(alpha_mix)),
             default_gain + departure * self.config.largest_log_gain * torch.tanh(log_gain),
             departure * self.config.largest_rotation * torch.tanh(rotation),
         )
 
 
-def handmade(features: Tensor, log_rate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The hand-made default: coherence and alpha mix before their sigmoids, and log gain.
+def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The hand-made default: coherence, as a share of the largest, and alpha mix before their sigmoids, and log gain.
 
-    - Voices are told from other sounds by three features, averaged over 65 frames with the frames' amplitude as weight: a voice's envelope
-      is modulated at its pitch, it has one period, and its partials move. The coefficients are a logistic regression on frames of three
-      voices and of music. Coherence is 1 where a voice has a period; alpha is 1 on voices (1 / rate on their attacks was heard by PESQ as
-      a fault) and 1 / rate on everything else.
-    - A lone attack is energy at one instant of the frame with neither tones nor a period. There alpha = 1 / rate says where the attack
-      belongs, and coherence 1 moves it there in one piece.
+    - Voices are told from other sounds by three features, averaged over 97 frames with the frames' amplitude as weight: a voice's envelope
+      is modulated at its pitch, it has one period, and its partials move. Coherence is VOICED_COHERENCE where a voice has a period; alpha
+      is 1 on voices (1 / rate on their attacks was heard by PESQ as a fault) and 1 / rate on everything else.
+    - A lone attack is energy at one instant of the frame with neither tones nor a period. There alpha is 1 / rate, whatever is around it.
     - Frames of noise that come from other places of the input than they go to do not add up to the noise's level. What is missing was
       measured on white noise; its inverse, a straight line in the logarithm of the rate, is given to bands without tones.
 
     Args:
         features: (batch, frames, features).
         log_rate: (batch, frames).
+        largest_coherence: bound of the coherence, in (0, 1].
 
     Returns:
         Three tensors (batch, frames, BANDS).
@@ -133,15 +145,15 @@ def handmade(features: Tensor, log_rate: Tensor) -> tuple[Tensor, Tensor, Tensor
     weighted = measured * torch.exp(2.5 * mean_of("loudness", 0, 1))[:, None]
     smoothed = F.avg_pool1d(weighted, 2 * HANDMADE_CONTEXT + 1, 1, HANDMADE_CONTEXT)
     modulation, period, tonality, weight = smoothed.unbind(1)
-    voice = (53.6 * modulation + 12.8 * period - 42.1 * tonality) / weight + 2.7
-    voiced = torch.sigmoid(voice) * torch.sigmoid(15 * (periodicity - 0.65))
+    voice = (VOICE_MODULATION * modulation + VOICE_PERIODICITY * period + VOICE_TONALITY * tonality) / weight + VOICE_OFFSET
+    voiced = torch.sigmoid(voice) * torch.sigmoid(PERIOD_SLOPE * (periodicity - PERIOD_THRESHOLD))
     attack = torch.sigmoid(40 * (mean_of("concentration", 0, 10) - 0.85)) * torch.sigmoid(40 * (0.5 - mean_of("tonality", 0, 10)))
     attack = attack * torch.sigmoid(15 * (0.45 - periodicity))
-    coherence = logit(1 - (1 - voiced) * (1 - attack))
+    coherence = logit(VOICED_COHERENCE / max(VOICED_COHERENCE, largest_coherence) * voiced)
     alpha_mix = logit(1 - torch.sigmoid(2 * (voice + 1)) * (1 - attack))
     spread = torch.from_numpy(band_weights(np.asarray(BAND_CENTRES_HZ), WIDE_HZ)).to(features)
-    noise = ((1 - features[..., COLUMNS["tonality"]] @ spread) / 0.38).clamp(0, 1) ** 2
-    log_gain = (0.25 * F.relu(log_rate) + 0.14 * F.relu(-log_rate))[..., None] * noise
+    noise = ((1 - features[..., COLUMNS["tonality"]] @ spread) / NOISE_TONALITY).clamp(0, 1) ** 2
+    log_gain = (NOISE_GAIN_FASTER * F.relu(log_rate) + NOISE_GAIN_SLOWER * F.relu(-log_rate))[..., None] * noise
     return coherence[..., None].expand_as(noise), alpha_mix[..., None].expand_as(noise), log_gain
 
 

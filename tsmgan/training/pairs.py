@@ -26,19 +26,21 @@ import numpy as np
 from tsmgan.analysis import Analyser
 from tsmgan.errors import AudioError, TsmganError
 from tsmgan.features import COLUMNS, FEATURES, frame_features, silence
-from tsmgan.geometry import geometry
+from tsmgan.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.timemap import TimeMap
 from tsmgan.training import augment
 from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY, WORLD, world_is_there, world_pair
 from tsmgan.training.recipe import first_match
 from tsmgan.training.recordings import SAMPLERATE, Recording, Skipped, folder_weights, read_piece
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when an item's meaning changes, so that old caches are not used."""
 ITEMS_PER_SHARD = 24
 DRAWS = 25
 """Recordings that are tried for one item before the folder is given up on."""
-FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "features", "log_rate", "start")
+FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "attack_offset", "attack_share", "features", "log_rate", "start")
+EDGE_FRAMES = HOPS_PER_WINDOW - 1
+"""A clip of T frames gives (T - EDGE_FRAMES) H samples that all overlapping windows reach."""
 
 
 class Item(NamedTuple):
@@ -50,6 +52,10 @@ class Item(NamedTuple):
     """(T, bins), int16."""
     horizontal: np.ndarray
     vertical: np.ndarray
+    attack_offset: np.ndarray
+    """(T,), float32."""
+    attack_share: np.ndarray
+    """(T, bins), float16."""
     features: np.ndarray
     """(T, FEATURES), float32."""
     log_rate: np.ndarray
@@ -148,7 +154,8 @@ def _analysed(x: np.ndarray, time_map: TimeMap, answer: np.ndarray, notes: dict[
     frames = Analyser(g, 1)(x[None].astype(np.float32), 0, instants)
     start = positions if notes["paired"] else instants
     return Item(
-        frames.spectra[0], frames.source.astype(np.int16), frames.horizontal, frames.vertical, frame_features(frames, g),
+        frames.spectra[0], frames.source.astype(np.int16), frames.horizontal, frames.vertical,
+        frames.attack_offset, frames.attack_share.astype(np.float16), frame_features(frames, g),
         np.log(time_map.rate_at(positions)).astype(np.float32), start, answer.astype(np.float32), notes,
     )  # fmt: skip
 
@@ -257,12 +264,14 @@ class Rows(NamedTuple):
     source: np.ndarray
     horizontal: np.ndarray
     vertical: np.ndarray
+    attack_offset: np.ndarray
+    attack_share: np.ndarray
     features: np.ndarray
     """(B, context + T + context, FEATURES): with the frames on either side that the generator's decisions depend on."""
     log_rate_around: np.ndarray
     """(B, context + T + context)."""
     answer: np.ndarray
-    """(B, (T - 3) H) samples: what the stage's output is to be compared with; see `tsmgan.training.stage.EDGE_FRAMES`."""
+    """(B, (T - EDGE_FRAMES) H) samples: what the stage's output is to be compared with."""
     noise: np.ndarray
     """z, (B, context + T + context, noise)."""
     paired: np.ndarray
@@ -329,8 +338,9 @@ class Pairs:
         loudness = [columns["features"][first_frame + s : first_frame + s + frames, COLUMNS["loudness"]].mean() for s in firsts]
         cut = slice(first_frame + int(firsts[int(np.argmax(loudness))]), None)
         cut = slice(cut.start, cut.start + frames)
-        length = (frames - 3) * self._hop
-        start = int(columns["start"][cut.start]) + self._hop
+        length = (frames - EDGE_FRAMES) * self._hop
+        # The first block begins half a window before its frame, and the clip where the last of those that reach it begins.
+        start = int(columns["start"][cut.start]) + (EDGE_FRAMES - HOPS_PER_WINDOW // 2) * self._hop
         start = first_sample + max(0, min(start, entry["samples"] - length))
         answer = np.zeros(length, np.float32)
         there = columns["signal"][start : min(start + length, first_sample + entry["samples"])]
@@ -343,6 +353,7 @@ class Pairs:
         log_rate = np.pad(columns["log_rate"][around], missing)
         return (
             columns["spectra"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
-            features, log_rate, answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
+            columns["attack_offset"][cut], columns["attack_share"][cut], features, log_rate,
+            answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
             np.array(entry["paired"]), np.array(entry["exact"]), np.array(entry["bandwidth"], np.float32), np.array(item),
         )  # fmt: skip

@@ -20,6 +20,8 @@ else:
     import tomli as tomllib
 
 Recipe = dict[str, Any]
+SHORTEST_CLIP = 26
+"""Frames of a clip, at least: the losses look at a tenth of a second."""
 FREE_TABLES = frozenset({"data.weights", "data.stretchers"})
 """Tables whose keys are patterns of folders and so are the user's to choose."""
 
@@ -168,8 +170,10 @@ def check(recipe: Recipe) -> None:
                 raise UsageError(unknown("inverse stretcher", name, NAMES))
         if sum(shares.values()) <= 0:
             raise UsageError(f'data.stretchers."{pattern}" gives every stretcher a share of zero.')
-    if train["frames"] < 16 or train["batch"] < 1:
-        raise UsageError("train.frames must be at least 16 and train.batch at least 1.")
+    if train["frames"] < SHORTEST_CLIP or train["batch"] < 1:
+        raise UsageError(f"train.frames must be at least {SHORTEST_CLIP} and train.batch at least 1.")
+    if not 0 < recipe["generator"]["largest_coherence"] <= 1:
+        raise UsageError("generator.largest_coherence must be above 0 and at most 1.")
     if data["pairs"] < 1 or data["validation"] < 1:
         raise UsageError("data.pairs and data.validation must be at least 1.")
     if any(weight < 0 for weight in recipe["losses"].values()):

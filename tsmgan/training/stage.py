@@ -1,8 +1,9 @@
 """The vocoder stage with gradients: the same rotations and overlap-add as `tsmgan.vocoder`, in torch, over a batch of clips.
 
 The table of `tsmgan.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The shift
-tau is a choice among shifts, so it is held constant; the share lambda of the remainder that is taken away, the alpha mix within the
-increments, gain and extra rotation carry the gradient, through time as far as the clip reaches.
+tau is a choice among shifts, so it is held constant, and so are the places of attacks; the share lambda of the remainder that is taken
+away, the alpha mix within the increments and in the share that attacks take, gain and extra rotation carry the gradient, through time as
+far as the clip reaches.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tsmgan.geometry import HOPS_PER_WINDOW, MAX_SHIFT_SECONDS, Geometry
-from tsmgan.vocoder import BANDS, CLIMB_STEPS, SHIFT_PENALTY, SHIFT_STEP_SECONDS, SMALLEST_NORM, band_spread, frame_shift, shift_grid
+from tsmgan.geometry import HOPS_PER_WINDOW, Geometry
+from tsmgan.kernels import kernel
+from tsmgan.training.pairs import EDGE_FRAMES
+from tsmgan.vocoder import (
+    ATTACK_REACH,
+    BANDS,
+    CLIMB_STEPS,
+    SHIFT_PENALTY,
+    SHIFT_STEP_SECONDS,
+    SMALLEST_NORM,
+    band_spread,
+    frame_shift,
+    shift_grid,
+)
 from tsmgan.vocoder import wrap as wrap_phase
-
-EDGE_FRAMES = 3
-"""A clip of T frames gives (T - 3) H samples that all four overlapping windows reach, the first of them H behind its first frame's
-instant."""
 
 
 def wrap(phase: Tensor) -> Tensor:
@@ -35,65 +43,92 @@ class Rotated(NamedTuple):
     """Result of the recursion."""
 
     theta: Tensor
-    """(batch, frames, bins), radians, with gradients towards coherence and increment."""
+    """(batch, frames, bins), radians, with gradients towards coherence and alpha mix."""
     delays: Tensor
-    """By how many samples coherence moved each frame, (batch, frames), int64, no gradient."""
+    """By how many samples coherence and attacks moved each frame, (batch, frames), int64, no gradient."""
 
     def detached(self) -> Rotated:
         """The same without gradients."""
         return Rotated(self.theta.detach(), self.delays)
 
 
+class Walk(NamedTuple):
+    """What the recursion goes through, frame by frame; (batch, frames, bins) float32 where nothing is said."""
+
+    coherence: Tensor
+    """lambda."""
+    attack: Tensor
+    """Share of each bin that is put where its attack belongs."""
+    increment: Tensor
+    """What is added to the source's rotation."""
+    source: Tensor
+    """Bin of the frame before, int64."""
+    power: Tensor
+    attack_delay: Tensor
+    """d, which puts the attack where it belongs, (batch, frames), seconds."""
+
+
 class _Recursion(torch.autograd.Function):
-    """theta_m = now - lambda e with now = theta_{m-1}[source] + increment; written out because autograd's bookkeeping for a thousand small
-    operations costs more than they do."""
+    """theta_m = turned - share wrap(turned + omega d) with turned = now - lambda wrap(now + omega tau) and
+    now = theta_{m-1}[source] + increment; written out because autograd's bookkeeping for a thousand small operations costs more than
+    they do."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, coherence: Tensor, increment: Tensor, source: Tensor, power: Tensor, shifts: Shifts
-    ) -> tuple[Tensor, Tensor]:
-        walk = _walk_cpu if increment.device.type == "cpu" else walk_batch
-        theta, remainder, tau = walk(coherence, increment, source, power, shifts)
-        ctx.save_for_backward(coherence, source, remainder)
-        ctx.mark_non_differentiable(tau)
-        return theta, tau
+    def forward(ctx: Any, shifts: Shifts, *columns: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        walk = Walk(*columns)
+        theta, taus, *remainders = (_walk_cpu if walk.increment.device.type == "cpu" else walk_batch)(walk, shifts)
+        ctx.save_for_backward(walk.coherence, walk.attack, walk.source, *remainders)
+        ctx.mark_non_differentiable(taus)
+        return theta, taus
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        coherence, source, remainder = ctx.saved_tensors
-        total, kept = slope.clone(), 1 - coherence
+        coherence, attack, source, remainder, attack_remainder = ctx.saved_tensors
+        total, unanchored = slope.clone(), 1 - attack
+        kept = (1 - coherence) * unanchored
         of_increment = torch.empty_like(slope)
         for m in range(slope.shape[1] - 1, -1, -1):
             of_increment[:, m] = total[:, m] * kept[:, m]
             if m > 0:
                 total[:, m - 1].scatter_add_(1, source[:, m], of_increment[:, m])
-        return -total * remainder, of_increment, None, None, None
+        return None, -total * unanchored * remainder, -total * attack_remainder, of_increment, None, None, None
 
 
-def walk_batch(coherence: Tensor, increment: Tensor, source: Tensor, power: Tensor, shifts: Shifts) -> tuple[Tensor, Tensor, Tensor]:
-    """The recursion's forward direction, all rows of the batch at once, on any device: theta, the remainder e and tau in seconds."""
-    theta, remainder, taus = torch.empty_like(increment), torch.empty_like(increment), torch.empty_like(increment[..., 0])
-    previous, amplitude = torch.zeros_like(increment[:, 0]), power[..., : shifts.low].sqrt()
-    for m in range(increment.shape[1]):
-        now = wrap(previous.gather(1, source[:, m]) + increment[:, m])
+def walk_batch(walk: Walk, shifts: Shifts) -> tuple[Tensor, ...]:
+    """The recursion's forward direction, all rows of the batch at once, on any device.
+
+    Returns:
+        theta; tau in seconds, (batch, frames); and wrap(now + omega tau) and wrap(turned + omega d), what coherence and attacks take a
+        share of.
+    """
+    theta, remainder, attack_remainder = (torch.empty_like(walk.increment) for _ in range(3))
+    taus = torch.empty_like(walk.attack_delay)
+    previous, amplitude = torch.zeros_like(walk.increment[:, 0]), walk.power[..., : shifts.low].sqrt()
+    for m in range(walk.increment.shape[1]):
+        now = wrap(previous.gather(1, walk.source[:, m]) + walk.increment[:, m])
         tau = shifts.best(amplitude[:, m], now[:, : shifts.low])
         e = wrap(torch.addcmul(now, shifts.omega, tau[:, None]))
-        previous = torch.addcmul(now, coherence[:, m], e, value=-1)
-        theta[:, m], remainder[:, m], taus[:, m] = previous, e, tau
-    return theta, remainder, taus
+        turned = torch.addcmul(now, walk.coherence[:, m], e, value=-1)
+        a = wrap(torch.addcmul(turned, shifts.omega, walk.attack_delay[:, m, None]))
+        previous = torch.addcmul(turned, walk.attack[:, m], a, value=-1)
+        theta[:, m], taus[:, m], remainder[:, m], attack_remainder[:, m] = previous, tau, e, a
+    return theta, taus, remainder, attack_remainder
 
 
-def _walk_cpu(coherence: Tensor, increment: Tensor, source: Tensor, power: Tensor, shifts: Shifts) -> tuple[Tensor, Tensor, Tensor]:
+def _walk_cpu(walk: Walk, shifts: Shifts) -> tuple[Tensor, ...]:
     """The same on a CPU, one row a thread: a loop of small tensor operations would take three times as long there."""
-    theta, remainder, tau = torch.empty_like(increment), torch.empty_like(increment), torch.empty_like(increment[..., 0])
-    columns = [t.detach().contiguous().numpy() for t in (coherence, increment, source, power, theta, remainder, tau)]
+    theta, remainder, attack_remainder = (torch.empty_like(walk.increment) for _ in range(3))
+    results = theta, torch.empty_like(walk.attack_delay), remainder, attack_remainder
+    columns = [t.detach().contiguous().numpy() for t in (*walk, *results)]
     tables = [t.numpy() for t in (shifts.grid_cosines, shifts.grid_sines, shifts.omega)]
+    zero = np.zeros(theta.shape[2], np.float32)
+    size = max(shifts.low, 2 * len(shifts.grid_cosines))
 
     def row(b: int) -> None:
-        _walk_row(*(c[b] for c in columns), *tables)
+        _walk_row(*(c[b] for c in columns), *tables, zero, np.empty((3, size), np.float32))
 
     list(_row_threads(torch.get_num_threads()).map(row, range(len(theta))))
-    return theta, remainder, tau
+    return results
 
 
 @lru_cache(maxsize=1)
@@ -101,13 +136,28 @@ def _row_threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count)
 
 
-@nb.njit(cache=True, nogil=True)
-def _walk_row(coherence, increment, source, power, theta, remainder, taus, cosines, sines, omega):
+@kernel()
+def _walk_row(
+    coherence,
+    attack,
+    increment,
+    source,
+    power,
+    attack_delay,
+    theta,
+    taus,
+    remainder,
+    attack_remainder,
+    cosines,
+    sines,
+    omega,
+    zero,
+    scratch,
+):
     frames, bins = increment.shape
-    previous = np.zeros(bins, np.float32)
-    scratch = np.empty((3, max(cosines.shape[1], 2 * len(cosines))), np.float32)
+    previous = zero
     for m in range(frames):
-        now, e = theta[m], remainder[m]
+        now, e, a = theta[m], remainder[m], attack_remainder[m]
         for f in range(bins):
             now[f] = wrap_phase(previous[source[m, f]] + increment[m, f])
         tau, _ = frame_shift(power[m], now, cosines, sines, scratch)
@@ -115,6 +165,8 @@ def _walk_row(coherence, increment, source, power, theta, remainder, taus, cosin
         for f in range(bins):
             e[f] = wrap_phase(now[f] + omega[f] * tau)
             now[f] -= coherence[m, f] * e[f]
+            a[f] = wrap_phase(now[f] + omega[f] * attack_delay[m])
+            now[f] -= attack[m, f] * a[f]
         previous = now
 
 
@@ -183,48 +235,70 @@ class Stage(nn.Module):
         corrected = matrix * (bins < spread.corrected)
         self.register_buffer("spread", torch.from_numpy(matrix), persistent=False)
         self.register_buffer("corrected", torch.from_numpy(corrected.astype(np.float32)), persistent=False)
-        window = torch.from_numpy(geometry.window())
-        self.longest = round(MAX_SHIFT_SECONDS * geometry.samplerate) + 1
-        let_through = torch.stack([window * window.roll(d) for d in range(-self.longest, self.longest + 1)])
+        window, analysis = torch.from_numpy(geometry.synthesis_window()), torch.from_numpy(geometry.window())
+        # Delays are circular, as the transform is: N of them are all there can be.
+        let_through = torch.stack([window * analysis.roll(d) for d in range(geometry.window_length)])
+        self.seconds = geometry.window_length / geometry.samplerate
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("let_through", let_through, persistent=False)
 
     def rotations(
-        self, power: Tensor, source: Tensor, horizontal: Tensor, vertical: Tensor, log_rate: Tensor, coherence: Tensor, alpha_mix: Tensor
+        self,
+        power: Tensor,
+        source: Tensor,
+        horizontal: Tensor,
+        vertical: Tensor,
+        attack_offset: Tensor,
+        attack_share: Tensor,
+        log_rate: Tensor,
+        coherence: Tensor,
+        alpha_mix: Tensor,
     ) -> Rotated:
         """theta of each frame; the clip's first frame starts from rotation 0 and takes its own increment.
 
         Args:
-            power, horizontal, vertical: (batch, frames, bins) float32. source: the same shape, int64.
-            log_rate: (batch, frames). coherence, alpha_mix: (batch, frames, BANDS).
+            power, horizontal, vertical, attack_share: (batch, frames, bins) float32. source: the same shape, int64.
+            attack_offset, log_rate: (batch, frames). coherence, alpha_mix: (batch, frames, BANDS).
         """
         with torch.autocast(power.device.type, enabled=False):
-            stretch = torch.exp(-log_rate.float()) - 1
-            increment = horizontal + stretch[..., None] * (alpha_mix.float() @ self.spread) * vertical
+            slowness = torch.exp(-log_rate.float())
+            stretch, mix = slowness - 1, alpha_mix.float() @ self.spread
             share = coherence.float() @ self.spread
-            theta, tau = _Recursion.apply(share, increment, source, power, self.shifts)
+            near = (attack_offset * slowness).abs() <= ATTACK_REACH * self.seconds
+            attack = mix * attack_share * near[..., None]
+            increment, attack_delay = horizontal + stretch[..., None] * mix * vertical, stretch * attack_offset
+            theta, tau = _Recursion.apply(self.shifts, *Walk(share, attack, increment, source, power, attack_delay))
             with torch.no_grad():
-                amplitude = power[..., : self.shifts.low].sqrt()
-                moved = (share[..., : self.shifts.low] * amplitude).sum(-1) / amplitude.sum(-1).clamp(min=1e-30)
-                delays = torch.round(tau * moved * self.geometry.samplerate).long()
+                amplitude = power.sqrt()
+                delay = tau * _mean(share, amplitude, self.shifts.low)
+                delay = delay + (attack_delay - delay) * _mean(attack, amplitude)
+                delays = torch.round(delay * self.geometry.samplerate).long()
         return Rotated(theta, delays)
 
     def synthesise(self, spectra: Tensor, rotated: Rotated, log_gain: Tensor, rotation: Tensor) -> Tensor:
-        """Waveform (batch, (frames - 3) H) of spectra (batch, frames, bins, complex64) turned by theta and the bands' gain and rotation."""
+        """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64) turned by theta and the bands' gain
+        and rotation."""
         with torch.autocast(spectra.device.type, enabled=False):
             gain = torch.exp(log_gain.float() @ self.corrected)
             turned = spectra * torch.polar(gain, rotated.theta + rotation.float() @ self.corrected)
             blocks = torch.fft.irfft(turned, n=self.geometry.window_length) * self.window
-            norm = self.overlap_add(self.let_through[rotated.delays + self.longest])
+            norm = self.overlap_add(self.let_through[rotated.delays % self.geometry.window_length])
             return self.overlap_add(blocks) / norm.clamp(min=float(SMALLEST_NORM))
 
     def overlap_add(self, blocks: Tensor) -> Tensor:
-        """(batch, frames, N) -> (batch, (frames - 3) H): quarters of four neighbouring blocks meet in each hop."""
+        """(batch, frames, N) -> (batch, (frames - EDGE_FRAMES) H): parts of neighbouring blocks meet in each hop."""
         batch, frames, _ = blocks.shape
-        quarters = blocks.reshape(batch, frames, HOPS_PER_WINDOW, self.geometry.hop)
-        last = HOPS_PER_WINDOW - 1
-        return torch.stack([quarters[:, last - k : frames - k, k] for k in range(HOPS_PER_WINDOW)]).sum(0).flatten(1)
+        parts = blocks.reshape(batch, frames, HOPS_PER_WINDOW, self.geometry.hop)
+        total = parts[:, EDGE_FRAMES:, 0]
+        for k in range(1, HOPS_PER_WINDOW):
+            total = total + parts[:, EDGE_FRAMES - k : frames - k, k]
+        return total.flatten(1)
 
     def first_sample(self) -> int:
         """Position of synthesise's first sample relative to its first frame's instant: block m begins N/2 before frame m."""
         return EDGE_FRAMES * self.geometry.hop - self.geometry.window_length // 2
+
+
+def _mean(values: Tensor, weights: Tensor, bins: int | None = None) -> Tensor:
+    """Mean of values over the first bins, weighted: (batch, frames, bins) twice -> (batch, frames)."""
+    return (values[..., :bins] * weights[..., :bins]).sum(-1) / weights[..., :bins].sum(-1).clamp(min=1e-30)

@@ -78,7 +78,7 @@ class Batch:
     def __init__(self, rows: Rows, device: torch.device) -> None:
         for name, column in rows._asdict().items():
             setattr(self, name, torch.from_numpy(column).to(device, non_blocking=True))
-        self.source = self.source.long()
+        self.source, self.attack_share = self.source.long(), self.attack_share.float()
         self.inner = slice((self.features.shape[1] - self.spectra.shape[1]) // 2, (self.features.shape[1] + self.spectra.shape[1]) // 2)
         self.power = self.spectra.real**2 + self.spectra.imag**2
         self.log_rate = self.log_rate_around[:, self.inner].contiguous()
@@ -88,6 +88,8 @@ class Batch:
     source: Tensor
     horizontal: Tensor
     vertical: Tensor
+    attack_offset: Tensor
+    attack_share: Tensor
     features: Tensor
     log_rate_around: Tensor
     answer: Tensor
@@ -187,14 +189,16 @@ class Trainer:
     def render(self, batch: Batch, field: Field) -> tuple[Tensor, Rotated]:
         """Waveform of a field, and the rotations behind it."""
         rotated = self.stage.rotations(
-            batch.power, batch.source, batch.horizontal, batch.vertical, batch.log_rate, field.coherence, field.alpha_mix
-        )
+            batch.power, batch.source, batch.horizontal, batch.vertical, batch.attack_offset, batch.attack_share, batch.log_rate,
+            field.coherence, field.alpha_mix,
+        )  # fmt: skip
         return self.stage.synthesise(batch.spectra, rotated, field.log_gain, field.rotation), rotated
 
     def default_field(self, batch: Batch, coherence: Tensor | None = None) -> Field:
         """The hand-made default, or the same with one coherence (rows,) throughout each row."""
-        coherence_logit, alpha_logit, log_gain = (v[:, batch.inner] for v in handmade(batch.features, batch.log_rate_around))
-        level = torch.sigmoid(coherence_logit)
+        largest = self.generator.config.largest_coherence
+        coherence_logit, alpha_logit, log_gain = (v[:, batch.inner] for v in handmade(batch.features, batch.log_rate_around, largest))
+        level = largest * torch.sigmoid(coherence_logit)
         if coherence is not None:
             level = coherence.to(level).reshape(-1, 1, 1).expand_as(level).contiguous()
         return Field(level, torch.sigmoid(alpha_logit), log_gain, torch.zeros_like(level))
