@@ -11,8 +11,10 @@ import librosa
 import numpy as np
 from scipy.stats import kurtosis
 
-from tsmgan.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.evaluation.spectral import WINDOW_SECONDS
 
+HOPS_PER_WINDOW = 4
+"""Of the spectra of noise, whose windows are about WINDOW_SECONDS long."""
 BURST_RISE_SECONDS, BURST_DECAY_SECONDS = 0.0005, 0.006
 """Time to full amplitude, and time constant of the amplitude behind it: a click with a body, as a hi-hat or a struck wood block."""
 BURST_SPACING_SECONDS = 0.6
@@ -114,12 +116,24 @@ def pre_echo(source: np.ndarray, output: np.ndarray, samplerate: int, rate: floa
     return float(np.mean(shares))
 
 
+def _hop(samplerate: int) -> int:
+    """Samples between two spectra of noise: the product of 2, 3, 5 and 7 that is nearest to a quarter of WINDOW_SECONDS."""
+    wanted = samplerate * WINDOW_SECONDS / HOPS_PER_WINDOW
+    candidates = np.arange(max(1, int(0.9 * wanted)), int(1.1 * wanted) + 2)
+    rest = candidates.copy()
+    for prime in (2, 3, 5, 7):
+        while np.any(divisible := rest % prime == 0):
+            rest[divisible] //= prime
+    smooth = candidates[rest == 1]
+    return int(smooth[np.abs(smooth - wanted).argmin()])
+
+
 def _magnitudes(y: np.ndarray, samplerate: int) -> np.ndarray:
     """STFT magnitudes (bins, frames) of the middle of y: 43 ms windows, a quarter apart, edges, 0 Hz and the last bin left out."""
-    frames = geometry(samplerate)
-    trim = min(frames.window_length, len(y) // 4)
+    hop = _hop(samplerate)
+    trim = min(HOPS_PER_WINDOW * hop, len(y) // 4)
     y = y[trim : len(y) - trim]
-    return np.abs(librosa.stft(y.astype(np.float64), n_fft=frames.window_length, hop_length=frames.hop, center=False))[1:-1]
+    return np.abs(librosa.stft(y.astype(np.float64), n_fft=HOPS_PER_WINDOW * hop, hop_length=hop, center=False))[1:-1]
 
 
 def time_correlation(y: np.ndarray, samplerate: int) -> float:
@@ -150,7 +164,7 @@ def noise_kurtosis(source: np.ndarray, output: np.ndarray, samplerate: int, rate
 
 def noise_level(source: np.ndarray, output: np.ndarray, samplerate: int, rate: float) -> float:
     """RMS of stretched noise over that of real noise in dB, a window's length off at both ends. 0: level kept. `rate` is not used."""
-    edge = geometry(samplerate).window_length
+    edge = HOPS_PER_WINDOW * _hop(samplerate)
     a, b = (float(np.mean(np.square(y[edge:-edge], dtype=np.float64))) for y in (source, output))
     return 10 * float(np.log10((b + 1e-20) / (a + 1e-20)))
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import librosa
 import numpy as np
 
-from tsmgan.geometry import WINDOW_SECONDS
-
+WINDOW_SECONDS = 2048 / 48000
+"""Of the log-mel spectra (42.7 ms). It belongs to the measure: what stretchers use, this program's among them, is no concern of it."""
 MEL_BANDS = 80
 MEL_FLOOR = 1e-5
 CONVERGENCE_WINDOWS = (256, 1024, 4096)
