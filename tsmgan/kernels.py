@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -165,6 +166,18 @@ def _values(arguments: tuple[Any, ...]) -> Iterator[Any]:
 
 def _compile(kernel: Kernel, names: list[str]) -> tuple[str, bytes]:
     """A kernel's symbol and its machine code for arguments of these types."""
+    collects = gc.isenabled()
+    gc.disable()  # it would go through all of numba again and again, for a sixth of the time
+    _building.lean = True
+    try:
+        return _machine_code(kernel, names)
+    finally:
+        _building.lean = False
+        if collects:
+            gc.enable()
+
+
+def _machine_code(kernel: Kernel, names: list[str]) -> tuple[str, bytes]:
     from numba import from_dtype, types
 
     def numba_type(name: str) -> Any:
@@ -173,11 +186,7 @@ def _compile(kernel: Kernel, names: list[str]) -> tuple[str, bytes]:
         return types.Array(scalar, int(array[0]), "C" if array[1] == "C" else "A") if array else scalar
 
     signature = tuple(map(numba_type, names))
-    _building.lean = True
-    try:
-        kernel.lean_dispatcher.compile(signature)
-    finally:
-        _building.lean = False
+    kernel.lean_dispatcher.compile(signature)
     compiled = kernel.lean_dispatcher.overloads[signature]
     if compiled.signature.return_type != types.none:
         raise TypeError(f"{kernel.function.__name__} returns a value.")
