@@ -278,7 +278,7 @@ def resynthesis(t, batch):
         frames = padded.unfold(1, g.window_length, g.hop)[:, : batch.spectra.shape[1]] * t.stage.window
         magnitudes = torch.fft.rfft(frames).abs()
         spectra = batch.spectra / batch.spectra.abs().clamp(min=1e-9) * magnitudes
-        return t.stage.synthesise(spectra, rotated, field.log_gain, field.rotation)
+        return t.stage.synthesise(spectra, rotated, torch.exp(field.log_gain @ t.stage.spread), field.rotation)
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------------------------

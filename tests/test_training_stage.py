@@ -32,7 +32,7 @@ def analysed(y, rate, frames, g=G):
 
 def random_field(frames, seed=0):
     generator = np.random.default_rng(seed)
-    bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.5, 0.5))
+    bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.5, 0.5), (-0.4, 0.4))
     return Field(*(generator.uniform(a, b, (frames, BANDS)).astype(np.float32) for a, b in bounds))
 
 
@@ -46,10 +46,14 @@ def difference(y, rate, field, samplerate=SAMPLERATE):
     g, count = geometry(samplerate), len(field.coherence)
     frames = analysed(y, rate, count, g)
     vocoder, stage = Vocoder(g, 1), Stage(g)
-    expected, _ = vocoder.synthesise(frames, field, *vocoder.rotations(frames, field, np.full(count, rate)))
-    coherence, alpha_mix, log_gain, rotation = (torch.from_numpy(values)[None] for values in field)
-    rotated = stage.rotations(*tensors(frames), torch.full((1, count), float(np.log(rate))), coherence, alpha_mix)
-    output = stage.synthesise(torch.from_numpy(frames.spectra), rotated, log_gain, rotation)[0].numpy()
+    rates = np.full(count, rate)
+    expected, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
+    coherence, alpha_mix, log_gain, rotation, texture = (torch.from_numpy(values)[None] for values in field)
+    power, _, _, _, *attacks = table = tensors(frames)
+    log_rate = torch.full((1, count), float(np.log(rate)))
+    rotated = stage.rotations(*table, log_rate, coherence, alpha_mix)
+    gain = stage.gains(power, *attacks, log_rate, alpha_mix, log_gain, texture)
+    output = stage.synthesise(torch.from_numpy(frames.spectra), rotated, gain, rotation)[0].numpy()
     first = stage.first_sample() + g.window_length // 2  # the numba stage's first sample stands half a window before the first frame
     return np.abs(output - expected[0, first : first + len(output)]).max() / np.abs(expected).max()
 
@@ -66,7 +70,7 @@ def test_the_torch_stage_gives_the_numba_stages_waveform_within_1e_4(make, rate)
 def test_they_agree_on_recordings_with_attacks_and_with_coherence(name, coherence, alpha_mix, rate):
     y, samplerate = soundfile.read(EXAMPLES / f"{name}.flac", dtype="float32", always_2d=True)
     shape = (400, BANDS)
-    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0)))
+    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0, -0.3)))
     frames = analysed(y[:, 0], rate, 400, geometry(samplerate))
     assert name != "band" or (frames.attack_share * alpha_mix).max() > 0.9
     assert difference(y[:, 0], rate, field, samplerate) < 1e-4
@@ -127,7 +131,7 @@ def test_frames_that_are_not_rotated_overlap_add_to_the_recording():
     stage = Stage(G)
     zero = torch.zeros(1, 40, BANDS)
     still = Rotated(torch.zeros(1, 40, G.bins), torch.zeros(1, 40, dtype=torch.long))
-    output = stage.synthesise(torch.from_numpy(frames.spectra), still, zero, zero)[0].numpy()
+    output = stage.synthesise(torch.from_numpy(frames.spectra), still, torch.ones(1, 40, G.bins), zero)[0].numpy()
     first = stage.first_sample()
     assert output.shape == ((40 - EDGE_FRAMES) * G.hop,)
     assert np.abs(output - y[first : first + len(output)]).max() < 1e-5

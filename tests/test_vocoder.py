@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsmgan.analysis import Analyser, arctan2, propagation_table
-from tsmgan.geometry import WINDOW_SECONDS, geometry
+from tsmgan.geometry import HOPS_PER_WINDOW, WINDOW_SECONDS, geometry
 from tsmgan.vocoder import SHIFT_HZ, SHIFT_STEP_SECONDS, best_shift, shift_grid
 
 
@@ -74,7 +74,7 @@ def test_arctan2_is_numpys_within_float32():
 def test_the_window_is_the_same_time_at_every_sample_rate(samplerate):
     g = geometry(samplerate)
     assert g.window_length / samplerate == pytest.approx(WINDOW_SECONDS, rel=0.021)
-    assert g.window_length % 4 == 0
+    assert g.window_length % HOPS_PER_WINDOW == 0
 
 
 @pytest.mark.parametrize("delay_ms", [-9.3, -2.0, 0.0, 0.4, 6.71])

@@ -86,8 +86,7 @@ class Analyser:
         spectra = fft.rfft(blocks)
         if self._last_instant is not None:
             spectra[:, places == self._last_instant] = self._last
-        x = np.ascontiguousarray(spectra[:, index[:count]])
-        p = np.ascontiguousarray(spectra[:, index[count:]])
+        x, p = spectra.take(index[:count], axis=1), spectra.take(index[count:], axis=1)
         power, source, horizontal, vertical = propagation_table(x, p, self._last)
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)

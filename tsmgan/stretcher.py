@@ -246,7 +246,7 @@ class Stretcher:
     def _render(self, run: _Run, after: _Run | None) -> tuple[np.ndarray, np.ndarray]:
         """A run's samples, and which of its frames were left as they are."""
         field = self._field(run, after)
-        return self._vocoder.synthesise(run.frames, field, *self._vocoder.rotations(run.frames, field, run.rates))
+        return self._vocoder.synthesise(run.frames, field, run.rates, *self._vocoder.rotations(run.frames, field, run.rates))
 
     def _send(self, out: np.ndarray, unmoved: np.ndarray) -> np.ndarray:
         """The output of the oldest run that was not sent yet."""
@@ -259,8 +259,8 @@ class Stretcher:
 
     def _tail(self, count: int) -> np.ndarray:
         """The last count samples, which no further frame reaches."""
-        hops = -(-count // self._geometry.hop)
-        return self._emit(self._vocoder.tail(hops), np.full(hops, self._offsets[-1]))[:, :count]
+        hops, ahead = -(-count // self._geometry.hop), max(0, -self._sent)
+        return self._emit(self._vocoder.tail(hops), np.full(hops, self._offsets[-1]))[:, : count - ahead]
 
     def _emit(self, out: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Samples from position self._sent on; where every frame that covers a hop was left as it is, the input's own samples.

@@ -29,7 +29,7 @@ import numpy as np
 
 from tsmgan import fft
 from tsmgan.analysis import Frames
-from tsmgan.geometry import MAX_SHIFT_SECONDS, NETWORK_HZ, Geometry
+from tsmgan.geometry import MAX_SHIFT_SECONDS, Geometry
 from tsmgan.kernels import helper, kernel
 
 SHIFT_HZ = 6000.0
@@ -45,6 +45,10 @@ CLIMB_STEPS = 8
 """Steps of the grid by which the penalty may have moved a maximum; enough for sounds of 32 Hz."""
 ATTACK_REACH = 0.6
 """An attack that belongs further from its frame's middle than this share of the window is none of that frame's business."""
+TEXTURE_BINS = 12
+"""Bins on either side (300 Hz) that count as a bin's neighbourhood."""
+SMALLEST_POWER = 1e-20
+"""Added to powers before their logarithm is taken."""
 SMALLEST_NORM = np.float32(1e-3)
 """The sum of squared windows is taken to be at least this, at the very ends of a recording."""
 
@@ -63,6 +67,9 @@ class Field(NamedTuple):
     """Natural logarithm of the gain in amplitude."""
     rotation: Any
     """Small extra rotation in radians that the next frame does not inherit."""
+    texture: Any
+    """gamma: amplitudes are raised to the power 1 + gamma, relative to their neighbourhood's. Noise that is slowed down repeats itself
+    from frame to frame and comes out uneven, noise that is sped up comes out too even; gamma < 0 and > 0 put that right."""
 
 
 class BandSpread(NamedTuple):
@@ -70,16 +77,13 @@ class BandSpread(NamedTuple):
 
     lower: np.ndarray
     weight: np.ndarray
-    corrected: int
-    """Bins below this are in the network's band; gain and rotation stay zero above."""
 
 
 def band_spread(geometry: Geometry) -> BandSpread:
     """How the values of the bands spread over the bins at a sample rate; the outermost bands hold to either end."""
     position = np.interp(geometry.frequencies(), BAND_CENTRES_HZ, np.arange(BANDS))
     lower = np.minimum(position.astype(np.int32), BANDS - 2).astype(np.int32)
-    corrected = int(np.searchsorted(geometry.frequencies(), NETWORK_HZ))
-    return BandSpread(lower, (position - lower).astype(np.float32), corrected)
+    return BandSpread(lower, (position - lower).astype(np.float32))
 
 
 def shift_grid(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
@@ -130,13 +134,19 @@ class Vocoder:
 
     def _attack_delays(self, frames: Frames, rates: np.ndarray) -> np.ndarray:
         """By how much later each frame's attack belongs, (frames,) float32, seconds; NaN where there is nothing to be moved."""
-        offset = frames.attack_offset
-        reach = ATTACK_REACH * self._geometry.window_length / self._geometry.samplerate
-        moved = frames.attack_share.any(1) & (np.abs(offset / rates) <= reach)
-        return np.where(moved, (1 / rates - 1) * offset, np.nan).astype(np.float32)
+        moved = frames.attack_share.any(1) & (np.abs(self._attack_places(frames, rates)) <= ATTACK_REACH)
+        return np.where(moved, (1 / rates - 1) * frames.attack_offset, np.nan).astype(np.float32)
 
-    def synthesise(self, frames: Frames, field: Field, theta: np.ndarray, delays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _attack_places(self, frames: Frames, rates: np.ndarray) -> np.ndarray:
+        """Where each frame's attack belongs in the output, relative to the frame's middle, in windows."""
+        return frames.attack_offset / rates * (self._geometry.samplerate / self._geometry.window_length)
+
+    def synthesise(
+        self, frames: Frames, field: Field, rates: np.ndarray, theta: np.ndarray, delays: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Overlap-add the next run of frames, turned by theta and moved by delays (both as from `rotations`).
+
+        An attack that belongs behind the frame's end is left out of the frame; it would sound too early.
 
         Returns:
             (channels, frames * H) float32: the samples that are complete, the first of them N/2 before the run's first
@@ -145,8 +155,11 @@ class Vocoder:
         g = self._geometry
         channels, count, _ = frames.spectra.shape
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(count, np.bool_)
-        lower, weight, corrected = self._spread
-        rotate(frames.spectra, theta, field.log_gain, field.rotation, lower, weight, corrected, spectra, unmoved)
+        early = self._attack_places(frames, rates) > ATTACK_REACH
+        rotate(
+            frames.spectra, frames.power, theta, field.log_gain, field.rotation, field.texture, early, frames.attack_share,
+            field.alpha_mix, *self._spread, np.empty(g.bins, np.float32), spectra, unmoved,
+        )  # fmt: skip
         blocks = fft.irfft(spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
         overlap_add(blocks, delays, self._analysis_window, self._window, g.hop, self._tail, self._tail_norm, out)
@@ -259,24 +272,52 @@ def propagate(
 
 
 @kernel()
-def rotate(spectra, theta, log_gain, rotation, lower, weight, corrected, out, unmoved):
-    """out (channels, frames, bins): spectra times gain and exp(i (theta + rotation)); unmoved (frames,): whether that left them alone."""
+def rotate(
+    spectra, power, theta, log_gain, rotation, texture, early, attack_share, alpha_mix, lower, weight, unevenness, out, unmoved
+):  # fmt: skip
+    """out (channels, frames, bins): spectra times gain and exp(i (theta + rotation)); unmoved (frames,): whether that left them alone.
+
+    unevenness (bins,) is scratch.
+    """
     channels, frames, bins = spectra.shape
     for m in range(frames):
+        textured = False
+        for b in range(texture.shape[1]):
+            textured = textured or texture[m, b] != 0
+        if textured:
+            measure_unevenness(power[m], unevenness)
         for f in range(bins):
-            gain, angle = np.float32(1.0), theta[m, f]
-            if f < corrected:
-                b, w = lower[f], weight[f]
-                level = log_gain[m, b] + w * (log_gain[m, b + 1] - log_gain[m, b])
-                if level != 0:
-                    gain = np.exp(level)
-                angle += rotation[m, b] + w * (rotation[m, b + 1] - rotation[m, b])
+            b, w = lower[f], weight[f]
+            level = log_gain[m, b] + w * (log_gain[m, b + 1] - log_gain[m, b])
+            if textured:
+                level += unevenness[f] * (texture[m, b] + w * (texture[m, b + 1] - texture[m, b]))
+            gain = np.exp(level) if level != 0 else np.float32(1.0)
+            if early[m]:
+                gain *= 1 - attack_share[m, f] * (alpha_mix[m, b] + w * (alpha_mix[m, b + 1] - alpha_mix[m, b]))
+            angle = theta[m, f] + rotation[m, b] + w * (rotation[m, b + 1] - rotation[m, b])
             if angle != 0 or gain != 1:
                 unmoved[m] = False
             re, im = gain * np.cos(angle), gain * np.sin(angle)
             for ch in range(channels):
                 z = spectra[ch, m, f]
                 out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
+
+
+@helper()
+def measure_unevenness(power, out):
+    """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; power and out (bins,)."""
+    bins = len(power)
+    total = 0.0
+    for f in range(min(TEXTURE_BINS, bins)):
+        total += power[f]
+    for f in range(bins):
+        if f + TEXTURE_BINS < bins:
+            total += power[f + TEXTURE_BINS]
+        if f > TEXTURE_BINS:
+            total -= power[f - TEXTURE_BINS - 1]
+        count = min(f + TEXTURE_BINS, bins - 1) - max(f - TEXTURE_BINS, 0) + 1
+        mean = max(total, 0.0) / count
+        out[f] = 0.5 * np.log((power[f] + SMALLEST_POWER) / (mean + SMALLEST_POWER))
 
 
 @kernel()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tsmgan.errors import TsmganError
@@ -43,14 +44,21 @@ class Cost(NamedTuple):
     """Bytes of memory at the most; None where the system does not tell."""
 
 
-def cost_of(command: Sequence[str], time_limit: float = TIME_LIMIT) -> Cost:
-    """Run a command and take its cost.
+def cost_of(command: Sequence[str], time_limit: float = TIME_LIMIT, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a command, with further environment variables, and take its cost.
 
     Raises:
         TsmganError: it cannot be started, fails, or takes longer than time_limit seconds.
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
-    process = subprocess.Popen(launcher, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        launcher,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, **(environment or {})},
+    )
     try:
         out, failure = process.communicate(timeout=time_limit)
     except BaseException as error:
@@ -75,7 +83,6 @@ def sum_of(costs: Sequence[Cost]) -> Cost:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the launcher and the command that it started."""
-    import os
     import signal
 
     if hasattr(os, "killpg"):

@@ -30,6 +30,8 @@ class Program:
     costs: list[Cost] = field(default_factory=list)
     problem: str | None = None
     """Why it has no costs."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Further variables that it runs with."""
 
     def run(self) -> Cost:
         """Do the task once.
@@ -39,7 +41,7 @@ class Program:
         """
         for output in self.outputs:
             output.unlink(missing_ok=True)
-        cost = sum_of([cost_of(command) for command in self.commands])
+        cost = sum_of([cost_of(command, environment=self.environment) for command in self.commands])
         for output in self.outputs:
             if not output.is_file():
                 raise TsmganError(f"{self.name} ended without an error and wrote nothing.")
@@ -68,15 +70,25 @@ def write_source(y: np.ndarray, samplerate: int, folder: Path) -> list[Path]:
 
 
 def own_starts(folder: Path, options: Sequence[str] = ()) -> list[Program]:
-    """What starting alone takes: of Python, of the help, and of a stretch of next to nothing."""
-    source, target = folder / "short.wav", folder / "short-out.wav"
-    soundfile.write(source, np.zeros(4800), 48000, subtype="PCM_16")
+    """What starting takes: of Python, of the help, of stretches of next to nothing and of 5 s."""
+    nothing, short = folder / "nothing.wav", folder / "short.wav"
+    soundfile.write(nothing, np.zeros(4800), 48000, subtype="PCM_16")
+    soundfile.write(short, 0.1 * np.random.default_rng(0).standard_normal(5 * 48000), 48000, subtype="PCM_16")
+    target = folder / "short-out.wav"
     return [
         Program("python", [[sys.executable, "-c", "pass"]]),
         Program("import tsmgan", [[sys.executable, "-c", "import tsmgan"]]),
         Program("tsmgan --help", [[*TSMGAN, "--help"]]),
-        Program("tsmgan stretch, 0.1 s", [_stretch(source, target, 1.3, options)], [target]),
+        Program("tsmgan stretch, 0.1 s", [_stretch(nothing, target, 1.3, options)], [target]),
+        Program("tsmgan stretch, 5 s", [_stretch(short, target, 1.3, options)], [target]),
     ]
+
+
+def first_start(folder: Path, options: Sequence[str] = ()) -> Program:
+    """A stretch of 5 s behind the installation, when no kernel has been compiled yet. Run it once, and behind `own_starts`."""
+    target, cache = folder / "first-out.wav", folder / "nothing-compiled"
+    command = _stretch(folder / "short.wav", target, 1.3, options)
+    return Program("tsmgan stretch, 5 s, the first time", [command], [target], environment={"NUMBA_CACHE_DIR": str(cache)})
 
 
 def own_programs(source: Path, folder: Path, rate: float, options: Sequence[str] = ()) -> list[Program]:

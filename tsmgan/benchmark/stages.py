@@ -87,7 +87,7 @@ def walk(source: str, seconds: float, rate: float, generator: Generator, folder:
                 field = generator(around, np.full(len(around), rate), noise)
             field = type(field)(*(values[context : context + len(features)] for values in field))
             with watch("vocoder"):
-                out, _ = vocoder.synthesise(frames, field, *vocoder.rotations(frames, field, rates))
+                out, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
             with watch("writing"):
                 writer.write(out.astype(y.dtype, copy=False))
         with watch("writing"):

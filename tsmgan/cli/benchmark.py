@@ -50,7 +50,7 @@ def benchmark(
         raise UsageError(f"{json} cannot be written: it is a folder, or its folder does not exist.")
     names = _peer_names(peers)
 
-    from tsmgan.benchmark.programs import own_programs, own_starts, peer_programs, write_source
+    from tsmgan.benchmark.programs import first_start, own_programs, own_starts, peer_programs, write_source
     from tsmgan.benchmark.report import Report
     from tsmgan.benchmark.stages import read_beginning, time_stages
     from tsmgan.generator import Generator
@@ -67,6 +67,9 @@ def benchmark(
         programs = own_programs(sources[0], folder, rate, options) + peer_programs(names, sources, folder, rate)
         starts = own_starts(folder, options)
         _run(starts, runs, "start-up", quiet)
+        first = first_start(folder, options)
+        first.costs.append(first.run())
+        starts.append(first)
         _run(programs, runs, "programs", quiet)
     for program in (*starts, *programs):
         if program.problem:

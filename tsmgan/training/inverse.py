@@ -32,8 +32,9 @@ def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, al
     frames = Analyser(g, 1)(y[None], 0, instants)
     vocoder = Vocoder(g, 1)
     shape = (len(positions), BANDS)
-    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0)))
-    out, _ = vocoder.synthesise(frames, field, *vocoder.rotations(frames, field, time_map.rate_at(positions)))
+    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0, 0.0)))
+    rates = time_map.rate_at(positions)
+    out, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
     return fit(out[0, g.window_length // 2 :], length)
 
 

@@ -20,16 +20,19 @@ from tsmgan.vocoder import BAND_CENTRES_HZ, BANDS, Field
 
 HANDMADE_CONTEXT = 48
 """Frames on either side (0.32 s) over which the hand-made default tells voices from other sounds."""
-VOICED_COHERENCE = 0.65
-"""Coherence of the hand-made default where a voice has a period: pulses are as peaky as they were, and PESQ is highest."""
-VOICE_MODULATION, VOICE_PERIODICITY, VOICE_TONALITY, VOICE_OFFSET = 53.6, 12.8, -42.1, 2.7
+VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
+"""Coherence of the hand-made default where a voice has a period, and how much of it goes with each unit of log rate: pulses are nearly
+as peaky as they were, and PESQ is highest."""
+VOICE_MODULATION, VOICE_PERIODICITY, VOICE_TONALITY, VOICE_OFFSET = 43.2, 5.1, -17.7, -4.0
 """Logistic regression of voice against other sounds, on frames of three voices and of music."""
-PERIOD_THRESHOLD, PERIOD_SLOPE = 0.65, 15.0
+PERIOD_THRESHOLD, PERIOD_SLOPE = 0.50, 15.0
 """Periodicity at which half of a voice's frame counts as voiced, and how sharp the decision is."""
-NOISE_GAIN_FASTER, NOISE_GAIN_SLOWER = 0.25, 0.14
-"""Log gain that gives noise its level back, for each unit of log rate above 0 and below."""
-NOISE_TONALITY = 0.38
+NOISE_TEXTURE, NOISE_GAIN = 0.52, 0.32
+"""Texture for each unit of log rate, which keeps noise as uneven as it was; log gain for each unit below 0, which keeps its level."""
+NOISE_TONALITY = 0.28
 """Tonality of a band, above that of none at all, from which it is no noise: 1 less this is white noise's."""
+NOISE_CONCENTRATION = 0.76
+"""Concentration from which a frame is no noise; white noise's is 0.67."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class GeneratorConfig:
     """Bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)."""
     largest_rotation: float = 0.5
     """Bound of the extra rotation in radians."""
+    largest_texture: float = 0.0
+    """Bound of the departure from the default's texture; 0 leaves it to the default."""
     largest_alpha_change: float = 6.0
     """Bound of the departure from the default's alpha mix, before the sigmoid; 0 leaves alpha to the default."""
 
@@ -84,8 +89,8 @@ class Generator(nn.Module):
     """The generator g.
 
     forward(features (B, T, features), log_rate (B, T), noise (B, T, noise)) -> Field of (B, T, bands): coherence in
-    (0, largest_coherence), alpha_mix in (0, 1), log_gain and rotation near zero. Both of the latter fade to zero where the rate is 1, so
-    that nothing is changed there.
+    (0, largest_coherence), alpha_mix in (0, 1), log_gain, rotation and texture near zero. The latter three fade to zero where the
+    rate is 1, so that nothing is changed there.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -96,7 +101,7 @@ class Generator(nn.Module):
         self.inlet = nn.Conv1d(c.features + c.noise, c.width, 3, padding=1)
         self.blocks = nn.ModuleList(RateBlock(c.width, c.kernel, c.expansion, condition) for _ in range(c.blocks))
         self.norm = nn.LayerNorm(c.width)
-        self.outlet = nn.Linear(c.width, 4 * c.bands)
+        self.outlet = nn.Linear(c.width, len(Field._fields) * c.bands)
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)
 
@@ -107,26 +112,29 @@ class Generator(nn.Module):
         x = self.inlet(torch.cat([features, noise], -1).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, condition)
-        coherence, alpha_mix, log_gain, rotation = self.outlet(self.norm(x)).chunk(4, -1)
-        default_coherence, default_alpha, default_gain = handmade(features, log_rate, self.config.largest_coherence)
+        coherence, alpha_mix, log_gain, rotation, texture = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
+        default_coherence, default_alpha, default_gain, default_texture = handmade(features, log_rate, self.config.largest_coherence)
         departure = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
             self.config.largest_coherence * torch.sigmoid(default_coherence + coherence),
             torch.sigmoid(default_alpha + self.config.largest_alpha_change * torch.tanh(alpha_mix)),
             default_gain + departure * self.config.largest_log_gain * torch.tanh(log_gain),
             departure * self.config.largest_rotation * torch.tanh(rotation),
+            default_texture + departure * self.config.largest_texture * torch.tanh(texture),
         )
 
 
-def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The hand-made default: coherence, as a share of the largest, and alpha mix before their sigmoids, and log gain.
+def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The hand-made default: coherence, as a share of the largest, and alpha mix before their sigmoids; log gain; texture.
 
     - Voices are told from other sounds by three features, averaged over 97 frames with the frames' amplitude as weight: a voice's envelope
       is modulated at its pitch, it has one period, and its partials move. Coherence is VOICED_COHERENCE where a voice has a period; alpha
       is 1 on voices (1 / rate on their attacks was heard by PESQ as a fault) and 1 / rate on everything else.
-    - A lone attack is energy at one instant of the frame with neither tones nor a period. There alpha is 1 / rate, whatever is around it.
-    - Frames of noise that come from other places of the input than they go to do not add up to the noise's level. What is missing was
-      measured on white noise; its inverse, a straight line in the logarithm of the rate, is given to bands without tones.
+    - A lone attack is energy at one instant of the frame without a period. There alpha is 1 / rate, whatever is around it, and it has
+      no say in what is a voice.
+    - Frames of noise that come from other places of the input than they go to do not add up to the noise's level, nor to its distribution
+      of amplitudes. What is missing was measured on white noise; its inverse, a straight line in the logarithm of the rate, is given to
+      bands without tones, of sounds that are neither voices nor attacks.
 
     Args:
         features: (batch, frames, features).
@@ -134,7 +142,7 @@ def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tu
         largest_coherence: bound of the coherence, in (0, 1].
 
     Returns:
-        Three tensors (batch, frames, BANDS).
+        Four tensors (batch, frames, BANDS).
     """
 
     def mean_of(name: str, start: int, stop: int) -> Tensor:
@@ -142,19 +150,22 @@ def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tu
 
     periodicity = mean_of("periodicity", 3, 4)
     measured = torch.stack([mean_of("modulation", 0, 4), periodicity, mean_of("tonality", 3, 8), torch.ones_like(periodicity)], 1)
-    weighted = measured * torch.exp(2.5 * mean_of("loudness", 0, 1))[:, None]
+    concentration = mean_of("concentration", 0, 10)
+    attack = torch.sigmoid(40 * (concentration - 0.85)) * torch.sigmoid(15 * (0.45 - periodicity))
+    weighted = measured * (torch.exp(2.5 * mean_of("loudness", 0, 1)) * (1 - attack) + 1e-6)[:, None]
     smoothed = F.avg_pool1d(weighted, 2 * HANDMADE_CONTEXT + 1, 1, HANDMADE_CONTEXT)
     modulation, period, tonality, weight = smoothed.unbind(1)
     voice = (VOICE_MODULATION * modulation + VOICE_PERIODICITY * period + VOICE_TONALITY * tonality) / weight + VOICE_OFFSET
     voiced = torch.sigmoid(voice) * torch.sigmoid(PERIOD_SLOPE * (periodicity - PERIOD_THRESHOLD))
-    attack = torch.sigmoid(40 * (mean_of("concentration", 0, 10) - 0.85)) * torch.sigmoid(40 * (0.5 - mean_of("tonality", 0, 10)))
-    attack = attack * torch.sigmoid(15 * (0.45 - periodicity))
-    coherence = logit(VOICED_COHERENCE / max(VOICED_COHERENCE, largest_coherence) * voiced)
-    alpha_mix = logit(1 - torch.sigmoid(2 * (voice + 1)) * (1 - attack))
+    most = VOICED_COHERENCE * (1 - COHERENCE_SLOPE * log_rate)
+    coherence = logit((most / largest_coherence).clamp(0, 1) * voiced)
+    stretched = torch.sigmoid(2 * (voice + 1))
+    alpha_mix = logit(1 - stretched * (1 - attack))
     spread = torch.from_numpy(band_weights(np.asarray(BAND_CENTRES_HZ), WIDE_HZ)).to(features)
     noise = ((1 - features[..., COLUMNS["tonality"]] @ spread) / NOISE_TONALITY).clamp(0, 1) ** 2
-    log_gain = (NOISE_GAIN_FASTER * F.relu(log_rate) + NOISE_GAIN_SLOWER * F.relu(-log_rate))[..., None] * noise
-    return coherence[..., None].expand_as(noise), alpha_mix[..., None].expand_as(noise), log_gain
+    noise = noise * ((1 - stretched) * torch.sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
+    log_gain, texture = NOISE_GAIN * F.relu(-log_rate)[..., None] * noise, NOISE_TEXTURE * log_rate[..., None] * noise
+    return coherence[..., None].expand_as(noise), alpha_mix[..., None].expand_as(noise), log_gain, texture
 
 
 def logit(p: Tensor) -> Tensor:

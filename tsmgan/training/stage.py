@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tsmgan.geometry import HOPS_PER_WINDOW, Geometry
 from tsmgan.kernels import kernel
@@ -27,6 +28,8 @@ from tsmgan.vocoder import (
     SHIFT_PENALTY,
     SHIFT_STEP_SECONDS,
     SMALLEST_NORM,
+    SMALLEST_POWER,
+    TEXTURE_BINS,
     band_spread,
     frame_shift,
     shift_grid,
@@ -37,6 +40,14 @@ from tsmgan.vocoder import wrap as wrap_phase
 def wrap(phase: Tensor) -> Tensor:
     """Phase in radians moved into [-pi, pi]."""
     return phase - 2 * math.pi * torch.round(phase / (2 * math.pi))
+
+
+def unevenness(power: Tensor) -> Tensor:
+    """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; (batch, frames, bins), as
+    `tsmgan.vocoder.measure_unevenness`."""
+    width = 2 * TEXTURE_BINS + 1
+    mean = functional.avg_pool1d(power, width, 1, TEXTURE_BINS, count_include_pad=False)
+    return 0.5 * (torch.log(power + SMALLEST_POWER) - torch.log(mean + SMALLEST_POWER))
 
 
 class Rotated(NamedTuple):
@@ -220,7 +231,6 @@ class Stage(nn.Module):
     """Bands of the generator to bins, rotations, and a waveform."""
 
     spread: Tensor
-    corrected: Tensor
     window: Tensor
     let_through: Tensor
 
@@ -232,9 +242,7 @@ class Stage(nn.Module):
         matrix, bins = np.zeros((BANDS, geometry.bins), np.float32), np.arange(geometry.bins)
         matrix[spread.lower, bins] = 1 - spread.weight
         matrix[spread.lower + 1, bins] += spread.weight
-        corrected = matrix * (bins < spread.corrected)
         self.register_buffer("spread", torch.from_numpy(matrix), persistent=False)
-        self.register_buffer("corrected", torch.from_numpy(corrected.astype(np.float32)), persistent=False)
         window, analysis = torch.from_numpy(geometry.synthesis_window()), torch.from_numpy(geometry.window())
         # Delays are circular, as the transform is: N of them are all there can be.
         let_through = torch.stack([window * analysis.roll(d) for d in range(geometry.window_length)])
@@ -275,12 +283,30 @@ class Stage(nn.Module):
                 delays = torch.round(delay * self.geometry.samplerate).long()
         return Rotated(theta, delays)
 
-    def synthesise(self, spectra: Tensor, rotated: Rotated, log_gain: Tensor, rotation: Tensor) -> Tensor:
-        """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64) turned by theta and the bands' gain
-        and rotation."""
+    def gains(
+        self,
+        power: Tensor,
+        attack_offset: Tensor,
+        attack_share: Tensor,
+        log_rate: Tensor,
+        alpha_mix: Tensor,
+        log_gain: Tensor,
+        texture: Tensor,
+    ) -> Tensor:
+        """Gain of each bin in amplitude, (batch, frames, bins): the bands' own, their texture, and none for attacks that would sound early.
+
+        Args: as of `rotations`; log_gain, texture: (batch, frames, BANDS).
+        """
+        with torch.autocast(power.device.type, enabled=False):
+            level = log_gain.float() @ self.spread + (texture.float() @ self.spread) * unevenness(power)
+            early = attack_offset * torch.exp(-log_rate.float()) > ATTACK_REACH * self.seconds
+            return torch.exp(level) * (1 - early[..., None] * attack_share * (alpha_mix.float() @ self.spread))
+
+    def synthesise(self, spectra: Tensor, rotated: Rotated, gain: Tensor, rotation: Tensor) -> Tensor:
+        """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64) turned by theta and the bands' rotation,
+        times the bins' gain."""
         with torch.autocast(spectra.device.type, enabled=False):
-            gain = torch.exp(log_gain.float() @ self.corrected)
-            turned = spectra * torch.polar(gain, rotated.theta + rotation.float() @ self.corrected)
+            turned = spectra * torch.polar(gain, rotated.theta + rotation.float() @ self.spread)
             blocks = torch.fft.irfft(turned, n=self.geometry.window_length) * self.window
             norm = self.overlap_add(self.let_through[rotated.delays % self.geometry.window_length])
             return self.overlap_add(blocks) / norm.clamp(min=float(SMALLEST_NORM))

@@ -192,16 +192,23 @@ class Trainer:
             batch.power, batch.source, batch.horizontal, batch.vertical, batch.attack_offset, batch.attack_share, batch.log_rate,
             field.coherence, field.alpha_mix,
         )  # fmt: skip
-        return self.stage.synthesise(batch.spectra, rotated, field.log_gain, field.rotation), rotated
+        return self.stage.synthesise(batch.spectra, rotated, self._gains(batch, field), field.rotation), rotated
+
+    def _gains(self, batch: Batch, field: Field) -> Tensor:
+        return self.stage.gains(
+            batch.power, batch.attack_offset, batch.attack_share, batch.log_rate, field.alpha_mix, field.log_gain, field.texture
+        )
 
     def default_field(self, batch: Batch, coherence: Tensor | None = None) -> Field:
         """The hand-made default, or the same with one coherence (rows,) throughout each row."""
         largest = self.generator.config.largest_coherence
-        coherence_logit, alpha_logit, log_gain = (v[:, batch.inner] for v in handmade(batch.features, batch.log_rate_around, largest))
+        coherence_logit, alpha_logit, log_gain, texture = (
+            v[:, batch.inner] for v in handmade(batch.features, batch.log_rate_around, largest)
+        )
         level = largest * torch.sigmoid(coherence_logit)
         if coherence is not None:
             level = coherence.to(level).reshape(-1, 1, 1).expand_as(level).contiguous()
-        return Field(level, torch.sigmoid(alpha_logit), log_gain, torch.zeros_like(level))
+        return Field(level, torch.sigmoid(alpha_logit), log_gain, torch.zeros_like(level), texture)
 
     def warm_up_field(self, batch: Batch) -> Field:
         """What the critics learn from before the game: half of the rows are the default, the others have one coherence throughout,
@@ -278,7 +285,8 @@ class Trainer:
             return loss(batch.answer[chosen], y[chosen], batch.bandwidth[chosen]).sum() / rows
 
         if weights["mel"] > 0 or weights["cycle"] > 0:
-            levelled = self.stage.synthesise(batch.spectra, rotated.detached(), field.log_gain, field.rotation.detach())
+            of_gain = self._gains(batch, field._replace(alpha_mix=field.alpha_mix.detach()))
+            levelled = self.stage.synthesise(batch.spectra, rotated.detached(), of_gain, field.rotation.detach())
             if weights["mel"] > 0:
                 # On exact pairs alone: elsewhere the gain would learn to mend what the inverse stretcher broke, and no recording is.
                 terms["mel"] = against_answers(self.mel, levelled, batch.exact)
