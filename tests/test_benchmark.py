@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from tsmgan.benchmark.processes import Cost, cost_of, sum_of
-from tsmgan.benchmark.programs import Program, baseline_of, own_programs, own_starts, peer_programs, run_rounds, write_source
+from tsmgan.benchmark.programs import Program, baseline_of, first_start, own_programs, own_starts, peer_programs, run_rounds, write_source
 from tsmgan.benchmark.stages import STAGES, Stopwatch, read_beginning, time_stages
 from tsmgan.cli import run
 from tsmgan.errors import TsmganError
@@ -123,8 +123,20 @@ def test_own_commands_do_the_whole_stretch(tmp_path):
     assert vocoder.commands == [[*plain.commands[0], "--coherence", "0"]]
     plain.run()
     assert soundfile.info(plain.outputs[0]).frames == 5000
-    for start in own_starts(tmp_path)[:3]:
+    starts = own_starts(tmp_path)
+    for start in starts[:3]:
         assert start.run().wall > 0
+
+
+def test_the_first_start_compiles_and_the_second_finds_what_it_compiled(tmp_path):
+    own_starts(tmp_path)
+    first, cache = first_start(tmp_path), tmp_path / "nothing-compiled"
+    assert not cache.exists()
+    first.run()
+    written = {file: file.stat().st_mtime_ns for file in cache.rglob("*.kernel")}
+    assert len(written) >= 5
+    first.run()
+    assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.kernel")} == written
 
 
 def test_the_beginning_of_a_recording_is_as_long_as_asked_for(recording):
@@ -153,7 +165,7 @@ def test_the_command_prints_tables_and_writes_json(recording, tmp_path, capsys):
     target = tmp_path / "speed.json"
     assert run(["benchmark", str(recording), "--runs", "1", "--peers", "none", "--json", str(target), "--device", "cpu"]) == 0
     shown, told = capsys.readouterr().out, json.loads(target.read_text())
-    assert all(word in shown for word in (*STAGES, "tsmgan --help", "tsmgan --coherence 0"))
+    assert all(word in shown for word in (*STAGES, "tsmgan --help", "the first time", "tsmgan --coherence 0"))
     assert told["recording"] == {"file": str(recording), "seconds": 1.0, "samplerate": 24000, "channels": 2}
     assert told["device"] == "cpu" and told["baseline"] == "tsmgan" and told["missing"] == {}
     own, vocoder = told["programs"]
