@@ -46,6 +46,8 @@ class GeneratorConfig:
     blocks: int = 4
     kernel: int = 23
     expansion: int = 2
+    shared_coherence: float = 0.0
+    """Share of what is learned of the coherence that all bands of a frame have in common; 0: each has its own, 1: one for all."""
     largest_coherence: float = 0.8
     """Bound of the coherence: a frame that is moved as one piece (1) makes voices' pulses peakier than they were."""
     largest_log_gain: float = 0.35
@@ -113,6 +115,7 @@ class Generator(nn.Module):
         for block in self.blocks:
             x = block(x, condition)
         coherence, alpha_mix, log_gain, rotation, texture = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
+        coherence = torch.lerp(coherence, coherence.mean(-1, keepdim=True), self.config.shared_coherence)
         default_coherence, default_alpha, default_gain, default_texture = handmade(features, log_rate, self.config.largest_coherence)
         departure = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
