@@ -13,7 +13,7 @@ from typing import Any
 
 from tsmgan.errors import ModelError
 
-DEFAULT_MODEL = "tsmgan-1"
+DEFAULT_MODEL = "handmade"
 """The shipped model that `default` stands for."""
 FORMAT = 1
 """Version of the folder's layout and of the features that a generator expects."""
