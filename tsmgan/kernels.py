@@ -18,12 +18,14 @@ import ctypes
 import functools
 import gc
 import hashlib
+import itertools
 import json
 import os
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
@@ -42,6 +44,10 @@ _LLVM_TYPES = {ctypes.c_float: "float", ctypes.c_double: "double", ctypes.c_int6
 _SUCCESS = (0, -2)
 """What numba's functions return when no error occurred: something, or None."""
 
+partner: Callable[[Kernel], bool] | None = None
+"""Is asked before a kernel is compiled; True says that it was just compiled elsewhere and that its file is there."""
+_only: str | None = None
+_numbers = itertools.count()
 _lock = threading.RLock()
 _building = threading.local()
 
@@ -86,6 +92,10 @@ class Kernel(Helper):
 
     def __call__(self, *arguments: Any) -> None:
         types = tuple(map(_type_name, arguments))
+        if _only is not None:
+            if self.function.__module__ == _only:
+                self._native(types)
+            return
         native = self._natives.get(types)
         if native is None:
             with _lock:
@@ -101,6 +111,8 @@ class Kernel(Helper):
             file_name = f"{self.function.__module__}.{self.function.__name__}-{key[:16]}.kernel"
             key = _digest(key, *_meaning(self))
             found = _read(file_name, key)
+            if found is None and partner is not None and partner(self):
+                found = _read(file_name, key)
             if found is not None:
                 return _linked(*found, names)
             symbol, code = _compile(self, names)
@@ -114,6 +126,17 @@ class Kernel(Helper):
 def kernel(**options: Any) -> Callable[[Callable[..., None]], Kernel]:
     """Make a Kernel of a function that fills arrays; options are those of numba.njit that change what is computed."""
     return lambda function: Kernel(function, options)
+
+
+@contextmanager
+def only_compiling(module: str) -> Iterator[None]:
+    """Inside, a call of a kernel of this module compiles it, and no kernel does anything."""
+    global _only
+    _only = module
+    try:
+        yield
+    finally:
+        _only = None
 
 
 def helper(**options: Any) -> Callable[[Callable[..., Any]], Helper]:
@@ -218,7 +241,7 @@ def _linked(symbol: str, code: bytes, names: list[str]) -> Callable[..., None]:
     import llvmlite.binding as llvm
 
     library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(symbol)
-    tracker = library.link(_linker(), symbol)
+    tracker = library.link(_linker(), f"kernel {next(_numbers)}")
     function = ctypes.CFUNCTYPE(ctypes.c_int32, *_c_types(names))(tracker[symbol])
     result, error = ctypes.c_void_p(), ctypes.c_void_p()
     to_result, to_error = ctypes.addressof(result), ctypes.addressof(error)
@@ -336,6 +359,15 @@ def _write(name: str, key: str, symbol: str, code: bytes) -> None:
         except OSError:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
+
+
+def can_keep() -> bool:
+    """Whether machine code can be kept at all."""
+    for folder in _safe_folders():
+        existing = next((each for each in (folder, *folder.parents) if each.exists()), None)
+        if existing is not None and existing.is_dir() and os.access(existing, os.W_OK):
+            return True
+    return False
 
 
 def _safe_folders() -> Iterator[Path]:

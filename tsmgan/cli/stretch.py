@@ -231,8 +231,10 @@ def stretch(
             if verbose:
                 _explain(info, writer, model)
             total = info.seconds
+            from tsmgan import compiling
             from tsmgan.stretcher import Stretcher
 
+            compiling.share()
             stretcher = Stretcher(
                 info.samplerate,
                 info.channels,
