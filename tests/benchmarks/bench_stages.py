@@ -87,7 +87,7 @@ def test_generator(benchmark, threads):
 def test_vocoder(benchmark, frames, field, coherence):
     chosen = field if coherence is None else field._replace(coherence=np.full_like(field.coherence, coherence))
     vocoder, rates = Vocoder(GEOMETRY, CHANNELS), np.full(RUN, RATE)
-    out, _ = benchmark(lambda: vocoder.synthesise(frames, chosen, *vocoder.rotations(frames, chosen, rates)))
+    out, _ = benchmark(lambda: vocoder.synthesise(frames, chosen, rates, *vocoder.rotations(frames, chosen, rates)))
     assert out.shape == (CHANNELS, RUN * GEOMETRY.hop)
 
 
