@@ -91,6 +91,17 @@ def test_ten_hours_in_files_beyond_four_gibibytes_take_little_memory_and_do_not_
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+def test_w64_beyond_four_gibibytes_becomes_rf64_without_being_asked(folder):
+    # Many channels: a short time of much data.
+    write_clicks(folder / "in.w64", 13, 48000, 16, "W64", "DOUBLE")
+    stretch("in.w64", "-r", "1.1", "-o", "out.wav")
+    assert min(Path("in.w64").stat().st_size, Path("out.wav").stat().st_size) > 1 << 32
+    assert soundfile.info("out.wav").format == "RF64"
+    require_no_drift("in.w64", "out.wav", 13, 1.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_ten_hours_of_silence_stay_silent(folder):
     with soundfile.SoundFile("in.flac", "w", 16000, 1) as file:
         for _ in range(600):

@@ -84,6 +84,8 @@ def _told_in_a_sentence(url: str, done: str) -> Iterator[None]:
     except (TsmganError, MemoryError):
         raise
     except FileNotFoundError:
+        if done == "written":
+            raise AudioError(f"The place that {url} is in does not exist; create it, or choose another with -o.") from None
         raise AudioError(f"{url} does not exist; check the name.") from None
     except PermissionError:
         raise AudioError(f"{url} must not be {done} by you; check your credentials for it.") from None
