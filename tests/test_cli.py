@@ -125,11 +125,12 @@ def test_seed_model_and_coherence_reach_the_stretcher(folder):
 
 @pytest.mark.parametrize("frames", [None, 24000])
 def test_a_wav_pipe_is_read_with_and_without_its_length(folder, monkeypatch, frames):
-    feed(monkeypatch, wav_header(24000, 2, "PCM_16", frames) + (tones() * 32767).astype("<i2").tobytes())
+    samples = soundfile.read("in.wav", dtype="int16")[0]
+    feed(monkeypatch, wav_header(24000, 2, "PCM_16", frames) + samples.astype("<i2").tobytes())
     assert run(["stretch", "-", "--rate", "2", "-q", "-o", "out.wav"]) == 0
     assert soundfile.info("out.wav").frames == 12000
     assert run(["stretch", "in.wav", "--rate", "2", "-q", "-o", "same.wav"]) == 0
-    np.testing.assert_allclose(soundfile.read("out.wav")[0], soundfile.read("same.wav")[0], atol=1e-3)
+    np.testing.assert_array_equal(soundfile.read("out.wav")[0], soundfile.read("same.wav")[0])
 
 
 @pytest.mark.parametrize("name, kind, scale", [("s16le", "<i2", 2**15), ("s32le", "<i4", 2**31), ("f32le", "<f4", 1), ("f64le", "<f8", 1)])
