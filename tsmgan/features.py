@@ -127,7 +127,7 @@ def _pulse_bins(geometry: Geometry) -> tuple[np.ndarray, int, int]:
     return edges, lowest, highest
 
 
-@kernel(fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})  # no contraction: a fused sum over channels depends on their order
 def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modulation, scratch):
     """Sums over channels, per frame and bin, from which the band measures are made.
 
