@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter, deque
 
 import pytest
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
@@ -107,9 +109,20 @@ def test_without_ray_the_extra_is_named(folder, monkeypatch, capsys):
     assert 'pip install "tsmgan[cluster]"' in capsys.readouterr().err
 
 
-def test_a_recording_over_which_three_workers_are_lost_is_given_up_and_what_waited_behind_it_is_not():
-    from collections import Counter, deque
+def test_a_worker_that_is_told_to_stop_leaves_its_task_without_a_trace(folder):
+    from tsmgan.batch.cluster import StretchActor
+    from tsmgan.batch.plan import Settings, Task
 
+    write_recording(folder / "in.wav", frames=8000 * 300)
+    actor, task = StretchActor(), Task("in.wav", ".", "out.wav", 2.0, Settings())
+    listener = threading.Thread(target=lambda: (wait_until(lambda: actor.part()[1] > 0), actor.stop()))
+    listener.start()
+    assert actor.stretch(task) is None and sorted(os.listdir()) == ["in.wav"]
+    listener.join()
+    assert actor.stretch(task) is None, "what waits behind it is not begun"
+
+
+def test_a_recording_over_which_three_workers_are_lost_is_given_up_and_what_waited_behind_it_is_not():
     from tsmgan.batch.cluster import RayWorkers, _Worker
     from tsmgan.batch.executor import Died
     from tsmgan.batch.plan import Settings, Task

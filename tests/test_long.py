@@ -13,6 +13,8 @@ import soundfile
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 MOST_MEGABYTES = 300
+MOST_SECONDS, DRIFT_SECONDS = 0.005, 0.001
+"""How far a click may be from where it is due, and by how much more in the second half of a recording than in the first."""
 BLOCK_SECONDS = 60
 CLICK_SECOND = 31.0
 """Where in each minute a click begins."""
@@ -54,18 +56,21 @@ def drifts(path: str, minutes: int, rate: float) -> np.ndarray:
     return np.array(found)
 
 
-def require_no_drift(source: str, target: str, minutes: int, rate: float, seconds: float = 0.001) -> None:
+def require_no_drift(source: str, target: str, minutes: int, rate: float) -> None:
     before, after = soundfile.info(source), soundfile.info(target)
     assert after.frames == round(before.frames / rate) and after.samplerate == before.samplerate
     assert np.abs(drifts(source, minutes, 1.0)).max() < 0.0005, "the clicks are not where the test believes"
-    assert np.abs(drifts(target, minutes, rate)).max() < seconds
+    found = drifts(target, minutes, rate)
+    # Where in its frame a click stands moves it by some milliseconds; what must not be is that later ones are further off.
+    assert np.abs(found).max() < MOST_SECONDS
+    assert abs(np.median(found[minutes // 2 :]) - np.median(found[: minutes // 2])) < DRIFT_SECONDS
 
 
-@pytest.mark.parametrize("rate, seconds", [(0.9, 0.001), (1.9, 0.005)])
-def test_ten_minutes_take_little_memory_have_an_exact_length_and_do_not_drift(folder, rate, seconds):
+@pytest.mark.parametrize("rate", [0.9, 1.9])
+def test_ten_minutes_take_little_memory_have_an_exact_length_and_do_not_drift(folder, rate):
     write_clicks(folder / "in.wav", 10, 16000, 1, "WAV", "PCM_16")
     assert stretch("in.wav", "-r", str(rate), "-o", "out.wav") < MOST_MEGABYTES
-    require_no_drift("in.wav", "out.wav", 10, rate, seconds)
+    require_no_drift("in.wav", "out.wav", 10, rate)
 
 
 @pytest.mark.slow
