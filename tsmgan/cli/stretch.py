@@ -161,7 +161,12 @@ def stretch(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs", "-j", metavar="N", help="Processes. Default: one a processor.", rich_help_panel=BATCH_PANEL, show_default=False
+            "--jobs",
+            "-j",
+            metavar="N",
+            help="Processes, or workers of a cluster. Default: one a processor.",
+            rich_help_panel=BATCH_PANEL,
+            show_default=False,
         ),
     ] = None,
     cluster: Annotated[
