@@ -28,6 +28,8 @@ def cluster(monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # A machine that is slow is not taken for dead; one that is gone does not answer, which is told at once.
+    monkeypatch.setenv("RAY_health_check_timeout_ms", "60000")
     # Workers find the program where this process does.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 << 20})

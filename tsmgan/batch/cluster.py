@@ -86,6 +86,8 @@ def connect(text: str, jobs: int | None) -> bool:
         except ConnectionError:
             if address == "auto" or os.environ.get("RAY_ADDRESS"):
                 raise
+        # With every processor at work, Ray's own programs may take their time; it would count them as dead.
+        os.environ.setdefault("RAY_health_check_timeout_ms", "60000")
         ray.init("local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
         return True
     except Exception as error:
