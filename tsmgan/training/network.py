@@ -23,7 +23,7 @@ HANDMADE_CONTEXT = 48
 VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
 """Coherence of the hand-made default where a voice has a period, and how much of it goes with each unit of log rate: pulses are nearly
 as peaky as they were, and PESQ is highest."""
-VOICE_MODULATION, VOICE_PERIODICITY, VOICE_TONALITY, VOICE_OFFSET = 43.2, 5.1, -17.7, -4.0
+VOICE_WEIGHTS, VOICE_OFFSET = (28.5, 10.4, 5.9, -11.4, -13.6, -25.0, 16.5, 4.3), -10.1
 """Logistic regression of voice against other sounds, on frames of three voices and of music."""
 PERIOD_THRESHOLD, PERIOD_SLOPE = 0.50, 15.0
 """Periodicity at which half of a voice's frame counts as voiced, and how sharp the decision is."""
@@ -130,9 +130,10 @@ class Generator(nn.Module):
 def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The hand-made default: coherence, as a share of the largest, and alpha mix before their sigmoids; log gain; texture.
 
-    - Voices are told from other sounds by three features, averaged over 97 frames with the frames' amplitude as weight: a voice's envelope
-      is modulated at its pitch, it has one period, and its partials move. Coherence is VOICED_COHERENCE where a voice has a period; alpha
-      is 1 on voices (1 / rate on their attacks was heard by PESQ as a fault) and 1 / rate on everything else.
+    - Voices are told from other sounds by what 97 frames have in common: a voice's envelope is modulated at its pitch, it has one period
+      in the mean, its partials move; and by what changes within them, loudness and the balance of treble and bass. Coherence is
+      VOICED_COHERENCE where a voice has a period; alpha is 1 on voices (1 / rate on their attacks was heard by PESQ as a fault) and
+      1 / rate on everything else.
     - A lone attack is energy at one instant of the frame without a period. There alpha is 1 / rate, whatever is around it, and it has
       no say in what is a voice.
     - Frames of noise that come from other places of the input than they go to do not add up to the noise's level, nor to its distribution
@@ -152,23 +153,43 @@ def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tu
         return features[..., COLUMNS[name]][..., start:stop].mean(-1)
 
     periodicity = mean_of("periodicity", 3, 4)
-    measured = torch.stack([mean_of("modulation", 0, 4), periodicity, mean_of("tonality", 3, 8), torch.ones_like(periodicity)], 1)
     concentration = mean_of("concentration", 0, 10)
     attack = torch.sigmoid(40 * (concentration - 0.85)) * torch.sigmoid(15 * (0.45 - periodicity))
-    weighted = measured * (torch.exp(2.5 * mean_of("loudness", 0, 1)) * (1 - attack) + 1e-6)[:, None]
-    smoothed = F.avg_pool1d(weighted, 2 * HANDMADE_CONTEXT + 1, 1, HANDMADE_CONTEXT)
-    modulation, period, tonality, weight = smoothed.unbind(1)
-    voice = (VOICE_MODULATION * modulation + VOICE_PERIODICITY * period + VOICE_TONALITY * tonality) / weight + VOICE_OFFSET
+    loudness, tonality = mean_of("loudness", 0, 1), mean_of("tonality", 3, 8)
+    balance = mean_of("log power", 60, 80) - mean_of("log power", 5, 40)
+    # What a voice is made of counts by its amplitude; what changes counts wherever there is any sound.
+    means = _around(
+        [mean_of("modulation", 0, 2), mean_of("modulation", 2, 4), periodicity, tonality], torch.exp(2.5 * loudness) * (1 - attack)
+    )
+    (_, _, *steady), changes = _spreads(means), _spreads(_around([loudness, balance], torch.sigmoid(20 * (loudness + 0.8))))
+    evidence = [mean for mean, _ in means] + steady + changes
+    voice = sum((weight * value for weight, value in zip(VOICE_WEIGHTS, evidence)), torch.full_like(periodicity, VOICE_OFFSET))
     voiced = torch.sigmoid(voice) * torch.sigmoid(PERIOD_SLOPE * (periodicity - PERIOD_THRESHOLD))
     most = VOICED_COHERENCE * (1 - COHERENCE_SLOPE * log_rate)
     coherence = logit((most / largest_coherence).clamp(0, 1) * voiced)
-    stretched = torch.sigmoid(2 * (voice + 1))
+    stretched = torch.sigmoid(2 * voice)
     alpha_mix = logit(1 - stretched * (1 - attack))
     spread = torch.from_numpy(band_weights(np.asarray(BAND_CENTRES_HZ), WIDE_HZ)).to(features)
     noise = ((1 - features[..., COLUMNS["tonality"]] @ spread) / NOISE_TONALITY).clamp(0, 1) ** 2
     noise = noise * ((1 - stretched) * torch.sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     log_gain, texture = NOISE_GAIN * F.relu(-log_rate)[..., None] * noise, NOISE_TEXTURE * log_rate[..., None] * noise
     return coherence[..., None].expand_as(noise), alpha_mix[..., None].expand_as(noise), log_gain, texture
+
+
+def _around(values: list[Tensor], weight: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Mean of each of the values (batch, frames), and of its square, over HANDMADE_CONTEXT frames on either side, weighted."""
+    weight = weight + 1e-6
+    stacked = torch.stack([value**power for value in values for power in (1, 2)], 1)
+    sums = F.avg_pool1d(
+        torch.cat([stacked, torch.ones_like(stacked[:, :1])], 1) * weight[:, None], 2 * HANDMADE_CONTEXT + 1, 1, HANDMADE_CONTEXT
+    )
+    means = sums[:, :-1] / sums[:, -1:]
+    return list(zip(means[:, ::2].unbind(1), means[:, 1::2].unbind(1)))
+
+
+def _spreads(means: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Standard deviations, from means of values and of their squares."""
+    return [torch.sqrt(F.relu(square - mean**2) + 1e-8) for mean, square in means]
 
 
 def logit(p: Tensor) -> Tensor:
