@@ -96,7 +96,7 @@ def test_drums_over_a_chord_strike_where_the_same_drums_strike_over_a_chord_of_t
 
 @pytest.mark.parametrize("rate", [0.6, 1.6])
 def test_a_chord_goes_on_under_a_drum(rate):
-    """The chord's level, measured beside the drum's band, changes by less than 1.5 dB where drums strike."""
+    """The chord's level, measured beside the drum's band, changes by less than 2 dB where drums strike."""
     instants = np.arange(0.5, 2.5, 0.25)
     drums = 2 * np.diff(drum(SAMPLERATE, instants, 3.0), n=4, append=[0.0] * 4).astype(np.float32)
     spectrum = np.fft.rfft(drums)
@@ -113,4 +113,4 @@ def test_a_chord_goes_on_under_a_drum(rate):
     )
     for instant in instants / rate:
         window = slice(round((instant - 0.03) * SAMPLERATE), round((instant + 0.03) * SAMPLERATE))
-        assert abs(20 * np.log10(np.std(with_drums[window]) / np.std(without[window]))) < 1.5
+        assert abs(20 * np.log10(np.std(with_drums[window]) / np.std(without[window]))) < 2

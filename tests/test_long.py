@@ -13,7 +13,7 @@ import soundfile
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 MOST_MEGABYTES = 300
-MOST_SECONDS, DRIFT_SECONDS = 0.005, 0.001
+MOST_SECONDS, DRIFT_SECONDS = 0.001, 0.001
 """How far a click may be from where it is due, and by how much more in the second half of a recording than in the first."""
 BLOCK_SECONDS = 60
 CLICK_SECOND = 31.0

@@ -6,8 +6,8 @@ began with it can take their phases from the recording instead, moved as a whole
 
 An attack is found in the time domain. Energies are taken of the signal, its first and its second difference (the higher the difference,
 the more a cymbal counts against a bass), in blocks of 1 ms on a grid that starts with the recording; each instant is as strong an
-attack as the largest ratio, of the three, of the 12 ms behind it to the 28 ms before it. So long a past keeps the pulses of tones above
-40 Hz from being attacks.
+attack as the largest ratio, of the three, of the 12 ms behind it, the nearest most, to the 28 ms before it. So long a past keeps the
+pulses of tones above 40 Hz from being attacks.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from tsmgan.kernels import kernel
 BLOCK_SECONDS = 0.001
 BEFORE_BLOCKS, BEHIND_BLOCKS = 28, 12
 """Lengths of past and future that an instant's strength compares; the last block of the past is left out, the attack may lie in it."""
+BEHIND_WEIGHTS = tuple(float(w) for w in 0.75 ** np.arange(BEHIND_BLOCKS) / (0.75 ** np.arange(BEHIND_BLOCKS)).sum())
+"""What each block of the future counts: the next most, or a click would be as strong an attack anywhere in the 12 ms before it."""
 RIVAL_BLOCKS = 12
 """An attack is stronger than all other instants as near as this."""
-LEAST_STRENGTH = 1.5
-"""Natural logarithm of the ratio of energies above which an instant is an attack (6.5 dB)."""
+LEAST_STRENGTH = 2.1
+"""Natural logarithm of the ratio of energies above which an instant is an attack (9 dB): more than a pulse has that is alone in 28 ms."""
 ENERGY_FLOOR = 1e-9
 """Mean square, relative to full scale, that is silence (-90 dB)."""
 PAST_SECONDS, FUTURE_SECONDS, LEAD_SECONDS = 0.014, 0.010, 0.001
@@ -113,8 +115,8 @@ def _strengths(signal, position, block, energies, strengths):
             for i in range(k, k + BEFORE_BLOCKS - 1):
                 past += energies[i, d]
             for i in range(k + BEFORE_BLOCKS, k + BEFORE_BLOCKS + BEHIND_BLOCKS):
-                future += energies[i, d]
-            largest = max(largest, (future / BEHIND_BLOCKS + ENERGY_FLOOR) / (past / (BEFORE_BLOCKS - 1) + ENERGY_FLOOR))
+                future += energies[i, d] * BEHIND_WEIGHTS[i - k - BEFORE_BLOCKS]
+            largest = max(largest, (future + ENERGY_FLOOR) / (past / (BEFORE_BLOCKS - 1) + ENERGY_FLOOR))
         strengths[k] = np.log(largest)
 
 

@@ -23,7 +23,7 @@ HANDMADE_CONTEXT = 48
 VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
 """Coherence of the hand-made default where a voice has a period, and how much of it goes with each unit of log rate: pulses are nearly
 as peaky as they were, and PESQ is highest."""
-VOICE_WEIGHTS, VOICE_OFFSET = (28.5, 10.4, 5.9, -11.4, -13.6, -25.0, 16.5, 4.3), -10.1
+VOICE_WEIGHTS, VOICE_OFFSET = (28.5, 10.4, 5.9, -11.4, -13.6, -25.0, 16.5, 4.3), -15.7
 """Logistic regression of voice against other sounds, on frames of three voices and of music."""
 PERIOD_THRESHOLD, PERIOD_SLOPE = 0.50, 15.0
 """Periodicity at which half of a voice's frame counts as voiced, and how sharp the decision is."""
@@ -31,6 +31,8 @@ NOISE_TEXTURE, NOISE_GAIN = 0.52, 0.32
 """Texture for each unit of log rate, which keeps noise as uneven as it was; log gain for each unit below 0, which keeps its level."""
 NOISE_TONALITY = 0.28
 """Tonality of a band, above that of none at all, from which it is no noise: 1 less this is white noise's."""
+SMALLEST_VARIANCE = 4e-4
+"""Added to variances before their root is taken: rounding errors of a sum that stays the same are not to be seen."""
 NOISE_CONCENTRATION = 0.76
 """Concentration from which a frame is no noise; white noise's is 0.67."""
 
@@ -159,8 +161,9 @@ def handmade(features: Tensor, log_rate: Tensor, largest_coherence: float) -> tu
     balance = mean_of("log power", 60, 80) - mean_of("log power", 5, 40)
     # What a voice is made of counts by its amplitude; what changes counts wherever there is any sound.
     means = _around(
-        [mean_of("modulation", 0, 2), mean_of("modulation", 2, 4), periodicity, tonality], torch.exp(2.5 * loudness) * (1 - attack)
-    )
+        [mean_of("modulation", 0, 2), mean_of("modulation", 2, 4), periodicity - 0.5, tonality - 0.75],
+        torch.exp(2.5 * loudness) * (1 - attack),
+    )  # about their usual values, which keeps rounding errors of the squares small
     (_, _, *steady), changes = _spreads(means), _spreads(_around([loudness, balance], torch.sigmoid(20 * (loudness + 0.8))))
     evidence = [mean for mean, _ in means] + steady + changes
     voice = sum((weight * value for weight, value in zip(VOICE_WEIGHTS, evidence)), torch.full_like(periodicity, VOICE_OFFSET))
@@ -189,7 +192,7 @@ def _around(values: list[Tensor], weight: Tensor) -> list[tuple[Tensor, Tensor]]
 
 def _spreads(means: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
     """Standard deviations, from means of values and of their squares."""
-    return [torch.sqrt(F.relu(square - mean**2) + 1e-8) for mean, square in means]
+    return [torch.sqrt(F.relu(square - mean**2) + SMALLEST_VARIANCE) for mean, square in means]
 
 
 def logit(p: Tensor) -> Tensor:
