@@ -1,7 +1,7 @@
 """Guards of each stage's speed: `pytest tests/benchmarks/bench_stages.py`.
 
 The name keeps this file out of the default run. To compare with an earlier state, run with `--benchmark-save=NAME` there and with
-`--benchmark-compare=NAME --benchmark-compare-fail=median:10%` here. Each figure is for one run of 64 frames (0.7 s) of 48 kHz stereo.
+`--benchmark-compare=NAME --benchmark-compare-fail=median:10%` here. Each figure is for one run of 96 frames (0.6 s) of 48 kHz stereo.
 """
 
 from __future__ import annotations

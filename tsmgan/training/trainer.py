@@ -329,7 +329,7 @@ class Trainer:
 
     def learning_rate(self) -> float:
         train = self.recipe["train"]
-        after = self.step - (self.recipe["adversary"]["warm_up"] if self.adversarial else 0)
+        after = max(0, self.step - (self.recipe["adversary"]["warm_up"] if self.adversarial else 0))
         return train["learning_rate"] * min(1.0, (after + 1) / max(1, train["warm_up"])) * 0.5 ** (after / train["half_life"])
 
     def update(self, player: str, loss: Tensor, rate: float) -> float:
