@@ -1,4 +1,4 @@
-"""Promises of the first run: a second process compiles what the vocoder stage needs, where that can help."""
+"""Promises of the first run: other processes compile what a stretch needs, where that can help."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 import tsmgan
-from tsmgan import analysis, compiling, kernels, vocoder
+from tsmgan import analysis, attacks, compiling, features, kernels, vocoder
 from tsmgan.kernels import Kernel
 
-THEIRS = {name: each for name, each in vars(vocoder).items() if isinstance(each, Kernel) and each.function.__module__ == compiling.THEIRS}
-THEIR_KERNEL, OUR_KERNEL = next(iter(THEIRS.values())), analysis._propagation_table
+KERNELS = {
+    f"{each.function.__module__}.{each.function.__name__}": each
+    for module in (attacks, analysis, features, vocoder)
+    for each in vars(module).values()
+    if isinstance(each, Kernel)
+}
+FIRST_KERNEL, LAST_KERNEL = analysis._propagation_table, vocoder.overlap_add
 
 
 class Process:
@@ -36,44 +41,46 @@ def process(monkeypatch):
     return Process
 
 
-def test_the_second_process_compiles_all_that_a_stretch_asks_of_the_vocoder_and_nothing_else(tmp_path, monkeypatch):
+def test_the_processes_compile_each_its_share_and_together_all_that_a_stretch_needs(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    subprocess.run([sys.executable, "-m", "tsmgan.compiling"], check=True)
-    files = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")}
-    assert files == {f"{compiling.THEIRS}.{name}" for name in THEIRS} and len(files) >= 3
+    for modules in compiling.SHARES:
+        before = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")}
+        subprocess.run([sys.executable, "-m", "tsmgan.compiling", *modules], check=True)
+        found = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")} - before
+        assert found == {name for name in KERNELS if name.rpartition(".")[0] in modules} and found
 
     def refuse(kernel, types):
         raise AssertionError(kernel.function.__name__)
 
     y = 0.1 * np.random.default_rng(0).standard_normal((2, 12000)).astype(np.float32)
     expected = tsmgan.stretch(y, 24000, 1.2, model="handmade")
-    for each in THEIRS.values():
+    for each in KERNELS.values():
         monkeypatch.setattr(each, "_natives", {})
         monkeypatch.setitem(vars(each), "dispatcher", None)  # what would be called if nothing were found
     monkeypatch.setattr(kernels, "_compile", refuse)
     assert np.array_equal(tsmgan.stretch(y, 24000, 1.2, model="handmade"), expected)
 
 
-def test_it_starts_once_with_the_first_kernel_and_is_waited_for_where_it_is_needed(process):
-    partner = compiling.Partner()
-    assert not partner(OUR_KERNEL) and not partner(OUR_KERNEL) and process.started == 1
-    assert partner(THEIR_KERNEL)
+def test_they_start_together_once_and_are_waited_for_where_they_are_needed(process):
+    partners = compiling.Partners()
+    assert partners(FIRST_KERNEL) and partners(FIRST_KERNEL) and partners(LAST_KERNEL)
+    assert process.started == len(compiling.SHARES)
 
 
-def test_it_is_not_started_for_its_own_kernels_alone(process):
-    assert not compiling.Partner()(THEIR_KERNEL) and process.started == 0
+def test_they_are_not_started_for_kernels_that_no_stretch_has(process):
+    other = kernels.kernel()(lambda x: None)
+    assert not compiling.Partners()(other) and process.started == 0
 
 
-def test_it_is_not_started_where_it_could_leave_nothing(process, monkeypatch):
+def test_they_are_not_started_where_they_could_leave_nothing(process, monkeypatch):
     monkeypatch.setattr(compiling.kernels, "can_keep", lambda: False)
-    assert not compiling.Partner()(OUR_KERNEL) and process.started == 0
+    assert not compiling.Partners()(FIRST_KERNEL) and process.started == 0
 
 
-def test_where_it_fails_its_kernels_are_compiled_here(process, monkeypatch):
+def test_where_they_fail_kernels_are_compiled_here(process, monkeypatch):
     monkeypatch.setattr(Process, "code", 1)
-    partner = compiling.Partner()
-    partner(OUR_KERNEL)
-    assert not partner(THEIR_KERNEL)
+    partners = compiling.Partners()
+    assert not partners(FIRST_KERNEL) and not partners(LAST_KERNEL)
 
 
 @pytest.mark.parametrize("cores, helps", [(1, False), (None, False), (2, True)])

@@ -80,7 +80,7 @@ def find_attacks(signal: np.ndarray, origin: int, first: int, last: int, sampler
     energies = np.empty((stop - start + margin + RIVAL_BLOCKS + BEHIND_BLOCKS, 3))
     strengths = np.empty(stop - start + 2 * RIVAL_BLOCKS, np.float32)
     # Each block's sum is its own, in one order: the same attacks are found however the recording is divided.
-    _strengths(signal, (start - margin) * block - origin, block, energies, strengths)
+    _strengths(np.ascontiguousarray(signal, np.float32), (start - margin) * block - origin, block, energies, strengths)
     rivals = np.lib.stride_tricks.sliding_window_view(strengths, 2 * RIVAL_BLOCKS + 1)
     # argmax: of equals the first counts
     found = np.flatnonzero((rivals.argmax(1) == RIVAL_BLOCKS) & (rivals[:, RIVAL_BLOCKS] > LEAST_STRENGTH))

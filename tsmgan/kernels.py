@@ -24,7 +24,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,7 +46,7 @@ _SUCCESS = (0, -2)
 
 partner: Callable[[Kernel], bool] | None = None
 """Is asked before a kernel is compiled; True says that it was just compiled elsewhere and that its file is there."""
-_only: str | None = None
+_only: tuple[str, ...] | None = None
 _numbers = itertools.count()
 _lock = threading.RLock()
 _building = threading.local()
@@ -93,7 +93,7 @@ class Kernel(Helper):
     def __call__(self, *arguments: Any) -> None:
         types = tuple(map(_type_name, arguments))
         if _only is not None:
-            if self.function.__module__ == _only:
+            if self.function.__module__ in _only:
                 self._native(types)
             return
         native = self._natives.get(types)
@@ -129,10 +129,10 @@ def kernel(**options: Any) -> Callable[[Callable[..., None]], Kernel]:
 
 
 @contextmanager
-def only_compiling(module: str) -> Iterator[None]:
-    """Inside, a call of a kernel of this module compiles it, and no kernel does anything."""
+def only_compiling(modules: Sequence[str]) -> Iterator[None]:
+    """Inside, a call of a kernel of these modules compiles it, and no kernel does anything."""
     global _only
-    _only = module
+    _only = tuple(modules)
     try:
         yield
     finally:
