@@ -13,7 +13,7 @@ from typing import Any
 
 from tsmgan.errors import ModelError
 
-DEFAULT_MODEL = "handmade"
+DEFAULT_MODEL = "tsmgan-2"
 """The shipped model that `default` stands for."""
 FORMAT = 1
 """Version of the folder's layout and of the features that a generator expects."""
