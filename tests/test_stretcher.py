@@ -283,3 +283,22 @@ def test_wrong_signals_are_refused_with_the_reason():
     stretcher.flush()
     with pytest.raises(UsageError, match="flushed"):
         stretcher.process(noise(10))
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_runs_may_be_decided_together_as_on_a_gpu(batch, monkeypatch):
+    """With the CPU standing for a GPU: the same sound to rounding, and still the same for every division into blocks."""
+    y = np.stack([voice(9 * SECOND), noise(9 * SECOND)[0]])
+    expected = tsmgan.stretch(y, SECOND, 0.8)
+    original = tsmgan.stretcher.Generator.__init__
+
+    def init(self, *arguments):
+        original(self, *arguments)
+        self.batch = batch
+
+    monkeypatch.setattr(tsmgan.stretcher.Generator, "__init__", init)
+    together = tsmgan.stretch(y, SECOND, 0.8)
+    np.testing.assert_allclose(together, expected, atol=2e-4)
+    stretcher = tsmgan.Stretcher(SECOND, 2, rate=0.8)
+    pieces = [stretcher.process(y[:, at : at + 50000]) for at in range(0, y.shape[1], 50000)]
+    assert np.array_equal(np.concatenate([*pieces, stretcher.flush()], axis=1), together)

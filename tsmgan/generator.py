@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ PACKAGES = {
 }
 """The package that brings a provider, the command that installs it, and where it can work."""
 
+GPU_BATCH = 16
+"""Runs that a GPU decides together: one alone would leave it idle for most of the time that it takes to ask it."""
 LARGEST_BYTES = 1 << 28
 """Of `generator.onnx`. Larger files are not opened."""
 LARGEST_NOISE, LARGEST_CONTEXT = 256, 1 << 12
@@ -53,6 +56,7 @@ class Generator:
     Attributes:
         context: frames on either side of a run that its result depends on.
         noise: channels of the noise z.
+        batch: runs that are decided together: one on the CPU, GPU_BATCH elsewhere.
         device: what it runs on, one of PROVIDERS.
 
     Raises:
@@ -82,6 +86,7 @@ class Generator:
             raise ModelError(f"{file} is missing; write it with `tsmgan export-onnx`.") from None
         with _lock:
             self._session, self.device = _session(file, written, device, threads or 1)
+        self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
     def __call__(self, features: np.ndarray, rates: np.ndarray, noise: np.ndarray) -> Field:
         """Decide the field for a run of frames.
@@ -94,16 +99,27 @@ class Generator:
         Returns:
             A Field of arrays (frames, BANDS), float32.
         """
-        inputs = {"features": features[None], "log_rate": np.log(rates).astype(np.float32)[None], "noise": noise[None]}
+        return self.decide([features], [rates], [noise])[0]
+
+    def decide(self, features: Sequence[np.ndarray], rates: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[Field]:
+        """Decide the fields of several runs of equal length together, at most `batch`; the arguments are as for one, a list of each."""
+        asked = len(features)
+        # The batch is always full: what comes out for a run must not depend on how many others were ready.
+        rows = [min(k, asked - 1) for k in range(max(asked, self.batch))]
+        inputs = {
+            "features": np.stack([features[k] for k in rows]),
+            "log_rate": np.log(np.stack([rates[k] for k in rows])).astype(np.float32),
+            "noise": np.stack([noise[k] for k in rows]),
+        }
         try:
             outputs = self._session.run(list(Field._fields), inputs)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ModelError(f"The model in {self._path} fails: {str(error).splitlines()[0]}") from error
         # Whoever made the model, what goes on from here is as large as it must be, and finite.
-        shape = (1, len(rates), BANDS)
+        shape = (*inputs["log_rate"].shape, BANDS)
         if not all(isinstance(output, np.ndarray) and output.shape == shape and np.isfinite(output).all() for output in outputs):
             raise ModelError(f"The model in {self._path} gives no usable field: its arrays must be {shape} and finite. Export it again.")
-        return Field(*(output[0] for output in outputs))
+        return [Field(*(output[k] for output in outputs)) for k in range(asked)]
 
 
 def _size(model: Model, name: str, largest: int) -> int:

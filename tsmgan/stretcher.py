@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -200,15 +202,15 @@ class Stretcher:
             yield before, run
 
     def _rendered(self, runs: Iterator[tuple[_Run, _Run | None]]) -> Iterator[np.ndarray]:
-        """Output of runs. Each is rendered by a second thread while this one analyses the next."""
+        """Output of runs. A second thread renders as many as the generator decides together while this one analyses the next."""
         with ThreadPoolExecutor(1) as worker:
             rendering = None
-            for pair in runs:
-                before, rendering = rendering, worker.submit(self._render, *pair)
+            while pairs := list(islice(runs, self._generator.batch)):
+                before, rendering = rendering, worker.submit(self._render, pairs)
                 if before is not None:
-                    yield self._send(*before.result())
+                    yield from itertools.starmap(self._send, before.result())
             if rendering is not None:
-                yield self._send(*rendering.result())
+                yield from itertools.starmap(self._send, rendering.result())
 
     def _gather(self) -> None:
         """Join the received blocks, and forget the input that no frame will look at again."""
@@ -223,8 +225,8 @@ class Stretcher:
         bits = np.random.Philox(key=np.array([self._seed % 2**64, first // RUN + 1], np.uint64))
         return np.random.Generator(bits).standard_normal((RUN, self._generator.noise), dtype=np.float32)
 
-    def _field(self, run: _Run, after: _Run | None) -> Field:
-        """The generator's decisions for a run. The network always sees RUN + 2 context frames, silence beyond the recording's ends."""
+    def _seen(self, run: _Run, after: _Run | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the generator sees of a run: always RUN + 2 context frames, silence beyond the recording's ends."""
         context, count = self._generator.context, len(run.rates)
         features = silence(RUN + 2 * context)
         rates = np.ones(RUN + 2 * context)
@@ -236,17 +238,25 @@ class Stretcher:
         noise = np.concatenate(
             [self._noise(run.first - RUN)[RUN - context :], self._noise(run.first), self._noise(run.first + RUN)[:context]]
         )
-        field = self._generator(features, rates, noise)
         self._past, self._past_rates = features[RUN : RUN + context], rates[RUN : RUN + context]
-        field = Field(*(values[context : context + count] for values in field))
-        if self._coherence is not None:
-            field = field._replace(coherence=np.full((count, BANDS), self._coherence, np.float32))
-        return field
+        return features, rates, noise
 
-    def _render(self, run: _Run, after: _Run | None) -> tuple[np.ndarray, np.ndarray]:
-        """A run's samples, and which of its frames were left as they are."""
-        field = self._field(run, after)
-        return self._vocoder.synthesise(run.frames, field, run.rates, *self._vocoder.rotations(run.frames, field, run.rates))
+    def _fields(self, pairs: list[tuple[_Run, _Run | None]]) -> list[Field]:
+        """The generator's decisions for runs."""
+        context, out = self._generator.context, []
+        for (run, _), field in zip(pairs, self._generator.decide(*zip(*itertools.starmap(self._seen, pairs)))):
+            field = Field(*(values[context : context + len(run.rates)] for values in field))
+            if self._coherence is not None:
+                field = field._replace(coherence=np.full((len(run.rates), BANDS), self._coherence, np.float32))
+            out.append(field)
+        return out
+
+    def _render(self, pairs: list[tuple[_Run, _Run | None]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The samples of each run, and which of its frames were left as they are."""
+        vocoder, out = self._vocoder, []
+        for (run, _), field in zip(pairs, self._fields(pairs)):
+            out.append(vocoder.synthesise(run.frames, field, run.rates, *vocoder.rotations(run.frames, field, run.rates)))
+        return out
 
     def _send(self, out: np.ndarray, unmoved: np.ndarray) -> np.ndarray:
         """The output of the oldest run that was not sent yet."""

@@ -18,10 +18,10 @@ class WatchedStretcher(Stretcher):
         super().__init__(*args, **options)
         self.fields: list[Field] = []
 
-    def _field(self, *runs: Any) -> Field:
-        field = super()._field(*runs)
-        self.fields.append(field)
-        return field
+    def _fields(self, pairs: Any) -> list[Field]:
+        fields = super()._fields(pairs)
+        self.fields += fields
+        return fields
 
 
 def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: Any) -> tuple[np.ndarray, Field]:
