@@ -1,5 +1,8 @@
 """Promises of the whole way from samples to samples."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -302,3 +305,17 @@ def test_runs_may_be_decided_together_as_on_a_gpu(batch, monkeypatch):
     stretcher = tsmgan.Stretcher(SECOND, 2, rate=0.8)
     pieces = [stretcher.process(y[:, at : at + 50000]) for at in range(0, y.shape[1], 50000)]
     assert np.array_equal(np.concatenate([*pieces, stretcher.flush()], axis=1), together)
+
+
+def test_samples_do_not_depend_on_how_many_cores_multiply_matrices():
+    command = (
+        "import hashlib, numpy, tsmgan; y = 0.1 * numpy.random.default_rng(0).standard_normal((2, 30000)).astype('f4');"
+        "print(hashlib.sha256(tsmgan.stretch(y, 24000, 1.25).tobytes()).hexdigest())"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", command], env=os.environ | {"OPENBLAS_NUM_THREADS": cores, "OMP_NUM_THREADS": cores}, capture_output=True
+        ).stdout
+        for cores in ("1", "2")
+    ]
+    assert found[0] == found[1] and len(found[0]) > 60

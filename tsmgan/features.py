@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -49,20 +50,33 @@ def band_weights(frequencies: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(frequencies, centres, row) for row in np.eye(len(centres))]).astype(np.float32)
 
 
+def _shares(frequencies: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """The same, sparse: the lower of the two bands that share each frequency, the share of the upper one, and how many bands there are."""
+    position = np.interp(frequencies, centres, np.arange(len(centres)))
+    lower = np.minimum(position.astype(np.int32), len(centres) - 2).astype(np.int32)
+    return lower, (position - lower).astype(np.float32), len(centres)
+
+
+def _in_bands(values: np.ndarray, shares: tuple[np.ndarray, np.ndarray, int]) -> np.ndarray:
+    """Sums of values (..., bins) over bands, (..., bands) float32."""
+    lower, upper_share, bands = shares
+    out = np.zeros((*values.shape[:-1], bands), np.float32)
+    band_sums(values.reshape(-1, values.shape[-1]), lower, upper_share, out.reshape(-1, bands))
+    return out
+
+
 @lru_cache(maxsize=16)
-def _tables(geometry: Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+def _tables(geometry: Geometry) -> tuple[Any, Any, np.ndarray, list[np.ndarray]]:
     hz = geometry.frequencies()
     hz = hz[hz < NETWORK_HZ]
-    narrow, wide = band_weights(hz, NARROW_HZ), band_weights(hz, WIDE_HZ)
+    narrow, wide = _shares(hz, NARROW_HZ), _shares(hz, WIDE_HZ)
     # The autocorrelation of a windowed frame falls with the window's own; dividing by that makes a periodic frame give 1.
     window = geometry.window().astype(np.float64)
     own = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * len(window))) ** 2)
     own = np.interp(PERIODICITY_LAGS_SECONDS * geometry.samplerate, np.arange(len(window)), own[: len(window)] / own[0])
     cosines = np.cos(2 * np.pi * np.outer(hz, PERIODICITY_LAGS_SECONDS)) / own
     edges = np.searchsorted(hz, PERIODICITY_EDGES_HZ)
-    periodicity = [np.zeros((len(hz), len(own)), np.float32) for _ in edges[1:]]
-    for table, (low, high) in zip(periodicity, pairwise(edges)):
-        table[low:high] = cosines[low:high]
+    periodicity = [np.ascontiguousarray(cosines[low:high], np.float32) for low, high in pairwise(edges)]
     return narrow, wide, edges, periodicity
 
 
@@ -84,23 +98,25 @@ def frame_features(frames: Frames, geometry: Geometry) -> np.ndarray:
     - loudness: log power of the whole band.
     """
     narrow, wide, edges, periodicity = _tables(geometry)
-    bins = narrow.shape[1]
+    bins = len(narrow[0])
     scale = np.float32((2.0 / geometry.window_length) ** 2)
     power = frames.power[:, :bins] * scale
     out = np.empty((len(power), FEATURES), np.float32)
-    out[:, COLUMNS["log power"]] = (np.log(power @ narrow.T + np.float32(FLOOR)) + 12) / 5
+    out[:, COLUMNS["log power"]] = (np.log(_in_bands(power, narrow) + np.float32(FLOOR)) + 12) / 5
     out[:, COLUMNS["loudness"]] = (np.log(power.sum(1, keepdims=True) + np.float32(FLOOR)) + 8) / 5
     measures, totals = np.zeros((4, len(power), bins), np.float32), np.zeros((3, len(power), bins), np.float32)
     modulation = out[:, COLUMNS["modulation"]]
     scratch = np.zeros((4 + 2 * len(frames.spectra), bins), np.float32)
     local_measures(frames.spectra, frames.before, scale, *_pulse_bins(geometry), measures, totals, modulation, scratch)
-    shares = measures @ wide.T
-    totals = totals @ wide.T + np.float32(FLOOR)
+    shares = _in_bands(measures, wide)
+    totals = _in_bands(totals, wide) + np.float32(FLOOR)
     out[:, COLUMNS["tonality"]] = shares[0] / totals[0]
     out[:, COLUMNS["concentration"]] = np.sqrt(shares[1] ** 2 + shares[2] ** 2) / totals[1]
     out[:, COLUMNS["position"]] = shares[2] / totals[1]
     out[:, COLUMNS["rise"]] = shares[3] / totals[2]
-    correlation = np.stack([power[:, low:high] @ table[low:high] for (low, high), table in zip(pairwise(edges), periodicity)])
+    correlation = np.zeros((len(periodicity), len(power), len(PERIODICITY_LAGS_SECONDS)), np.float32)
+    for low, table, sums in zip(edges.tolist(), periodicity, correlation):
+        lag_sums(power, low, table, sums)
     energy = np.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
     whole, total = correlation.sum(0), energy.sum(0)
     periods = out[:, COLUMNS["periodicity"]]
@@ -125,6 +141,31 @@ def _pulse_bins(geometry: Geometry) -> tuple[np.ndarray, int, int]:
     edges = np.searchsorted(hz[hz < NETWORK_HZ], MODULATION_EDGES_HZ)
     lowest, highest = (round(rate / geometry.bin_hz) for rate in MODULATION_HZ)
     return edges, lowest, highest
+
+
+# Sums by kernels, not by matrix products: a library that multiplies matrices gives other last bits on other numbers of cores, and outputs
+# would differ with them.
+
+
+@kernel()
+def band_sums(values, lower, upper_share, out):
+    """Adds values (rows, bins) to out (rows, bands): each bin is shared by band `lower` and the next."""
+    for m in range(len(values)):
+        for f in range(len(lower)):
+            value, b = values[m, f], lower[f]
+            part = upper_share[f] * value
+            out[m, b] += value - part
+            out[m, b + 1] += part
+
+
+@kernel()
+def lag_sums(power, low, table, out):
+    """Adds to out (frames, lags) the products of power (frames, bins), from bin `low` on, with table (some bins, lags)."""
+    for m in range(len(power)):
+        for f in range(len(table)):
+            value = power[m, low + f]
+            for lag in range(out.shape[1]):
+                out[m, lag] += value * table[f, lag]
 
 
 @kernel(fastmath={"reassoc", "nsz"})  # no contraction: a fused sum over channels depends on their order
