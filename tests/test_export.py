@@ -109,12 +109,12 @@ def test_a_recording_sounds_the_same_through_torch_within_90_decibels(folder, mo
     class InTorch:
         def __init__(self, model, *_):
             self.generator = read_generator(model)
-            self.context, self.noise = self.generator.config.context, self.generator.config.noise
+            self.context, self.noise, self.batch = self.generator.config.context, self.generator.config.noise, 1
 
-        def __call__(self, features, rates, noise):
+        def decide(self, features, rates, noise):
             calls.append(len(features))
-            inputs = Inputs(features[None], np.log(rates).astype(np.float32)[None], noise[None])
-            return Field(*(values[0] for values in run_torch(self.generator, inputs)))
+            inputs = Inputs(np.stack(features), np.log(np.stack(rates)).astype(np.float32), np.stack(noise))
+            return [Field(*(values[0] for values in run_torch(self.generator, inputs)))]
 
     monkeypatch.setattr("tsmgan.stretcher.Generator", InTorch)
     through_torch = tsmgan.stretch(y, SAMPLERATE, rate, model=str(folder))
