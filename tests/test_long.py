@@ -58,7 +58,6 @@ def require_no_drift(source: str, target: str, minutes: int, rate: float) -> Non
     assert after.frames == round(before.frames / rate) and after.samplerate == before.samplerate
     assert np.abs(drifts(source, minutes, 1.0)).max() < 0.0005, "the clicks are not where the test believes"
     found = drifts(target, minutes, rate)
-    # Where in its frame a click stands moves it by some milliseconds; what must not be is that later ones are further off.
     assert np.abs(found).max() < MOST_SECONDS
     assert abs(np.median(found[minutes // 2 :]) - np.median(found[: minutes // 2])) < DRIFT_SECONDS
 

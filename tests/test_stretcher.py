@@ -149,7 +149,7 @@ def test_clicks_land_where_the_map_says():
             reach = SECOND // 20
             energy = out[expected - reach : expected + reach] ** 2
             centre = np.sum(energy * np.arange(-reach, reach)) / energy.sum()
-            assert abs(centre) / SECOND < 0.011  # coherence may move a frame by 10 ms; nothing may drift
+            assert abs(centre) / SECOND < 0.0015  # a block of the search for attacks, and what it is spread; nothing may drift
 
 
 def test_coherence_one_keeps_pulses_that_coherence_zero_dissolves():
