@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tsmgan.analysis import Frames
-from tsmgan.geometry import NETWORK_HZ, Geometry
+from tsmgan.geometry import NETWORK_HZ, Geometry, between_bands
 from tsmgan.kernels import kernel
 
 NARROW_HZ = np.concatenate([np.arange(1, 41) * 23.4375, 960 * (11700 / 960) ** (np.arange(40) / 39)])
@@ -50,13 +50,6 @@ def band_weights(frequencies: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(frequencies, centres, row) for row in np.eye(len(centres))]).astype(np.float32)
 
 
-def _shares(frequencies: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """The same, sparse: the lower of the two bands that share each frequency, the share of the upper one, and how many bands there are."""
-    position = np.interp(frequencies, centres, np.arange(len(centres)))
-    lower = np.minimum(position.astype(np.int32), len(centres) - 2).astype(np.int32)
-    return lower, (position - lower).astype(np.float32), len(centres)
-
-
 def _in_bands(values: np.ndarray, shares: tuple[np.ndarray, np.ndarray, int]) -> np.ndarray:
     """Sums of values (..., bins) over bands, (..., bands) float32."""
     lower, upper_share, bands = shares
@@ -69,7 +62,7 @@ def _in_bands(values: np.ndarray, shares: tuple[np.ndarray, np.ndarray, int]) ->
 def _tables(geometry: Geometry) -> tuple[Any, Any, np.ndarray, list[np.ndarray]]:
     hz = geometry.frequencies()
     hz = hz[hz < NETWORK_HZ]
-    narrow, wide = _shares(hz, NARROW_HZ), _shares(hz, WIDE_HZ)
+    narrow, wide = ((*between_bands(hz, centres), len(centres)) for centres in (NARROW_HZ, WIDE_HZ))
     # The autocorrelation of a windowed frame falls with the window's own; dividing by that makes a periodic frame give 1.
     window = geometry.window().astype(np.float64)
     own = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * len(window))) ** 2)

@@ -31,6 +31,16 @@ def _hann(n: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
 
 
+def between_bands(frequencies: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lower of the two neighbouring bands that share each frequency, int32, and the upper one's share, float32, linear in Hz.
+
+    Frequencies outside of the centres (ascending, Hz) belong to the outermost band alone.
+    """
+    position = np.interp(frequencies, centres, np.arange(len(centres)))
+    lower = np.minimum(position.astype(np.int32), len(centres) - 2).astype(np.int32)
+    return lower, (position - lower).astype(np.float32)
+
+
 def _fast_length(length: float) -> int:
     """The integer nearest to length whose prime factors are all in 2, 3, 5 and 7: transforms of such lengths are fast."""
 

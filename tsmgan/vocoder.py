@@ -29,7 +29,7 @@ import numpy as np
 
 from tsmgan import fft
 from tsmgan.analysis import Frames
-from tsmgan.geometry import MAX_SHIFT_SECONDS, Geometry
+from tsmgan.geometry import MAX_SHIFT_SECONDS, Geometry, between_bands
 from tsmgan.kernels import helper, kernel
 
 SHIFT_HZ = 6000.0
@@ -81,9 +81,7 @@ class BandSpread(NamedTuple):
 
 def band_spread(geometry: Geometry) -> BandSpread:
     """How the values of the bands spread over the bins at a sample rate; the outermost bands hold to either end."""
-    position = np.interp(geometry.frequencies(), BAND_CENTRES_HZ, np.arange(BANDS))
-    lower = np.minimum(position.astype(np.int32), BANDS - 2).astype(np.int32)
-    return BandSpread(lower, (position - lower).astype(np.float32))
+    return BandSpread(*between_bands(geometry.frequencies(), np.asarray(BAND_CENTRES_HZ)))
 
 
 def shift_grid(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:

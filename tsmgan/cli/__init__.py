@@ -202,6 +202,6 @@ def _unexpected(error: Exception) -> int:
 
 def main() -> NoReturn:
     """Entry point of the installed program."""
-    # NumPy's own threads wait for work by spinning, which costs more than the small products here could gain from them.
+    # No stage multiplies matrices in NumPy; threads for it would only take memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))
