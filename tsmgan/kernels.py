@@ -24,6 +24,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -46,6 +47,8 @@ _SUCCESS = (0, -2)
 
 partner: Callable[[Kernel], bool] | None = None
 """Is asked before a kernel is compiled; True says that it was just compiled elsewhere and that its file is there."""
+seconds_compiling = 0.0
+"""How long this process has compiled kernels, or waited for others that did."""
 _only: tuple[str, ...] | None = None
 _numbers = itertools.count()
 _lock = threading.RLock()
@@ -111,11 +114,13 @@ class Kernel(Helper):
             file_name = f"{self.function.__module__}.{self.function.__name__}-{key[:16]}.kernel"
             key = _digest(key, *_meaning(self))
             found = _read(file_name, key)
-            if found is None and partner is not None and partner(self):
-                found = _read(file_name, key)
+            if found is None:
+                with _timed():
+                    if partner is not None and partner(self):
+                        found = _read(file_name, key)
+                    symbol, code = found or _compile(self, names)
             if found is not None:
                 return _linked(*found, names)
-            symbol, code = _compile(self, names)
             native = _linked(symbol, code, names)
             _write(file_name, key, symbol, code)
         except Exception:  # of numba's inside, of the linker: whatever they are, numba's dispatcher is there
@@ -137,6 +142,16 @@ def only_compiling(modules: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         _only = None
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    global seconds_compiling
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds_compiling += time.perf_counter() - started
 
 
 def helper(**options: Any) -> Callable[[Callable[..., Any]], Helper]:

@@ -107,6 +107,11 @@ def is_folder(place: str) -> bool:
     return os.path.isdir(place)
 
 
+def names_folder(place: str) -> bool:
+    """Whether a name says by its end that it is a folder's, whether or not there is one."""
+    return place.endswith("/") or (os.altsep is not None and place.endswith(os.sep))
+
+
 def checksum(path: str) -> str:
     """SHA-256 of a local file."""
     import hashlib

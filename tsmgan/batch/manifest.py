@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 
 from tsmgan.batch.plan import Task
@@ -13,6 +14,8 @@ from tsmgan.errors import AudioError
 from tsmgan.places import absolute, checksum, is_url, join, stamp
 
 NAME = "manifest.jsonl"
+LONGEST_LINE = 1 << 20
+"""Bytes of a line that are read. Names of 4 kB make lines of some 50 kB at most."""
 SHORTEST_PAUSE_SECONDS, PAUSE_SHARE = 10.0, 20.0
 """Between two times that a manifest is put under its URL, the latter in times of what that takes."""
 
@@ -52,43 +55,74 @@ class Entry:
 
 @dataclass
 class History:
-    """What a manifest tells of earlier runs."""
+    """What a manifest tells of earlier runs. Whatever it tells may have been written by anybody, so it is checked before it counts."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     """The last line of each output."""
-    begun: set[str] = field(default_factory=set)
-    """Outputs that a batch has worked on. Existing files of these names are its own, and no one else's work is overwritten."""
+    made: dict[str, Entry] = field(default_factory=dict)
+    """Of each output the last line that says that there is one."""
 
 
-def read_history(path: str) -> History:
-    """Read a manifest; a missing one is empty. Lines that are torn, foreign or not JSON are passed over.
+def read_entries(path: str) -> Iterator[Entry]:
+    """The lines of a manifest in order. Those that are torn, foreign or not JSON, and those that are absurdly long, are passed over.
 
     Raises:
         AudioError: it cannot be read.
     """
     known = {each.name for each in fields(Entry)}
-    history = History()
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
+        with open(path, "rb") as file:
+            # A part of a longer line is no JSON, or is passed over as a line of its own.
+            while line := file.readline(LONGEST_LINE):
                 try:
-                    values = json.loads(line)
+                    values = json.loads(line.decode(errors="replace"))
                     entry = Entry(**{name: value for name, value in values.items() if name in known})
-                    history.entries[str(entry.output)] = entry
-                    if entry.started:
-                        history.begun.add(str(entry.output))
                 except (ValueError, TypeError, AttributeError, RecursionError):
                     continue
-    except FileNotFoundError:
-        pass
+                if isinstance(entry.output, str) and isinstance(entry.input, str):
+                    yield entry
     except OSError as error:
         raise AudioError(f"The manifest {path} cannot be read: {error.strerror or error}.") from None
+
+
+def read_history(path: str) -> History:
+    """Read a manifest; a missing one is empty.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    history = History()
+    for entry in read_entries(path) if os.path.lexists(path) else ():
+        history.entries[entry.output] = entry
+        if is_success(entry):
+            history.made[entry.output] = entry
     return history
+
+
+def is_success(entry: Entry) -> bool:
+    """Whether a line says that there is an output."""
+    return not entry.started and entry.error is None
+
+
+def is_own(task: Task, entry: Entry | None) -> bool:
+    """Whether the file that has an output's name is, byte for byte, the one that a line says was made; it may be replaced then."""
+    if entry is None or not is_success(entry):
+        return False
+    try:
+        found = stamp(task.target)
+        if entry.output_bytes != found.bytes:
+            return False
+        if not is_url(task.target):
+            return entry.sha256 == checksum(task.target)
+        # What lies behind a URL is not fetched to find out.
+        return entry.output_version == found.version
+    except OSError:
+        return False
 
 
 def is_done(task: Task, entry: Entry | None) -> bool:
     """Whether the output is there as the entry says, from the same input with the same settings."""
-    if entry is None or entry.started or entry.error is not None or entry.settings != task.settings.digest:
+    if entry is None or not is_success(entry) or entry.settings != task.settings.digest:
         return False
     if (entry.input, entry.rate) != (absolute(task.input), task.rate):
         return False

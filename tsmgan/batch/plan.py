@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import MEDIA_SUFFIXES
@@ -19,8 +19,9 @@ from tsmgan.errors import AudioError, UsageError
 from tsmgan.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
 
 DEFAULT_NAME = "{stem}@{rate}.{ext}"
-FIELDS = ("stem", "rate", "ext", "folder")
-"""What a name template may hold: the input's name without its ending, the rate, the ending, and the input's folder in its tree."""
+FIELDS = ("stem", "rate", "ext", "input_ext", "folder")
+"""What a name template may hold: the input's name without its ending, the rate, the output's ending, the input's ending, and the input's
+folder in its tree."""
 UNREADABLE = {".raw", ".pcm"}
 """Endings whose files have no header, so that a batch cannot know what is in them."""
 SUFFIXES_READ = (SUFFIXES.keys() | MEDIA_SUFFIXES) - UNREADABLE - {".mat"}
@@ -44,8 +45,8 @@ class Settings:
     model: str = "default"
     coherence: float | None = None
     seed: int = 0
-    gain: float = 0.0
-    """Decibels."""
+    gain: float | Literal["auto"] = 0.0
+    """Decibels; see `tsmgan.recording.stretch_passage`."""
     subtype: str | None = None
     bitrate: float | None = None
     salvage: bool = False
@@ -53,11 +54,16 @@ class Settings:
     threads: int | None = None
     version: str = ""
     """Stands for the program and the model's weights: outputs of others are made anew."""
+    start: float = 0.0
+    end: float | None = None
+    """Of the passage that is stretched, in seconds; None for the recording's end."""
 
     @property
     def digest(self) -> str:
         """Sixteen hex digits that change whenever the sound may."""
-        heard = (self.model, self.coherence, self.seed, self.gain, self.subtype, self.bitrate, self.salvage, self.version)
+        # The network's sums are rounded in another order by more threads, and by other devices.
+        network = (self.model, self.version, self.device, self.threads or 1)
+        heard = (*network, self.coherence, self.seed, self.gain, self.subtype, self.bitrate, self.salvage, self.start, self.end)
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
@@ -74,6 +80,8 @@ class Task:
     settings: Settings
     replace: bool = False
     """Whether an existing output is overwritten."""
+    adopt: bool = False
+    """Whether an existing output is taken for this one if it holds the very same sound."""
     size: int = 0
     """Of the input in bytes, as far as known."""
 
@@ -234,7 +242,7 @@ def output_name(template: str, source: Source, label: str) -> str:
     """
     ending = suffix(source.path)
     ext = ending[1:] if ending.lower() in SUFFIXES and ending.lower() not in UNREADABLE else "wav"
-    name = template.format(stem=stem(source.path), rate=label, ext=ext, folder=source.folder)
+    name = template.format(stem=stem(source.path), rate=label, ext=ext, input_ext=ending[1:], folder=source.folder)
     if "{folder}" not in template:
         name = f"{source.folder}/{name}"
     pure = PurePosixPath(name.lstrip("/"))
@@ -273,7 +281,7 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
-                    'for example --name "{folder}/{stem}@{rate}.flac", or stretch them into two folders.'
+                    'for example --name "{folder}/{stem}.{input_ext}@{rate}.{ext}", or stretch them into two folders.'
                 )
             taken.add((place, name))
             task = Task(source.path, place, name, rate, settings, size=size)
@@ -295,6 +303,11 @@ def _size(place: str) -> int:
 def _stays_inside(folder: str, root: str) -> bool:
     real, top = os.path.realpath(folder), os.path.realpath(root)
     return real == top or real.startswith(top.rstrip(os.sep) + os.sep)
+
+
+def taken(target: str) -> AudioError:
+    """The error for an output's name that somebody else's file has."""
+    return AudioError(f"{target} exists already; give --force to overwrite it, or another folder with -o.")
 
 
 def require_inside(task: Task) -> None:

@@ -10,8 +10,8 @@ from itertools import chain
 
 from tsmgan.audio.leftovers import remove_leftovers
 from tsmgan.batch.executor import Died, Done, Executor, Part
-from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, open_manifest
-from tsmgan.batch.plan import Task
+from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, is_own, open_manifest
+from tsmgan.batch.plan import Task, taken
 from tsmgan.batch.pool import Pool, processor_count
 from tsmgan.batch.work import new_entry, stretch_task
 from tsmgan.errors import AudioError
@@ -33,6 +33,8 @@ class Outcome:
     made: int = 0
     kept: int = 0
     """Outputs of an earlier run that are as they should be."""
+    names: list[str] = field(default_factory=list)
+    """Outputs that were made."""
     clipped: int = 0
     """Outputs with samples beyond full scale."""
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -102,7 +104,7 @@ def _executor(jobs: int | None, cluster: str | None, most: int) -> Executor:
     if cluster is not None:
         from tsmgan.batch.cluster import RayWorkers
 
-        return RayWorkers(cluster, jobs, most=most, weigh=weight, again=lambda task: replace(task, replace=True))
+        return RayWorkers(cluster, jobs, most=most, weigh=weight, again=lambda task: replace(task, adopt=True))
     return Pool(stretch_task, min(jobs or processor_count(), most), weigh=weight, preload=PRELOAD, quiet=True)
 
 
@@ -130,6 +132,7 @@ def _run(
             outcome.failed.append((task.input, entry.error))
         else:
             outcome.made += 1
+            outcome.names.append(task.target)
             outcome.clipped += entry.clipped > 0
             outcome.sound += (entry.input_frames or 0) / (entry.samplerate or 1)
         watch(outcome)
@@ -146,14 +149,17 @@ def _run(
                 outcome.weight += weight(task)
                 watch(outcome)
                 continue
-            own = force or task.output in history.begun
-            if not own and exists(task.target):
-                fail(task, f"{task.target} exists already; give --force to overwrite it, or another folder with -o.")
+            last = history.entries.get(task.output)
+            was_cut_off = last is not None and last.started
+            is_there = not force and exists(task.target)
+            own = force or (is_there and is_own(task, history.made.get(task.output)))
+            if is_there and not own and not was_cut_off:
+                fail(task, str(taken(task.target)))
                 continue
             started = new_entry(task)
             started.started = True
             record(started)
-            yield replace(task, replace=own)
+            yield replace(task, replace=own, adopt=was_cut_off)
 
     parts: dict[str, float] = {}
     waiting: Iterator[Task] = pending()

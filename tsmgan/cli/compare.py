@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tsmgan.cli import console
-from tsmgan.cli.durations import format_duration, parse_duration
-from tsmgan.cli.stretch import parse_rate
+from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.rates import parse_rate
 from tsmgan.errors import TsmganError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def compare(
     from tsmgan.timemap import check_rate
 
     speed = check_rate(parse_rate(rate))
-    first, seconds = 0.0 if start is None or start.strip() in ("0", "0:00") else parse_duration(start), parse_duration(length)
+    first, seconds = 0.0 if start is None else parse_instant(start), parse_duration(length)
     methods = _choose_methods(with_, model, time_limit)
 
     from tsmgan.report.target import check_target, choose_target, write_whole

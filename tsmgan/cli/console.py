@@ -17,9 +17,18 @@ PATIENCE_SECONDS = 0.5
 """Work that is done earlier shows no bar."""
 
 
+LOWEST_NAME, HIGHEST_NAME, LOWEST_BAR, HIGHEST_BAR = 12, 40, 8, 40
+"""Columns of the bar and of what stands before it."""
+BESIDE_BAR = 34
+"""Columns of the percentage, the speed, the time left and the spaces between them."""
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+"""Characters that a terminal would obey, and how they are shown instead. Names of files may hold them."""
+
+
 def say(message: str, colour: str | None = None) -> None:
-    """Print one line on standard error, in colour on a terminal unless NO_COLOR is set."""
-    typer.secho(message, fg=None if os.environ.get("NO_COLOR") else colour, err=True)
+    """Print one line on standard error, in colour on a terminal that knows colours unless NO_COLOR is set."""
+    is_coloured = is_terminal() and not os.environ.get("NO_COLOR")
+    typer.secho(message.translate(_CONTROLS), fg=colour if is_coloured else None, err=True)
 
 
 def error(message: str) -> None:
@@ -38,8 +47,27 @@ def note(message: str) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether standard error is read by a person."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    """Whether standard error is read by a person, on a terminal that knows colours and can move the cursor."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
+def format_speed(sound: float, elapsed: float) -> str:
+    """How fast so many seconds of sound were worked through, as a multiple of real time."""
+    speed = sound / max(elapsed, 1e-9)
+    return f"{speed:.{0 if speed >= 10 else 1}f}x real time"
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in at most so many columns (at least 3); what is too much is left out of its middle."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    head = set_cell_size(text, width // 2).rstrip()
+    tail = text
+    while cell_len(tail) > width - 1 - cell_len(head):
+        tail = tail[1:]
+    return f"{head}\u2026{tail}"
 
 
 def print_table(table: Table) -> None:
@@ -71,16 +99,20 @@ class ProgressBar:
             return
         if self._bar is None:
             self._start()
-        self._bar.update(self._task, completed=done, speed=speed or f"{done / elapsed:.0f}x real time")
+        self._bar.update(self._task, completed=done, speed=speed or format_speed(done, elapsed))
 
     def _start(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[speed]}")]
+        screen = Console(stderr=True)
+        room = screen.width - BESIDE_BAR
+        label = shorten(self._label.translate(_CONTROLS), min(max(LOWEST_NAME, room // 2), HIGHEST_NAME))
+        bar = BarColumn(min(max(LOWEST_BAR, room - len(label)), HIGHEST_BAR))
+        columns = [TextColumn("{task.description}", markup=False), bar, TaskProgressColumn(), TextColumn("{task.fields[speed]}")]
         columns.append(TimeElapsedColumn() if self._total is None else TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task(self._label, total=self._total, speed="")
+        self._bar = Progress(*columns, console=screen, transient=True)
+        self._task = self._bar.add_task(label, total=self._total, speed="")
         self._bar.start()
 
     def __enter__(self) -> ProgressBar:

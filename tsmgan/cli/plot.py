@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tsmgan.cli import console
-from tsmgan.cli.durations import parse_duration
-from tsmgan.cli.stretch import parse_rate
+from tsmgan.cli.durations import parse_duration, parse_instant
+from tsmgan.cli.rates import parse_rate
 from tsmgan.errors import UsageError
 
 FORMATS = {".png": "png", ".svg": "svg"}
@@ -43,7 +43,7 @@ def plot(
     from tsmgan.timemap import check_rate
 
     speed = check_rate(parse_rate(rate))
-    first = 0.0 if start is None or start.strip() in ("0", "0:00") else parse_duration(start)
+    first = 0.0 if start is None else parse_instant(start)
     seconds = None if length is None else parse_duration(length)
 
     from tsmgan.report.target import check_target, choose_target, write_whole

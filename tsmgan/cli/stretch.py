@@ -6,22 +6,20 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tsmgan.cli import console
-from tsmgan.cli.durations import format_duration, parse_duration
-from tsmgan.errors import UsageError
-from tsmgan.places import is_folder, is_url, join, parent, plain, stem
+from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.rates import is_list, parse_rate
+from tsmgan.errors import AudioError, UsageError
+from tsmgan.places import is_folder, is_url, join, names_folder, parent, plain, stem
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from tsmgan.audio import AudioInfo, RawFormat, Reader, Writer
+    from tsmgan.audio import AudioInfo, RawFormat, Writer
+    from tsmgan.recording import Gain, Passage
     from tsmgan.timemap import TimeMap
 
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
@@ -55,7 +53,7 @@ def stretch(
         typer.Option(
             "--output",
             "-o",
-            help="File, folder, URL, or - for a pipe. Default: beside the input, with the rate in its name.",
+            help="File, folder/, URL, or - for a pipe. Default: beside the input, with the rate in its name.",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +63,7 @@ def stretch(
             "--rate",
             "-r",
             metavar="R",
-            help="Speed: 1.5 is faster, 0.8 slower; also 90/120, or several: 0.9,1,1.1.",
+            help="Speed: 1.5 is faster, 0.8 slower; also 90/120, or several: 0.9,1,1.1 or \"1, 2\".",
             rich_help_panel="How fast",
         ),
     ] = None,
@@ -79,9 +77,17 @@ def stretch(
             "--time-map",
             "-t",
             metavar="CSV",
-            help="Lines of `input second, output second`.",
+            help="Lines of `input second, output second`, counted from --start.",
             rich_help_panel="How fast",
         ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Where in the input to begin: 90 or 1:30.5.", rich_help_panel="Input", show_default=False),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Where in the input to stop. Default: its end.", rich_help_panel="Input", show_default=False),
     ] = None,
     model: Annotated[
         str,
@@ -104,7 +110,10 @@ def stretch(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="For the generator's noise.", rich_help_panel="Sound")] = 0,
-    gain: Annotated[float, typer.Option(metavar="DB", help="Make the output louder or softer.", rich_help_panel="Sound")] = 0.0,
+    gain: Annotated[
+        str,
+        typer.Option(metavar="DB|auto", help="Louder or softer; auto: softer by just what would be cut off.", rich_help_panel="Sound"),
+    ] = "0",
     subtype: Annotated[
         str | None,
         typer.Option(metavar="TYPE", help="PCM_16, PCM_24, FLOAT ... Default: the input's.", rich_help_panel="Output", show_default=False),
@@ -153,7 +162,7 @@ def stretch(
         str | None,
         typer.Option(
             metavar="TEMPLATE",
-            help="Of outputs, with {stem}, {rate}, {ext} and {folder}. Default: {stem}@{rate}.{ext}",
+            help="Of outputs, with {stem}, {rate}, {ext}, {input_ext} and {folder}. Default: {stem}@{rate}.{ext}",
             rich_help_panel=BATCH_PANEL,
             show_default=False,
         ),
@@ -198,7 +207,8 @@ def stretch(
     started = time.perf_counter()
     if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
         raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
-    _require_in_range(coherence, gain, seed)
+    _require_in_range(coherence, seed)
+    decibels, (first, last) = _parse_gain(gain), _section(start, end)
     given, output = [plain(source) for source in sources or []], None if output is None else plain(output)
     if cluster is not None or _is_batch(given, file_list, name, rate):
         if raw:
@@ -207,7 +217,7 @@ def stretch(
         from tsmgan.cli.stretch_batch import model_version, stretch_batch
 
         version = model_version(model, device if cluster is None else "auto", threads)
-        settings = Settings(model, coherence, seed, gain, subtype, bitrate, salvage, device, threads, version)
+        settings = Settings(model, coherence, seed, decibels, subtype, bitrate, salvage, device, threads, version, first, last)
         return stretch_batch(given, file_list, output, rate, name, jobs, cluster, settings, force=force, quiet=quiet, verbose=verbose)
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
@@ -220,26 +230,31 @@ def stretch(
 
     from tsmgan.audio import open_reader, open_writer
     from tsmgan.audio.leftovers import remove_leftovers
+    from tsmgan.recording import Passage, stretch_passage
 
     with open_reader(source, raw=raw_input, salvage=salvage) as reader:
         info = reader.info
-        chosen_map = fixed_map or _map_for(info, target_seconds, time_map, salvage)
+        passage = Passage(reader, first, last)
+        chosen_map = fixed_map or _map_for(passage, target_seconds, time_map, salvage)
         target = _target(info, output, _label(info, rate, target_seconds, time_map))
-        frames = None if info.frames is None else chosen_map.output_length(info.frames)
+        _require_file(target, decibels)
+        frames = None if passage.frames is None else chosen_map.output_length(passage.frames)
         if frames == 0:
             raise UsageError(f"The output would have no samples: {info.name} is too short for this rate.")
         is_raw_output = (raw and target == "-") or Path(target).suffix.lower() in RAW_SUFFIXES
         wanted_subtype = subtype or (raw_format if is_raw_output else None)
         if target != "-" and not is_url(target):
+            _make_folder(output)
             remove_leftovers(Path(target).parent, Path(target).stem)
         with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
             if verbose:
                 _explain(info, writer, model)
-            total = info.seconds
-            from tsmgan import compiling
+            total = None if passage.frames is None else passage.frames / info.samplerate
+            from tsmgan import compiling, kernels
             from tsmgan.stretcher import Stretcher
 
             compiling.share()
+            compiled_before = kernels.seconds_compiling
             stretcher = Stretcher(
                 info.samplerate,
                 info.channels,
@@ -252,20 +267,19 @@ def stretch(
             )
             if verbose:
                 console.say(f"device  {stretcher.device}")
-            factor = 10 ** (gain / 20)
+            at_once = BLOCKS_AT_ONCE if info.path is not None and os.path.isfile(info.path) else 1
             with console.ProgressBar(Path(info.name).name, total, enabled=not quiet) as bar:
-                for block in _blocks(reader):
-                    _write(writer, stretcher.process(block), factor)
-                    bar.update(reader.frames_read / info.samplerate)
-                _write(writer, stretcher.flush(), factor)
+                watch = lambda frames: bar.update(frames / info.samplerate)  # noqa: E731
+                applied = stretch_passage(passage, stretcher, writer, decibels, at_once=at_once, watch=watch)
                 writer.commit()
     if not quiet:
-        _summarise(info, writer, reader.frames_read, gain, time.perf_counter() - started)
+        compiled = kernels.seconds_compiling - compiled_before
+        _summarise(passage, writer, decibels, applied, time.perf_counter() - started, compiled)
 
 
 def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate: str | None) -> bool:
     """Whether there is more to do than one output whose name follows from its input."""
-    if len(sources) > 1 or file_list is not None or name is not None or (rate is not None and "," in rate):
+    if len(sources) > 1 or file_list is not None or name is not None or (rate is not None and is_list(rate)):
         return True
     if len(sources) == 1 and any(character in sources[0] for character in "*?["):
         from tsmgan.batch.plan import is_pattern
@@ -274,27 +288,49 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
     return bool(sources) and is_folder(sources[0])
 
 
-def _blocks(reader: Reader) -> Iterator[np.ndarray]:
-    """The input in blocks as long as the stretcher likes them."""
-    import numpy as np
-
-    path, blocks = reader.info.path, reader.blocks()
-    at_once = BLOCKS_AT_ONCE if path is not None and os.path.isfile(path) else 1
-    while several := list(islice(blocks, at_once)):
-        yield several[0] if len(several) == 1 else np.concatenate(several, axis=1)
-
-
-def _write(writer: Writer, block, factor: float) -> None:
-    writer.write(block if factor == 1 else block * block.dtype.type(factor))
-
-
-def _require_in_range(coherence: float | None, gain: float, seed: int) -> None:
+def _require_in_range(coherence: float | None, seed: int) -> None:
     if coherence is not None and not 0 <= coherence <= 1:
         raise UsageError(f"The coherence is {coherence:g}; give a number from 0 (keeps tones) to 1 (keeps pulses).")
-    if not abs(gain) <= HIGHEST_GAIN:
-        raise UsageError(f"The gain is {gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}.")
     if seed < 0:
         raise UsageError(f"The seed is {seed}; give 0 or a positive whole number.")
+
+
+def _parse_gain(text: str) -> Gain:
+    """Decibels, or `auto`. A gain is never a list, so a decimal comma is understood."""
+    if text.strip().lower() == "auto":
+        return "auto"
+    try:
+        decibels = float(text.replace(",", "."))
+    except ValueError:
+        raise UsageError(f"The gain is {text!r}; give decibels, for example --gain -1.5, or --gain auto.") from None
+    if not abs(decibels) <= HIGHEST_GAIN:
+        raise UsageError(f"The gain is {decibels:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
+    return decibels
+
+
+def _section(start: str | None, end: str | None) -> tuple[float, float | None]:
+    """Where in the input to begin and to stop, in seconds."""
+    first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
+    if last is not None and last <= first:
+        raise UsageError(f"There is nothing between --start {start or 0} and --end {end}; the end must be later than the start.")
+    return first, last
+
+
+def _require_file(target: str, gain: Gain) -> None:
+    is_pipe = target == "-" or (not is_url(target) and os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)))
+    if gain == "auto" and is_pipe:
+        raise UsageError(
+            "--gain auto is known only at the end, when a pipe has been read already; name a file with -o, or give --gain in decibels."
+        )
+
+
+def _make_folder(output: str | None) -> None:
+    """Make the folder that `-o folder/` names."""
+    if output is not None and names_folder(output):
+        try:
+            os.makedirs(output, exist_ok=True)
+        except OSError as error:
+            raise AudioError(f"The folder {output} cannot be made: {error.strerror or error}; choose another with -o.") from None
 
 
 def _raw_input(source: str, raw: bool, samplerate: int | None, channels: int | None, name: str | None) -> RawFormat | None:
@@ -315,36 +351,30 @@ def _raw_input(source: str, raw: bool, samplerate: int | None, channels: int | N
     return RawFormat(samplerate, channels, RAW_FORMATS[name or "s16le"])
 
 
-def parse_rate(text: str) -> float:
-    """A speed as a number (1.5), a fraction (90/120: from 120 beats per minute to 90) or with an x (1.5x)."""
-    above, slash, below = text.strip().lower().removesuffix("x").partition("/")
-    try:
-        return float(above) / float(below) if slash else float(above)
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"{text!r} is no rate; give a number, for example --rate 1.5 (faster) or --rate 0.8 (slower).") from None
-
-
 def _map_from_rate(text: str) -> TimeMap:
     from tsmgan.timemap import TimeMap
 
     return TimeMap.from_rate(parse_rate(text))
 
 
-def _map_for(info: AudioInfo, target_seconds: float | None, path: str | None, salvage: bool) -> TimeMap:
+def _map_for(passage: Passage, target_seconds: float | None, path: str | None, salvage: bool) -> TimeMap:
     from tsmgan.timemap import TimeMap
 
+    info = passage.info
     if path is not None:
         if not os.path.isfile(path):
             raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
         return TimeMap.from_csv(path, info.samplerate)
     assert target_seconds is not None
-    frames = info.frames
+    frames = passage.frames
     if frames is None:
         from tsmgan.audio import count_frames
 
         if info.path is None or not (is_url(info.path) or os.path.isfile(info.path)):
             raise UsageError(f"--duration needs the length of the input, which {info.name} does not state; give --rate, or a file.")
-        frames = count_frames(info.path, salvage=salvage)
+        length = count_frames(info.path, salvage=salvage)
+        passage.require_inside(length)
+        frames = passage.frames_of(length)
     return TimeMap.from_lengths(frames, round(target_seconds * info.samplerate))
 
 
@@ -359,9 +389,9 @@ def _label(info: AudioInfo, rate: str | None, target_seconds: float | None, path
 
 def _clock(seconds: float) -> str:
     """`45s`, `1m30.5s`: colons are not for file names."""
-    minutes, rest = divmod(round(seconds, 2), 60)
+    minutes, rest = divmod(round(seconds, 3), 60)
     hours, minutes = divmod(int(minutes), 60)
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "") + (f"{rest:.4g}s" if rest else "")
+    return ((f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "") + (f"{rest:.5g}s" if rest else "")) or "0s"
 
 
 def _target(info: AudioInfo, output: str | None, label: str) -> str:
@@ -372,7 +402,7 @@ def _target(info: AudioInfo, output: str | None, label: str) -> str:
         if sys.stdout.isatty():
             raise UsageError("The output would fill the terminal; name a file with -o, or pipe it into another program.")
         return "-"
-    if output is not None and not is_folder(output):
+    if output is not None and not is_folder(output) and not names_folder(output):
         return output
     start = stem(info.path) if info.path is not None else "stretched"
     folder = output if output is not None else parent(info.path or ".")
@@ -387,20 +417,25 @@ def _explain(info: AudioInfo, writer: Writer, model: str) -> None:
     console.say(f"model   {model}")
 
 
-def _summarise(info: AudioInfo, writer: Writer, frames_read: int, gain: float, elapsed: float) -> None:
-    before, after = frames_read / info.samplerate, writer.frames_written / info.samplerate
+def _summarise(passage: Passage, writer: Writer, wanted: Gain, applied: float, elapsed: float, compiled: float) -> None:
+    info = passage.info
+    before, after = passage.frames_read / info.samplerate, writer.frames_written / info.samplerate
     for each in (*info.notes, *writer.notes):
         console.note(each)
+    if wanted == "auto" and applied:
+        console.note(f"--gain auto turned the output down by {-applied:.2f} dB, to the peak that it may have.")
     clipping = writer.clipping
     if clipping is not None:
         verb = "were cut off" if clipping.limited else "will be cut off by players"
         decibels = max(clipping.decibels, 0.01)
         console.warning(
             f"{clipping.samples} samples beyond full scale (by up to {decibels:.2f} dB) {verb}; "
-            f"--gain {math.floor((gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so does --subtype FLOAT in a .wav."
+            f"--gain {math.floor((applied + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so do --gain auto, which finds it by "
+            "itself where the output is a file, and --subtype FLOAT in a .wav."
         )
-    speed = before / elapsed
+    if compiled:
+        console.note(f"First run: compiled for this processor in {compiled:.2g} s, which the speed leaves out.")
     console.say(
         f"{info.name} -> {writer.name}  {format_duration(before)} -> {format_duration(after)} "
-        f"at rate {before / after:.4g}, {speed:.{0 if speed >= 10 else 1}f}x real time"
+        f"at rate {before / after:.4g}, {console.format_speed(before, elapsed - compiled)}"
     )

@@ -11,7 +11,7 @@ import typer
 
 from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration
-from tsmgan.cli.stretch import parse_rate
+from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import UsageError
 from tsmgan.places import is_folder, is_url, join, plain, suffix
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tsmgan.batch.run import Outcome
 
 MOST_FAILURES_SHOWN = 10
+MOST_NAMES_SHOWN = 4
+"""Outputs that the summary names one by one."""
 
 
 def stretch_batch(
@@ -49,7 +51,7 @@ def stretch_batch(
         raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
     from tsmgan.batch import plan
 
-    rates = [_checked_rate(text) for text in rate.split(",")]
+    rates = parse_rates(rate)
     if len({plan.label_of(each) for each in rates}) < len(rates):
         raise UsageError(f"--rate {rate} names the same rate twice; name each once.")
     if cluster is not None:
@@ -80,19 +82,33 @@ def stretch_batch(
             again = "the same command goes on from there" if output is not None else "no partial file was left"
             stop.message = f"Stopped: {_counts(outcome)}, {outcome.left} left; {again}."
         raise
-    for source, reason in outcome.failed[: None if verbose or output is None else MOST_FAILURES_SHOWN]:
+    # A recording that cannot be read fails at every rate, and is told of once.
+    failures = list(dict.fromkeys(outcome.failed))
+    for source, reason in failures[: None if verbose or output is None else MOST_FAILURES_SHOWN]:
         console.error(reason if source in reason else f"{source}: {reason}")
-    if len(outcome.failed) > MOST_FAILURES_SHOWN and output is not None and not verbose:
-        console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {join(output, 'manifest.jsonl')}.")
+    if len(failures) > MOST_FAILURES_SHOWN and output is not None and not verbose:
+        console.error(f"{len(failures) - MOST_FAILURES_SHOWN} more failures; see {join(output, 'manifest.jsonl')}.")
     if not quiet:
         if outcome.clipped:
             console.warning(
-                f"{outcome.clipped} outputs hold samples beyond full scale; --gain -3 may avoid it, --subtype FLOAT in .wav does."
+                f"{outcome.clipped} outputs hold samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav."
             )
-        elapsed = time.perf_counter() - started
-        console.say(f"{_counts(outcome)} in {format_duration(elapsed)}, {outcome.sound / elapsed:.0f}x real time")
+        console.say(_summary(outcome, rates, output, time.perf_counter() - started))
     if outcome.failed:
         raise typer.Exit(3)
+
+
+def _summary(outcome: Outcome, rates: list[float], output: str | None, elapsed: float) -> str:
+    """What was made, how fast, and how it is called."""
+    text = f"{_counts(outcome)} in {format_duration(elapsed)}"
+    if not outcome.names:
+        return text
+    text += f", {console.format_speed(outcome.sound, elapsed)}: "
+    if len(outcome.names) <= MOST_NAMES_SHOWN:
+        return text + ", ".join(sorted(outcome.names))
+    *others, last = (f"{rate:.5g}" for rate in rates)
+    at = f"at the rates {', '.join(others)} and {last}" if others else f"at rate {last}"
+    return text + (f"{at}, in {output}" if output is not None else f"{at}, beside the recordings")
 
 
 def _counts(outcome: Outcome) -> str:
@@ -101,12 +117,6 @@ def _counts(outcome: Outcome) -> str:
     parts += [f"{outcome.kept} were there already"] if outcome.kept else []
     parts += [f"{len(outcome.failed)} failed"] if outcome.failed else []
     return ", ".join(parts)
-
-
-def _checked_rate(text: str) -> float:
-    from tsmgan.timemap import check_rate
-
-    return check_rate(parse_rate(text))
 
 
 def _require_folder(output: str | None, sources: list[str]) -> None:

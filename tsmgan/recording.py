@@ -1,0 +1,205 @@
+"""One recording on its way from a reader through a Stretcher to a writer: which passage of it, and how loud it becomes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tsmgan.audio.samples import FLOATING
+from tsmgan.audio.true_peak import TruePeakMeter
+from tsmgan.errors import AudioError, UsageError
+from tsmgan.places import is_url
+
+if TYPE_CHECKING:
+    from tsmgan.audio import Reader, Writer
+    from tsmgan.stretcher import Stretcher
+
+Gain = float | Literal["auto"]
+"""Decibels, or as little attenuation as keeps the true peak."""
+AUTO: Literal["auto"] = "auto"
+ROUNDING_SECONDS = 0.1
+"""An end may lie so far behind the recording's: durations are shown in tenths of a second."""
+SPOOL_FRAMES = 32768
+"""Samples per channel that are read back at once."""
+MARGIN = 1e-6
+"""Part by which a computed gain is lowered, so that rounding does not bring a sample beyond the ceiling."""
+
+
+class Passage:
+    """The part of a recording that is stretched.
+
+    Args:
+        reader: gives the whole recording.
+        start, end: in seconds; None for the recording's own end.
+
+    Raises:
+        UsageError: nothing lies between them.
+        AudioError: the recording is known to be over before.
+    """
+
+    def __init__(self, reader: Reader, start: float = 0.0, end: float | None = None) -> None:
+        info = reader.info
+        self.info, self._reader = info, reader
+        self._seconds = start, end
+        self._first = round(start * info.samplerate)
+        self._behind = None if end is None else round(end * info.samplerate)
+        if self._behind is not None and self._behind <= self._first:
+            raise UsageError(f"There is nothing between --start {start:g} and --end {end:g}; the end must be later than the start.")
+        self.frames_read = 0
+        """Samples per channel of the passage given so far."""
+        if info.frames is not None:
+            self.require_inside(info.frames)
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel; None where only reading to the end would tell."""
+        return None if self.info.frames is None else self.frames_of(self.info.frames)
+
+    def frames_of(self, length: int) -> int:
+        """Samples per channel of the passage in a recording of this length."""
+        return (length if self._behind is None else min(length, self._behind)) - self._first
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self._first == 0 and self._behind is None
+
+    def blocks(self, at_once: int = 1) -> Iterator[np.ndarray]:
+        """The passage's samples in order, (channels, samples), as many of the reader's blocks together as `at_once` says."""
+        blocks = self._reader.blocks() if self.is_whole else self._cut()
+        while several := list(islice(blocks, at_once)):
+            block = several[0] if len(several) == 1 else np.concatenate(several, axis=1)
+            self.frames_read += block.shape[1]
+            yield block
+
+    def _cut(self) -> Iterator[np.ndarray]:
+        position = 0
+        for block in self._reader.blocks():
+            first, last = max(0, self._first - position), block.shape[1]
+            if self._behind is not None:
+                last = max(0, min(last, self._behind - position))
+            position += block.shape[1]
+            if first < last:
+                yield block[:, first:last]
+            if self._behind is not None and position >= self._behind:
+                return
+        self.require_inside(position)
+
+    def require_inside(self, length: int) -> None:
+        """Raise AudioError when a recording of this many samples per channel is over before the passage is."""
+        (start, end), seconds = self._seconds, length / self.info.samplerate
+        if self._first >= length:
+            raise AudioError(f"{self.info.name} is {seconds:.3f} s long; nothing of it is left behind --start {start:g}.")
+        if end is not None and end > seconds + ROUNDING_SECONDS:
+            raise AudioError(f"{self.info.name} is {seconds:.3f} s long and ends before --end {end:g}; leave out --end to take the rest.")
+
+
+def stretch_passage(
+    passage: Passage,
+    stretcher: Stretcher,
+    writer: Writer,
+    gain: Gain = 0.0,
+    *,
+    at_once: int = 1,
+    watch: Callable[[int], object] = lambda frames: None,
+) -> float:
+    """Stretch a passage into a writer, which is left to be committed.
+
+    Args:
+        passage: what to read.
+        stretcher: new.
+        writer: new; with `auto`, one of a file.
+        gain: decibels, or `auto`: the output is turned down just as far as its true peak exceeds both full scale and the passage's own.
+        at_once: blocks of the reader that make one call of the stretcher.
+        watch: is told how many samples per channel were read.
+
+    Returns:
+        The gain in decibels.
+    """
+    if gain == AUTO:
+        with _Spool(writer, passage.info.channels) as spool:
+            for block in passage.blocks(at_once):
+                spool.hear(block)
+                spool.write(stretcher.process(block))
+                watch(passage.frames_read)
+            spool.write(stretcher.flush())
+            return spool.empty()
+    factor = 10 ** (gain / 20)
+    for block in passage.blocks(at_once):
+        _write(writer, stretcher.process(block), factor)
+        watch(passage.frames_read)
+    _write(writer, stretcher.flush(), factor)
+    return gain
+
+
+def _write(writer: Writer, block: np.ndarray, factor: float) -> None:
+    writer.write(block if factor == 1 else block * block.dtype.type(factor))
+
+
+class _Spool:
+    """Output whose gain is known at its end: until then its samples wait in a file without a name, which goes with the process."""
+
+    def __init__(self, writer: Writer, channels: int) -> None:
+        self._writer, self._channels = writer, channels
+        self._input, self._output = TruePeakMeter(channels), TruePeakMeter(channels)
+        self._dtype = np.dtype(np.float32)
+        # On the output's own disk, which has to have room for about as much.
+        folder = None if is_url(writer.name) else os.path.dirname(os.path.realpath(writer.name))
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def hear(self, block: np.ndarray) -> None:
+        """Take note of input."""
+        self._input.update(block)
+
+    def write(self, block: np.ndarray) -> None:
+        """Keep output."""
+        if block.size == 0:
+            return
+        self._output.update(block)
+        self._dtype = block.dtype
+        try:
+            self._file.write(np.ascontiguousarray(block.T).data)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def empty(self) -> float:
+        """Give all output to the writer, and return its gain in decibels."""
+        factor, channels = self._factor(), self._channels
+        size = SPOOL_FRAMES * channels * self._dtype.itemsize
+        try:
+            self._file.seek(0)
+            while data := self._file.read(size):
+                _write(self._writer, np.frombuffer(data, self._dtype).reshape(-1, channels).T, factor)
+        except AudioError:
+            raise
+        except OSError as error:
+            raise self._failed(error) from None
+        return 20 * float(np.log10(factor))
+
+    def _factor(self) -> float:
+        ceiling, peak = max(1.0, self._input.true_peak()), self._output.true_peak()
+        factor = ceiling / peak if peak > ceiling else 1.0
+        # The peak between the samples may stay where it was, above full scale; integers end there.
+        if self._writer.output.subtype not in FLOATING and self._output.sample_peak > 1:
+            factor = min(factor, 1 / self._output.sample_peak)
+        return factor if factor == 1 else factor * (1 - MARGIN)
+
+    def _failed(self, error: OSError) -> AudioError:
+        return AudioError(
+            f"{self._writer.name} cannot be written: its samples found no room before their gain was known "
+            f"({error.strerror or error}); free some space, or give --gain in decibels."
+        )
+
+    def __enter__(self) -> _Spool:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._file.close()
