@@ -24,11 +24,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from tsmgan import __version__
 from tsmgan.cli import console
-from tsmgan.errors import TsmganError
+from tsmgan.errors import TsmganError, UsageError
 
 COMMANDS = {
     "stretch": "Recordings",
     "info": "Recordings",
+    "manifest": "Recordings",
     "models": "Models",
     "train": "Models",
     "export-onnx": "Models",
@@ -58,6 +59,13 @@ class CommandFiles(TyperGroup):
         settings = {"help_option_names": ["-h", "--help"]}
         holder.command(cmd_name, rich_help_panel=COMMANDS[cmd_name], no_args_is_help=False, context_settings=settings)(function)
         return typer.main.get_command(holder)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            from tsmgan.cli.suggestions import for_command
+
+            raise UsageError(for_command(args, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         # The list shows the first sentence of each command; to read the options of all of them takes longer than everything else.
@@ -187,13 +195,21 @@ def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "tsmgan"
+        if hasattr(error, "option_name") and hasattr(error, "possibilities") and context is not None:
+            from tsmgan.cli.suggestions import for_option
+
+            options = [name for option in context.command.params if not getattr(option, "hidden", False) for name in option.opts]
+            console.error(for_option(error.option_name, options, path))
+            return 2
         message = error.format_message().strip().rstrip(".")
         console.error(f"{message}; see `{path} --help`.")
         return int(getattr(error, "exit_code", 2))
     if isinstance(error, MemoryError):
         console.error("There is not enough memory; close other programs or work on a shorter recording.")
     elif isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("tsmgan"):
-        console.error(f'This needs the package {error.name}; install it, for example with `pip install "tsmgan[train,eval,media]"`.')
+        from tsmgan.cli.suggestions import for_package
+
+        console.error(for_package(error.name))
     else:
         text = " ".join(str(error).split())
         console.error(f"Internal error ({type(error).__name__}: {text}); run again with --debug and report what it shows.")

@@ -11,6 +11,7 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.rates import parse_rate
+from tsmgan.cli.targets import made_folder
 from tsmgan.errors import TsmganError, UsageError
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def compare(
         typer.Option("--with", "-w", metavar="NAMES", help="Methods beside tsmgan, with commas; also tsmgan:coherence=0, or none."),
     ] = DEFAULT_PEERS,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--output", "-o", help="HTML file or folder. Default: beside the input, with the rate in its name.", show_default=False
+            "--output", "-o", help="HTML file or folder/. Default: beside the input, with the rate in its name.", show_default=False
         ),
     ] = None,
     start: Annotated[
@@ -71,7 +72,7 @@ def compare(
 
     from tsmgan.report.target import check_target, choose_target, write_whole
 
-    target = choose_target(source, output, speed, ".html")
+    target = choose_target(source, made_folder(output), speed, ".html")
     check_target(target, source, force=force)
 
     from tsmgan.report.comparison import attacks, render

@@ -25,10 +25,15 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *ran
 """Characters that a terminal would obey, and how they are shown instead. Names of files may hold them."""
 
 
+def visible(text: str) -> str:
+    """The text with control characters written out, so that a terminal shows them instead of obeying."""
+    return text.translate(_CONTROLS)
+
+
 def say(message: str, colour: str | None = None) -> None:
     """Print one line on standard error, in colour on a terminal that knows colours unless NO_COLOR is set."""
     is_coloured = is_terminal() and not os.environ.get("NO_COLOR")
-    typer.secho(message.translate(_CONTROLS), fg=colour if is_coloured else None, err=True)
+    typer.secho(visible(message), fg=colour if is_coloured else None, err=True)
 
 
 def error(message: str) -> None:
@@ -107,7 +112,7 @@ class ProgressBar:
 
         screen = Console(stderr=True)
         room = screen.width - BESIDE_BAR
-        label = shorten(self._label.translate(_CONTROLS), min(max(LOWEST_NAME, room // 2), HIGHEST_NAME))
+        label = shorten(visible(self._label), min(max(LOWEST_NAME, room // 2), HIGHEST_NAME))
         bar = BarColumn(min(max(LOWEST_BAR, room - len(label)), HIGHEST_BAR))
         columns = [TextColumn("{task.description}", markup=False), bar, TaskProgressColumn(), TextColumn("{task.fields[speed]}")]
         columns.append(TimeElapsedColumn() if self._total is None else TimeRemainingColumn())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from tsmgan.cli import console
+from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import TsmganError, UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +64,12 @@ def evaluate(
     ] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Scores in mono; otherwise in stereo.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first score; the next one has the next.")] = 0,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="New folder for the pairs that are made.", show_default=False)] = None,  # noqa: UP045
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="New folder for the pairs that are made.", show_default=False),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    former_output: Annotated[Optional[Path], typer.Option("--out", hidden=True, help="The former name of --output.")] = None,  # noqa: UP045
 ) -> None:
     """Measure stretchers on pairs with an exact reference, and on synthetic signals.
 
@@ -82,7 +87,7 @@ def evaluate(
 
     [cyan]tsmgan evaluate --scores 8 --mono -o pairs[/cyan]
     """
-    wanted_rates = _numbers(rates)
+    wanted_rates, out = parse_rates(rates, "--rates") if rates and rates.strip() else [], output or former_output
     _check_targets([csv, json], pairs)
     if make_pairs is not None or scores is not None:
         if out is None or pairs is not None:
@@ -134,16 +139,6 @@ def _check_targets(targets: Sequence[Path | None], pairs: Path | None) -> None:
             raise UsageError(f"{target} is the list of pairs itself; name another file.")
         if target.is_dir() or not target.parent.is_dir():
             raise UsageError(f"{target} cannot be written: it is a folder, or its folder does not exist.")
-
-
-def _numbers(text: str | None) -> list[float]:
-    try:
-        rates = [float(piece) for piece in (text or "").split(",") if piece.strip()]
-    except ValueError:
-        raise UsageError(f"The rates are {text}; write numbers with commas between them, e.g. 0.75,1.5.") from None
-    if not all(0.05 <= rate <= 20 for rate in rates):
-        raise UsageError(f"The rates are {text}; each must be from 0.05 to 20.")
-    return rates
 
 
 def _choose_pairs(pairs: Sequence[Pair], rates: Sequence[float], kinds: str | None) -> list[Pair]:

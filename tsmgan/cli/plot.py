@@ -10,6 +10,7 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli.durations import parse_duration, parse_instant
 from tsmgan.cli.rates import parse_rate
+from tsmgan.cli.targets import made_folder
 from tsmgan.errors import UsageError
 
 FORMATS = {".png": "png", ".svg": "svg"}
@@ -18,8 +19,8 @@ FORMATS = {".png": "png", ".svg": "svg"}
 def plot(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="PNG or SVG file, or folder. Default: a PNG beside the input.", show_default=False),
+        str | None,
+        typer.Option("--output", "-o", help="PNG or SVG file, or folder/. Default: a PNG beside the input.", show_default=False),
     ] = None,
     rate: Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Show the recording stretched at this speed.")] = "1",
     start: Annotated[
@@ -48,7 +49,7 @@ def plot(
 
     from tsmgan.report.target import check_target, choose_target, write_whole
 
-    target = choose_target(source, output, speed, ".png")
+    target = choose_target(source, made_folder(output), speed, ".png")
     if target.suffix.lower() not in FORMATS:
         raise UsageError(f"{target} is neither a .png nor an .svg; give one of these endings with -o.")
     check_target(target, source, force=force)

@@ -14,7 +14,8 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.rates import is_list, parse_rate
-from tsmgan.errors import AudioError, UsageError
+from tsmgan.cli.targets import made_folder
+from tsmgan.errors import UsageError
 from tsmgan.places import is_folder, is_url, join, names_folder, parent, plain, stem
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def stretch(
             "--rate",
             "-r",
             metavar="R",
-            help="Speed: 1.5 is faster, 0.8 slower; also 90/120, or several: 0.9,1,1.1 or \"1, 2\".",
+            help="Speed: 1.5 is faster, 0.8 slower; also 90/120, or several: 0.9,1,1.1.",
             rich_help_panel="How fast",
         ),
     ] = None,
@@ -244,7 +245,7 @@ def stretch(
         is_raw_output = (raw and target == "-") or Path(target).suffix.lower() in RAW_SUFFIXES
         wanted_subtype = subtype or (raw_format if is_raw_output else None)
         if target != "-" and not is_url(target):
-            _make_folder(output)
+            made_folder(output)
             remove_leftovers(Path(target).parent, Path(target).stem)
         with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
             if verbose:
@@ -322,15 +323,6 @@ def _require_file(target: str, gain: Gain) -> None:
         raise UsageError(
             "--gain auto is known only at the end, when a pipe has been read already; name a file with -o, or give --gain in decibels."
         )
-
-
-def _make_folder(output: str | None) -> None:
-    """Make the folder that `-o folder/` names."""
-    if output is not None and names_folder(output):
-        try:
-            os.makedirs(output, exist_ok=True)
-        except OSError as error:
-            raise AudioError(f"The folder {output} cannot be made: {error.strerror or error}; choose another with -o.") from None
 
 
 def _raw_input(source: str, raw: bool, samplerate: int | None, channels: int | None, name: str | None) -> RawFormat | None:

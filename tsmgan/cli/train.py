@@ -10,7 +10,7 @@ import typer
 
 def train(
     folder: Annotated[Path, typer.Argument(help="Folder of recordings; its whole tree is searched, any sample rates.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: checkpoint, logs, pairs, and the model.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, logs, pairs, and the model.")] = Path(
         "tsmgan-run"
     ),
     recipe: Annotated[
@@ -34,15 +34,16 @@ def train(
         typer.Option("--from", help="Fine-tune this model: a shipped name or a model folder.", show_default=False),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, to the same result as if it had never stopped.")
+        bool, typer.Option("--resume", help="Go on with the run in --output, to the same result as if it had never stopped.")
     ] = False,
     minutes: Annotated[Optional[float], typer.Option("--minutes", help="Stop after this time, pairs included.", show_default=False)] = None,  # noqa: UP045
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--cache", help="Folder for the pairs, to share between runs.", show_default="OUT/pairs"),
+        typer.Option("--cache", help="Folder for the pairs, to share between runs.", show_default="OUTPUT/pairs"),
     ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")] = False,
+    former_output: Annotated[Optional[Path], typer.Option("--out", hidden=True, help="The former name of --output.")] = None,  # noqa: UP045
 ) -> None:
     """Train a generator on a folder of recordings, or fine-tune one.
 
@@ -62,6 +63,7 @@ def train(
     from tsmgan.training.checkpoint import NAME, read_state
     from tsmgan.training.recipe import load_recipe, stored_recipe
 
+    out = former_output or output
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes:g}; it must be above zero.")
     if steps is not None and steps < 1:

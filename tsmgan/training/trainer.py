@@ -401,7 +401,7 @@ class Trainer:
         if self.request.resume:
             self._resume(checkpoint)
         elif checkpoint.exists():
-            raise TsmganError(f"{out} already holds a run; go on with --resume, or give another --out.")
+            raise TsmganError(f"{out} already holds a run; go on with --resume, or give another --output.")
         pairs, held = self.prepare()
         with Reports(out, self.console, self.main) as reports, self._interruptible():
             self._play(pairs, held, reports, checkpoint)
