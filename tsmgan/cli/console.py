@@ -32,8 +32,10 @@ def visible(text: str) -> str:
 
 def say(message: str, colour: str | None = None) -> None:
     """Print one line on standard error, in colour on a terminal that knows colours unless NO_COLOR is set."""
-    is_coloured = is_terminal() and not os.environ.get("NO_COLOR")
-    typer.secho(visible(message), fg=colour if is_coloured else None, err=True)
+    text = visible(message)
+    if colour is not None and is_terminal() and not os.environ.get("NO_COLOR"):
+        text = typer.style(text, fg=colour)
+    typer.echo(text, err=True)
 
 
 def error(message: str) -> None:

@@ -105,7 +105,7 @@ def _summary(outcome: Outcome, rates: list[float], output: str | None, elapsed: 
         return text
     text += f", {console.format_speed(outcome.sound, elapsed)}: "
     if len(outcome.names) <= MOST_NAMES_SHOWN:
-        return text + ", ".join(sorted(outcome.names))
+        return text + ", ".join(sorted(name if is_url(name) else os.path.normpath(name) for name in outcome.names))
     *others, last = (f"{rate:.5g}" for rate in rates)
     at = f"at the rates {', '.join(others)} and {last}" if others else f"at rate {last}"
     return text + (f"{at}, in {output}" if output is not None else f"{at}, beside the recordings")
