@@ -19,7 +19,7 @@ from tsmgan import __version__
 from tsmgan.audio.wav import wav_header
 from tsmgan.cli import COMMANDS, run
 from tsmgan.cli.durations import format_duration, parse_duration
-from tsmgan.cli.rates import parse_rate
+from tsmgan.cli.rates import parse_rate, parse_rates
 from tsmgan.errors import UsageError
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
@@ -287,3 +287,49 @@ def test_rates_are_numbers_or_fractions():
     assert (parse_rate("1.5"), parse_rate("1.5x"), parse_rate("90/120")) == (1.5, 1.5, 0.75)
     with pytest.raises(UsageError):
         parse_rate("quick")
+
+
+@pytest.mark.parametrize(
+    "text, one, two", [("1,5", "1.5", "1, 5"), ("0,75", "0.75", "0, 75"), ("1,15", "1.15", "1, 15"), ("1,3/2", "1.3/2", "1, 3/2")]
+)
+def test_a_comma_that_may_be_a_decimal_one_is_asked_about(folder, capsys, text, one, two):
+    assert run(["stretch", "in.wav", "--rate", text]) == 2
+    shown = capsys.readouterr().err
+    assert f"--rate {one} for one" in shown and f'"{two}" for two' in shown and shown.count("\n") == 1 and os.listdir() == ["in.wav"]
+    assert run(["evaluate", "--artefacts", "--rates", text]) == 2
+    assert f"--rates {one} for one" in capsys.readouterr().err
+    for command in ("compare", "plot"):
+        assert run([command, "in.wav", "--rate", text]) == 2
+        assert f"--rate {one}" in capsys.readouterr().err and os.listdir() == ["in.wav"]
+
+
+@pytest.mark.parametrize(
+    "text, rates",
+    [
+        ("0.9,1,1.1", [0.9, 1, 1.1]),
+        ("1, 5", [1, 5]),
+        ("1 ,5", [1, 5]),
+        ("1,2,3", [1, 2, 3]),
+        ("1.0,5", [1, 5]),
+        ("10,20", [10, 20]),
+        ("1x,5x", [1, 5]),
+    ],
+)
+def test_a_comma_that_is_no_decimal_one_separates_rates(text, rates):
+    assert parse_rates(text) == rates
+
+
+@pytest.mark.parametrize("text, seconds", [("1:30,5", 90.5), ("0,5", 0.5), ("1:30,500", 90.5), ("1,5m", 90)])
+def test_a_duration_is_no_list_so_its_comma_is_a_decimal_one(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+def test_a_duration_that_may_be_in_thousands_is_asked_about():
+    with pytest.raises(UsageError, match=r"1\.500 or 1500 seconds"):
+        parse_duration("1,500")
+
+
+def test_the_shortest_output_has_a_duration_and_a_name(folder, capsys):
+    soundfile.write("short.wav", tones(240), 24000)
+    assert run(["stretch", "short.wav", "--duration", "0.012", "-o", "takes/"]) == 0
+    assert "0:00.010 -> 0:00.012 at rate" in capsys.readouterr().err and os.listdir("takes") == ["short@0.012s.wav"]

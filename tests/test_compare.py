@@ -208,7 +208,7 @@ class TestPage:
         arguments = ["compare", "in.wav", "--rate", "2", "--start", "0.25", "--length", "0.5", "--with", "none", "--no-synthetic"]
         assert run([*arguments, "-o", "part.html", "-q"]) == 0
         page = (folder / "part.html").read_text()
-        assert "the part from 0:00.200 to 0:00.800" in page and data_of(page)["tracks"][0]["seconds"] == 0.5
+        assert "the part from 0:00.250 to 0:00.750" in page and data_of(page)["tracks"][0]["seconds"] == 0.5
 
 
 def write_report(folder, seconds: float, names) -> tuple:

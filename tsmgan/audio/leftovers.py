@@ -34,6 +34,12 @@ def hold(descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _stem(name: str) -> str | None:
+    """The stem of the output that a temporary file is for, even if it is a temporary file's own; None of other files."""
+    match = NAME.fullmatch(name)
+    return None if match is None else _stem(match["stem"]) or match["stem"]
+
+
 def _is_abandoned(path: str) -> bool:
     try:
         found = os.lstat(path)
@@ -64,8 +70,8 @@ def remove_leftovers(folder: str | os.PathLike[str], stem: str | None = None) ->
     removed = 0
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            match = NAME.fullmatch(entry.name)
-            if match and stem in (None, match["stem"]) and entry.is_file(follow_symlinks=False) and _is_abandoned(entry.path):
+            found = _stem(entry.name)
+            if found is not None and stem in (None, found) and entry.is_file(follow_symlinks=False) and _is_abandoned(entry.path):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
                     removed += 1
