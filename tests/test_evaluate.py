@@ -349,7 +349,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             ([], "Give a list of pairs"),
-            (["PAIRS", "--rates", "fast"], "rates are fast"),
+            (["PAIRS", "--rates", "fast"], "'fast' is no rate; give a number, for example --rates 1.5"),
             (["PAIRS", "--rates", "0"], "from 0.05 to 20"),
             (["PAIRS", "--rates", "1.1"], "No pair is left"),
             (["PAIRS", "--kinds", "birds"], "no kind birds"),

@@ -10,8 +10,12 @@ _DOUBTFUL = re.compile(r"(?P<whole>\d+),(?P<rest>\d+(?:/\d+)?x?)", re.IGNORECASE
 """Two whole numbers that touch a comma: `1,5` is one and a half in half of the world."""
 
 
-def parse_rate(text: str) -> float:
+def parse_rate(text: str, option: str = "--rate") -> float:
     """A speed as a number (1.5), a fraction (90/120: from 120 beats per minute to 90) or with an x (1.5x).
+
+    Args:
+        text: what the user wrote.
+        option: where, for messages.
 
     Raises:
         UsageError: it is none of these.
@@ -24,8 +28,8 @@ def parse_rate(text: str) -> float:
     if "," in text:
         doubtful = _DOUBTFUL.fullmatch(text.strip())
         example = f"{doubtful['whole']}.{doubtful['rest']}" if doubtful else "1.5"
-        raise UsageError(f"{text!r} is no rate; give a single number with a decimal point, for example --rate {example}.")
-    raise UsageError(f"{text!r} is no rate; give a number, for example --rate 1.5 (faster) or --rate 0.8 (slower).")
+        raise UsageError(f"{text!r} is no rate; give a single number with a decimal point, for example {option} {example}.")
+    raise UsageError(f"{text!r} is no rate; give a number, for example {option} 1.5 (faster) or {option} 0.8 (slower).")
 
 
 def parse_rates(text: str, option: str = "--rate") -> list[float]:
@@ -44,7 +48,7 @@ def parse_rates(text: str, option: str = "--rate") -> list[float]:
     if doubtful and (int(doubtful["whole"]) < 10 or _writes_decimal_commas()):
         whole, rest = doubtful["whole"], doubtful["rest"]
         raise UsageError(f'{option} {text} may mean one rate or two; write {option} {whole}.{rest} for one, or "{whole}, {rest}" for two.')
-    return [check_rate(parse_rate(piece)) for piece in text.split(",")]
+    return [check_rate(parse_rate(piece, option)) for piece in text.split(",")]
 
 
 def is_list(text: str) -> bool:
