@@ -6,6 +6,29 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Chapter:
+    """A named part of a recording."""
+
+    start: float
+    """Seconds from the beginning."""
+    end: float | None
+    """Seconds; None where the next chapter, or the end of the recording, ends it."""
+    title: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that a recording carries, for example its cover."""
+
+    data: bytes
+    mime: str
+    """Its media type, for example image/png."""
+    kind: int = 3
+    """What it shows, as ID3 and FLAC number it: 3 is the front cover."""
+    description: str = ""
+
+
+@dataclass(frozen=True)
 class AudioInfo:
     """Facts of one recording, as its container states them and as `tsmgan.audio` has checked them."""
 
@@ -25,11 +48,19 @@ class AudioInfo:
     seconds: float | None
     """Duration; where frames is None it is what the container claims, or None."""
     tags: dict[str, str] = field(default_factory=dict)
-    """Text tags under libsndfile's names: title, artist, album, date, genre, tracknumber, comment, copyright, license, software."""
+    """Text tags under the names of Vorbis comments in lower case: title, artist, albumartist, composer, date, comment ...
+    Several values of one tag are separated by NUL, as in ID3v2.4."""
     bytes: int | None = None
     """Size of the file."""
     notes: tuple[str, ...] = ()
     """Oddities that a user should know, each a sentence."""
+    chapters: tuple[Chapter, ...] = ()
+    """In order of their start."""
+    pictures: tuple[Picture, ...] = ()
+    broadcast: bytes = field(default=b"", repr=False)
+    """The `bext` chunk of a Broadcast Wave file, in the layout of libsndfile's SF_BROADCAST_INFO."""
+    unread_tags: tuple[str, ...] = ()
+    """Names of tags that are in the file and have no place here: nothing will carry them."""
 
     @property
     def is_double(self) -> bool:
