@@ -67,11 +67,13 @@ HOSTILE = {
     "absolute.m4a": lambda canary: f"ffconcat version 1.0\nfile '{canary}'\n".encode() + b"# caf\xe9 here\n",
     "concat.webm": lambda canary: f"ffconcat version 1.0\nfile '{canary}'\n".encode(),
     "dash.mp4": lambda canary: (
-        '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S"><Period>'
-        '<AdaptationSet mimeType="audio/wav"><Representation id="1" bandwidth="1"><BaseURL>'
-        f"file://{canary}</BaseURL></Representation></AdaptationSet></Period></MPD>\n"
-    ).encode()
-    + b"<!-- \0\xff -->",
+        (
+            '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S"><Period>'
+            '<AdaptationSet mimeType="audio/wav"><Representation id="1" bandwidth="1"><BaseURL>'
+            f"file://{canary}</BaseURL></Representation></AdaptationSet></Period></MPD>\n"
+        ).encode()
+        + b"<!-- \0\xff -->"
+    ),
     "session.m4a": lambda canary: b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\nm=audio 5004 RTP/AVP 0\r\n\0\xff",
     "list.mka": lambda canary: f"[playlist]\nFile1={canary}\n".encode() + b"\0\xff",
     "reference.mov": mov_with_external_sound,

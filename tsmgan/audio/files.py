@@ -15,6 +15,7 @@ from tsmgan.audio.containers import MpegLength, mpeg_length, ogg_is_complete, pa
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.reader import Reader, cut_short, require_sane
 from tsmgan.audio.samples import WIDTHS
+from tsmgan.audio.tags import with_tags
 from tsmgan.errors import AudioError
 
 if TYPE_CHECKING:
@@ -81,13 +82,6 @@ def libsndfile_reason(error: soundfile.LibsndfileError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _clean_tags(tags: dict[str, str]) -> dict[str, str]:
-    """libsndfile signs the software tag with its own name each time it writes it."""
-    if "software" in tags:
-        tags["software"] = tags["software"].split(" (libsndfile-")[0]
-    return {name: text for name, text in tags.items() if text.strip()}
-
-
 def _open_whole_mp3(path: str, length: MpegLength) -> soundfile.SoundFile:
     """Decode an MP3 without its length header, to its very end: behind a pipe libsndfile cannot guess at a length and stop there."""
     reading, writing = os.pipe()
@@ -131,10 +125,9 @@ def _open_mp3(path: str, name: str, size: int, salvage: bool) -> Reader | None:
 
 
 def _info(path: str, name: str, size: int, file: soundfile.SoundFile, frames: int | None, seconds: float | None) -> AudioInfo:
-    tags = _clean_tags(file.copy_metadata())
-    info = AudioInfo(name, path, file.format, file.subtype, file.samplerate, file.channels, frames, seconds, tags, size)
+    info = AudioInfo(name, path, file.format, file.subtype, file.samplerate, file.channels, frames, seconds, bytes=size)
     require_sane(info)
-    return info
+    return with_tags(info, file, path)
 
 
 def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:

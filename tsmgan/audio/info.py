@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tsmgan.timemap import TimeMap
+
+Data = bytes
+"""`AudioInfo.bytes` hides the type's own name."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +64,21 @@ class AudioInfo:
     chapters: tuple[Chapter, ...] = ()
     """In order of their start."""
     pictures: tuple[Picture, ...] = ()
-    broadcast: bytes = field(default=b"", repr=False)
+    broadcast: Data = field(default=b"", repr=False)
     """The `bext` chunk of a Broadcast Wave file, in the layout of libsndfile's SF_BROADCAST_INFO."""
     unread_tags: tuple[str, ...] = ()
     """Names of tags that are in the file and have no place here: nothing will carry them."""
+
+    def moved(self, time_map: TimeMap) -> AudioInfo:
+        """The same with its chapters where they are in the output of a time map."""
+
+        def second(before: float) -> float:
+            return float(time_map.output_at(before * self.samplerate)) / self.samplerate
+
+        moved = [
+            replace(each, start=max(0.0, second(each.start)), end=None if each.end is None else second(each.end)) for each in self.chapters
+        ]
+        return replace(self, chapters=tuple(moved))
 
     @property
     def is_double(self) -> bool:

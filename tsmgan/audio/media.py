@@ -100,7 +100,7 @@ def _chapters(container: Any) -> tuple[Chapter, ...]:
 def _pictures(container: Any, file: BinaryIO) -> tuple[Picture, ...]:
     """Covers, which FFmpeg shows as video streams of one frame. They are read through a second look at the file."""
     numbers = [each.index for each in container.streams.video if each.disposition & av.stream.Disposition.attached_pic]
-    found = []
+    found: list[Picture] = []
     with contextlib.suppress(av.error.FFmpegError, ValueError, StopIteration):
         for number in numbers:
             with _open(file) as again:

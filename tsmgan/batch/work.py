@@ -74,7 +74,15 @@ def _stretch(task: Task, entry: Entry, report: Callable[[float], None] | None) -
                 os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
             except OSError as error:
                 raise AudioError(f"The folder {os.path.dirname(target)} cannot be made: {error.strerror or error}.") from None
-        writing = open_writer(target, info, frames=frames, subtype=settings.subtype, bitrate=settings.bitrate, force=task.replace)
+        writing = open_writer(
+            target,
+            info,
+            frames=frames,
+            subtype=settings.subtype,
+            bitrate=settings.bitrate,
+            force=task.replace,
+            time_map=time_map,
+        )
         with writing as writer:
             stretcher = Stretcher(
                 info.samplerate,

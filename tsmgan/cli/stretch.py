@@ -232,7 +232,9 @@ def stretch(
         wanted_subtype = subtype or (raw_format if is_raw_output else None)
         if target != "-" and not is_url(target):
             remove_leftovers(Path(target).parent, Path(target).stem)
-        with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
+        with open_writer(
+            target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force, time_map=chosen_map
+        ) as writer:
             if verbose:
                 _explain(info, writer, model)
             total = info.seconds
