@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from mutagen import aiff, flac, id3, oggopus, oggvorbis, wave
 
+from tsmgan.audio import open_reader
 from tsmgan.cli import run
 
 RATE = 48000
@@ -151,3 +152,140 @@ def test_tags_leave_the_sound_as_it_is(folder, suffix):
     for name in ("in", "bare"):
         assert run(["stretch", f"{name}.flac", "-o", f"{name} out{suffix}", "--rate", "1.25", "--model", "handmade", "-q"]) == 0
     np.testing.assert_array_equal(soundfile.read(f"in out{suffix}")[0], soundfile.read(f"bare out{suffix}")[0])
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac"])
+def test_text_that_libsndfile_wrote_is_read_as_it_was_meant(folder, suffix):
+    with soundfile.SoundFile("in.mp3", "w", RATE, 1) as file:
+        file.title, file.artist, file.comment = "Ж 日本", "Änne", "é"
+        file.write(sound())
+    assert run(["stretch", "in.mp3", "-o", f"out{suffix}", "--rate", "1.5", "-q"]) == 0
+    tags = id3.ID3("out.mp3") if suffix == ".mp3" else flac.FLAC("out.flac")
+    names = ("TIT2", "TPE1", "COMM::XXX") if suffix == ".mp3" else ("title", "artist", "comment")
+    texts = [str(tags[name]) if suffix == ".mp3" else tags[name][0] for name in names]
+    assert texts == ["Ж 日本", "Änne", "é"]
+
+
+def test_text_in_the_code_page_of_old_programs_is_read(folder):
+    soundfile.write("in.wav", sound(), RATE)
+    entry = b"INAM" + struct.pack("<I", 10) + "Größe – x".encode("cp1252") + b"\0"
+    content = b"INFO" + entry
+    data = Path("in.wav").read_bytes() + b"LIST" + struct.pack("<I", len(content)) + content
+    Path("in.wav").write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    with open_reader("in.wav") as reader:
+        assert reader.info.tags == {"title": "Größe – x"}
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3"])
+def test_several_values_of_one_tag_stay_several(folder, suffix):
+    write_tagged(folder / "in.flac")
+    tagged = flac.FLAC("in.flac")
+    tagged["artist"] = ["Ж", "Änne", "B; C"]
+    tagged.save()
+    assert run(["stretch", "in.flac", "-o", f"out{suffix}", "--rate", "1.5", "-q"]) == 0
+    found = id3.ID3("out.mp3")["TPE1"].text if suffix == ".mp3" else mutagen.File(f"out{suffix}")["artist"]
+    assert found == ["Ж", "Änne", "B; C"]
+
+
+def broadcast_wave(samples: np.ndarray) -> bytes:
+    """A Broadcast Wave file of 24 bits, whose time reference needs more than 32 bits."""
+    soundfile.write("plain.wav", samples, RATE, subtype="PCM_24")
+    text = b"Take 3".ljust(256, b"\0") + b"Recorder".ljust(32, b"\0") + b"REF-1".ljust(32, b"\0") + b"2024-05-0612:34:56"
+    numbers = struct.pack("<IIH", 123456, 1, 2) + bytes(range(64)) + struct.pack("<5h", -2300, 700, -100, -1800, -2000) + bytes(180)
+    chunk = text + numbers + b"A=PCM,F=48000,W=24,M=mono,T=Recorder\r\n"
+    data = Path("plain.wav").read_bytes()
+    data = data[:12] + b"bext" + struct.pack("<I", len(chunk)) + chunk + data[12:]
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+def test_broadcast_data_stay_byte_for_byte_and_their_history_grows_by_a_line(folder, capsys):
+    samples = sound()
+    Path("in.wav").write_bytes(broadcast_wave(samples))
+    before = Path("in.wav").read_bytes()
+    for rate in ("1", "1.5"):
+        assert run(["stretch", "in.wav", "-o", f"{rate}.wav", "--rate", rate]) == 0
+        after = Path(f"{rate}.wav").read_bytes()
+        start, found = before.index(b"bext") + 8, after.index(b"bext") + 8
+        assert found < after.index(b"data") and after[found : found + 602] == before[start : start + 602]
+        assert after[found + 602 :].startswith(b"A=PCM,F=48000,W=24,M=mono,T=Recorder\r\n")
+    assert "not kept" not in capsys.readouterr().err
+    np.testing.assert_array_equal(soundfile.read("1.wav", dtype="int32")[0], soundfile.read("in.wav", dtype="int32")[0])
+
+
+@pytest.mark.parametrize(
+    "target, names",
+    [
+        ("out.au", "albumartist, artist, comment, composer, date, genre, lyrics, mood of day, title, tracknumber, cover, chapters"),
+        ("out.caf", "albumartist, composer, lyrics, mood of day, cover, chapters"),
+    ],
+)
+def test_what_a_format_does_not_hold_is_named_in_one_line(folder, capsys, target, names):
+    write_tagged(folder / "in.flac")
+    assert run(["stretch", "in.flac", "-o", target, "--rate", "1.5"]) == 0
+    assert f"Note: These tags were not kept: {names}.\n" in capsys.readouterr().err
+
+
+def test_broadcast_data_that_find_no_place_are_named(folder, capsys):
+    Path("in.wav").write_bytes(broadcast_wave(sound()))
+    assert run(["stretch", "in.wav", "-o", "out.flac", "--rate", "1.5"]) == 0
+    assert "These tags were not kept: broadcast extension (bext)." in capsys.readouterr().err
+
+
+def test_frames_that_nothing_here_understands_are_named(folder, capsys):
+    write_tagged(folder / "in.mp3")
+    tag = id3.ID3("in.mp3")
+    tag.add(id3.PRIV(owner="me", data=b"x"))
+    tag.save()
+    assert run(["stretch", "in.mp3", "-o", "out.mp3", "--rate", "1.5"]) == 0
+    assert "These tags were not kept: PRIV." in capsys.readouterr().err
+
+
+def test_a_cover_too_large_for_a_format_costs_neither_sound_nor_other_tags(folder, capsys):
+    write_tagged(folder / "in.mp3")
+    tag = id3.ID3("in.mp3")
+    tag.getall("APIC")[0].data = png() + bytes(1 << 24)
+    tag.save()
+    assert run(["stretch", "in.mp3", "-o", "out.flac", "--rate", "1.5"]) == 0
+    assert "These tags were not kept: cover." in capsys.readouterr().err
+    texts, chapters, pictures = read_with_mutagen(folder / "out.flac")
+    assert texts == TEXTS and len(chapters) == 3 and not pictures and len(soundfile.read("out.flac")[0]) == RATE
+
+
+def test_damaged_tags_cost_no_sound_and_are_noted(folder, capsys):
+    soundfile.write("in.flac", sound(), RATE)
+    tagged = flac.FLAC("in.flac")
+    tagged.add_picture(picture_block())
+    tagged.save()
+    data = Path("in.flac").read_bytes()
+    at = data.index(b"image/png")
+    Path("in.flac").write_bytes(data[: at - 4] + b"\xff\xff\xff\xff" + data[at:])
+    assert run(["stretch", "in.flac", "-o", "out.flac", "--rate", "1.5"]) == 0
+    assert len(soundfile.read("out.flac")[0]) == RATE
+
+
+def test_a_compressed_frame_is_not_unpacked(folder):
+    soundfile.write("in.mp3", sound(), RATE)
+    packed = zlib.compress(b"\3" + b"x" * (1 << 20))
+    frame = b"TIT2" + struct.pack(">I", len(packed) + 4) + b"\0\x80" + struct.pack(">I", (1 << 20) + 1) + packed
+    size = len(frame)
+    header = b"ID3\3\0\0" + bytes([size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127])
+    Path("in.mp3").write_bytes(header + frame + Path("in.mp3").read_bytes())
+    assert len(str(id3.ID3("in.mp3")["TIT2"])) == 1 << 20
+    with open_reader("in.mp3") as reader:
+        assert reader.info.tags == {}
+
+
+def test_a_batch_carries_tags_as_a_single_stretch_does(folder):
+    (folder / "in").mkdir()
+    write_tagged(folder / "in/a.flac")
+    assert run(["stretch", "in", "-o", "out", "--rate", "1.5", "--jobs", "1", "-q"]) == 0
+    assert run(["stretch", "in/a.flac", "-o", "alone.flac", "--rate", "1.5", "-q"]) == 0
+    assert read_with_mutagen(folder / "out/a@1.5.flac") == read_with_mutagen(folder / "alone.flac")
+    assert Path("out/a@1.5.flac").read_bytes() == Path("alone.flac").read_bytes()
+
+
+def test_a_time_map_moves_each_chapter_by_its_own_speed(folder):
+    write_tagged(folder / "in.mp3")
+    Path("map.csv").write_text("0.75, 1.5\n1.5, 2.0\n")
+    assert run(["stretch", "in.mp3", "-o", "out.mp3", "--time-map", "map.csv", "-q"]) == 0
+    assert [start for start, _ in read_with_mutagen(folder / "out.mp3")[1]] == pytest.approx([0, 1.5, 1.8], abs=0.001)

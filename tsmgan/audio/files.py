@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsmgan.audio.containers import MpegLength, mpeg_length, ogg_is_complete, payload
 from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.quiet import without_decoder_messages
 from tsmgan.audio.reader import Reader, cut_short, require_sane
 from tsmgan.audio.samples import WIDTHS
 from tsmgan.audio.tags import with_tags
@@ -31,11 +33,23 @@ LIBSNDFILE_REASONS = {
 
 @lru_cache(maxsize=1)
 def stream_class() -> type[soundfile.SoundFile]:
-    """SoundFile without two habits: seeking after each block, which costs time and, in some codecs, a glitch, and waiting for the
-    disk whenever a file is closed, even one that was only read. The writer does that itself, once."""
+    """SoundFile without three habits: seeking after each block, which costs time and, in some codecs, a glitch, waiting for the
+    disk whenever a file is closed, even one that was only read (the writer does that itself, once), and writing to standard error."""
     import soundfile
 
     class StreamedSoundFile(soundfile.SoundFile):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            with without_decoder_messages():
+                super().__init__(*arguments, **options)
+
+        def read(self, *arguments: Any, **options: Any) -> np.ndarray:
+            with without_decoder_messages() if self.format == "MP3" else nullcontext():
+                return super().read(*arguments, **options)
+
+        def seek(self, *arguments: Any, **options: Any) -> int:
+            with without_decoder_messages() if self.format == "MP3" else nullcontext():
+                return super().seek(*arguments, **options)
+
         def seekable(self) -> bool:
             return False
 

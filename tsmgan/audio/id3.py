@@ -77,8 +77,10 @@ TEXT_FRAMES = {
 WRITTEN_FRAMES = {name: frame for frame, name in TEXT_FRAMES.items() if frame.startswith("T")}
 TECHNICAL_FRAMES = frozenset("TLEN TSIZ TFLT TDLY TDEN TDTG MLLT CTOC SEEK ASPI ENCR GRID RBUF".split())
 """Facts of the file and of its encoding, which are not true of the output."""
-TECHNICAL_COMMENTS = ("itun", "id3v1 comment")
-"""How descriptions of comments begin that iTunes writes for its own players, or that repeat another tag."""
+PLAYERS_OWN = "itun"
+"""How descriptions of comments begin that iTunes writes for its own players."""
+OLD_COMMENT = "id3v1 comment"
+"""The description under which mutagen gives the comment of an ID3v1 tag, which often repeats another one."""
 
 
 def _guarded(frame: type[Any]) -> type[Any]:
@@ -151,6 +153,8 @@ def read_id3(file: BinaryIO, *, own_file: bool) -> dict[str, Any]:
                 tags[TEXT_FRAMES[kind]] = text
         elif kind not in TECHNICAL_FRAMES:
             unread.add(kind)
+    if f"comment:{OLD_COMMENT}" in tags:
+        tags.setdefault("comment", tags.pop(f"comment:{OLD_COMMENT}"))
     chapters.sort(key=lambda chapter: chapter.start)
     unread |= {data[:4].decode("latin-1") for data in tag.unknown_frames}
     return {"tags": tags, "chapters": tuple(chapters), "pictures": tuple(pictures), "unread_tags": tuple(sorted(unread))}
@@ -159,7 +163,7 @@ def read_id3(file: BinaryIO, *, own_file: bool) -> dict[str, Any]:
 def _add_described(tags: dict[str, str], kind: str, frame: Any) -> None:
     """Comments, lyrics and free texts: a file may hold several, each with a description of its own."""
     description, text = frame.desc.lower(), _text(frame)
-    if description.startswith(TECHNICAL_COMMENTS) or not text:
+    if description.startswith(PLAYERS_OWN) or not text:
         return
     if kind == "TXXX":
         tags.setdefault(description or "text", text)

@@ -39,7 +39,7 @@ BROADCAST = ("WAV", "WAVEX", "RF64")
 LARGEST_CHUNK = 2**28
 """Bytes of an ID3 tag, which has no room for more."""
 SFC_GET_BROADCAST_INFO, SFC_SET_BROADCAST_INFO = 0x10F0, 0x10F1
-BROADCAST_BYTES, CODING_HISTORY_BYTES = 604, 16384
+BROADCAST_BYTES, CODING_HISTORY_BYTES = 608, 16000
 """SF_BROADCAST_INFO without its coding history, and the longest history that libsndfile keeps."""
 TECHNICAL_COMMENTS = frozenset({"encoder", "encoder_options", "itunsmpb", "itunnorm", "waveformatextensible_channel_mask"})
 RENAMED_COMMENTS = {"album artist": "albumartist", "album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber"}
@@ -54,14 +54,22 @@ def with_tags(info: AudioInfo, file: soundfile.SoundFile, path: str) -> AudioInf
 
     Tags never keep a recording from being read: where they are damaged, a note says so.
     """
-    info = replace(info, tags=_cleaned(_strings(file)), broadcast=_broadcast(file) if info.format in BROADCAST else b"")
+    strings = _strings(file)
+    if info.format == "MP3":
+        from tsmgan.audio.id3 import repaired
+
+        strings = {name: repaired(text) for name, text in strings.items()}
+    info = replace(info, tags=_cleaned(strings), broadcast=_broadcast(file) if info.format in BROADCAST else b"")
     try:
         found = _read(info, path)
     except Exception:
         # mutagen raises many kinds of errors for damaged tags.
         return replace(info, notes=(*info.notes, "Its tags are damaged, and some were not read."))
-    found["tags"] = _cleaned(info.tags | found["tags"]) if found.get("tags") else info.tags
-    return replace(info, **found)
+    strings = info.tags
+    if info.format == "MP3" and found:
+        # libsndfile takes players' own notes for comments; dates, which mutagen drops unless they are ISO 8601, are good for reading.
+        strings = {name: text for name, text in strings.items() if name == "date"}
+    return replace(info, **{**found, "tags": _cleaned(strings | found.get("tags", {}))})
 
 
 def _strings(file: soundfile.SoundFile) -> dict[str, str]:
