@@ -35,6 +35,8 @@ class Outcome:
     """Outputs of an earlier run that are as they should be."""
     clipped: int = 0
     """Outputs with samples beyond full scale."""
+    noted: dict[str, int] = field(default_factory=dict)
+    """What is to be known of outputs, each a sentence, and of how many."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """Inputs that failed, each with the reason."""
     weight: float = 0.0
@@ -131,6 +133,8 @@ def _run(
         else:
             outcome.made += 1
             outcome.clipped += entry.clipped > 0
+            for note in entry.notes:
+                outcome.noted[note] = outcome.noted.get(note, 0) + 1
             outcome.sound += (entry.input_frames or 0) / (entry.samplerate or 1)
         watch(outcome)
 

@@ -102,6 +102,7 @@ def _stretch(task: Task, entry: Entry, report: Callable[[float], None] | None) -
             _write(writer, stretcher.flush(), factor)
             writer.commit()
     entry.input_frames, entry.output_frames = reader.frames_read, writer.frames_written
+    entry.notes = [*info.notes, *writer.notes]
     entry.clipped = writer.clipping.samples if writer.clipping is not None else 0
     if isinstance(writer, UrlWriter):
         entry.sha256, (entry.output_bytes, entry.output_version) = writer.sha256, writer.stamp or (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from types import TracebackType
@@ -13,13 +14,30 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that tell a terminal what to do, or that turn the order of others around, and are no text."""
 PATIENCE_SECONDS = 0.5
 """Work that is done earlier shows no bar."""
 
 
+def harmless(text: str, *, lines: bool = False) -> str:
+    """The text with its control characters as escapes (`\\x1b`), so that no file's name or tag commands the terminal.
+
+    Args:
+        text: what a file, or somebody else, says.
+        lines: whether it may have several lines.
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        character = found[0]
+        return character if lines and character == "\n" else character.encode("unicode_escape").decode("ascii")
+
+    return CONTROLS.sub(escaped, text)
+
+
 def say(message: str, colour: str | None = None) -> None:
-    """Print one line on standard error, in colour on a terminal unless NO_COLOR is set."""
-    typer.secho(message, fg=None if os.environ.get("NO_COLOR") else colour, err=True)
+    """Print one line on standard error, in colour on a terminal unless NO_COLOR is set. Control characters in it are escaped."""
+    typer.secho(harmless(message), fg=None if os.environ.get("NO_COLOR") else colour, err=True)
 
 
 def error(message: str) -> None:
@@ -43,9 +61,13 @@ def is_terminal() -> bool:
 
 
 def print_table(table: Table) -> None:
-    """Print a Rich table on standard output."""
+    """Print a Rich table on standard output, without the control characters of what stands in it."""
     from rich.console import Console
 
+    for column in table.columns:
+        column._cells = [harmless(cell, lines=True) if isinstance(cell, str) else cell for cell in column._cells]
+    if isinstance(table.title, str):
+        table.title = harmless(table.title)
     Console(soft_wrap=False).print(table)
 
 
@@ -59,7 +81,7 @@ class ProgressBar:
             total: seconds of sound in all, or whatever else `update` counts; None if unknown.
             enabled: False shows nothing.
         """
-        self._label, self._total = label, total
+        self._label, self._total = harmless(label), total
         self._enabled = enabled and is_terminal()
         self._started = time.perf_counter()
         self._bar: Any = None

@@ -85,6 +85,7 @@ def stretch_batch(
     if len(outcome.failed) > MOST_FAILURES_SHOWN and output is not None and not verbose:
         console.error(f"{len(outcome.failed) - MOST_FAILURES_SHOWN} more recordings failed; see {join(output, 'manifest.jsonl')}.")
     if not quiet:
+        _say_notes(outcome, output)
         if outcome.clipped:
             console.warning(
                 f"{outcome.clipped} outputs hold samples beyond full scale; --gain -3 may avoid it, --subtype FLOAT in .wav does."
@@ -93,6 +94,16 @@ def stretch_batch(
         console.say(f"{_counts(outcome)} in {format_duration(elapsed)}, {outcome.sound / elapsed:.0f}x real time")
     if outcome.failed:
         raise typer.Exit(3)
+
+
+def _say_notes(outcome: Outcome, output: str | None) -> None:
+    """Each note once, with the number of outputs that it holds of."""
+    noted = sorted(outcome.noted.items(), key=lambda pair: -pair[1])
+    for note, count in noted[:MOST_FAILURES_SHOWN]:
+        console.note(note if outcome.made == 1 else f"{count} outputs: {note}" if count > 1 else f"1 output: {note}")
+    if len(noted) > MOST_FAILURES_SHOWN:
+        where = f"; see {join(output, 'manifest.jsonl')}" if output is not None else ""
+        console.note(f"There are {len(noted) - MOST_FAILURES_SHOWN} more notes{where}.")
 
 
 def _counts(outcome: Outcome) -> str:
