@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from mutagen import id3
 
 from tsmgan.audio import open_reader
+from tsmgan.cli import run
 from tsmgan.errors import AudioError
 
 av = pytest.importorskip("av", reason="PyAV (extra media) is not installed")
@@ -92,3 +94,21 @@ def test_a_file_that_names_another_is_refused_with_a_sentence_and_the_other_stay
             assert not np.isclose(block, 0.5, atol=1e-3).any(), "the other file was read"
     sentence = "keeps its sound in another file" if name == "reference.mov" else "a list that names other files"
     assert name in str(refused.value) and sentence in str(refused.value) and os.stat(canary).st_atime == 1
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["in.m4a", "in.mka"])
+def test_tags_cover_and_chapters_of_media_files_arrive_in_an_mp3(folder, name):
+    soundfile.write("sound.wav", 0.1 * np.random.default_rng(1).standard_normal((96000, 1)), 48000)
+    Path("facts.txt").write_text(
+        ";FFMETADATA1\ntitle=Ж 日本 é\nalbum_artist=Änne\ncomposer=作曲\ntrack=3/12\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=900\ntitle=Anfang é\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=900\nEND=2000\ntitle=日本\n"
+    )
+    run_ffmpeg("-f", "lavfi", "-i", "color=red:s=16x16", "-frames:v", 1, "cover.png")
+    cover = ["-i", "cover.png", "-map", 0, "-map", 2, "-c:v", "copy", "-disposition:v", "attached_pic"] if name == "in.m4a" else []
+    run_ffmpeg("-i", "sound.wav", "-i", "facts.txt", *cover, "-map_metadata", 1, "-map_chapters", 1, "-c:a", "aac", name)
+    assert run(["stretch", name, "-o", "out.mp3", "--rate", "1.5", "--model", "handmade", "-q"]) == 0
+    tag = id3.ID3("out.mp3")
+    assert [str(tag[frame]) for frame in ("TIT2", "TPE2", "TCOM", "TRCK")] == ["Ж 日本 é", "Änne", "作曲", "3/12"]
+    assert [(each.start_time, str(each.sub_frames["TIT2"])) for each in tag.getall("CHAP")] == [(0, "Anfang é"), (600, "日本")]
+    assert [each.data for each in tag.getall("APIC")] == ([Path("cover.png").read_bytes()] if cover else [])

@@ -95,7 +95,8 @@ def _print(facts: dict[str, Any]) -> None:
     for tag, text in facts["tags"].items():
         table.add_row(escape(tag), escape(text))
     for number, picture in enumerate(facts["pictures"]):
-        table.add_row("" if number else "pictures", escape(f"{picture['type']}, {picture['bytes']} bytes  {picture['description']}".rstrip()))
+        text = f"{picture['type']}, {picture['bytes']} bytes  {picture['description']}".rstrip()
+        table.add_row("" if number else "pictures", escape(text))
     if facts["broadcast"]:
         table.add_row("broadcast", "bext chunk")
     for number, chapter in enumerate(facts["chapters"]):
