@@ -110,5 +110,5 @@ def test_tags_cover_and_chapters_of_media_files_arrive_in_an_mp3(folder, name):
     assert run(["stretch", name, "-o", "out.mp3", "--rate", "1.5", "--model", "handmade", "-q"]) == 0
     tag = id3.ID3("out.mp3")
     assert [str(tag[frame]) for frame in ("TIT2", "TPE2", "TCOM", "TRCK")] == ["Ж 日本 é", "Änne", "作曲", "3/12"]
-    assert [(each.start_time, str(each.sub_frames["TIT2"])) for each in tag.getall("CHAP")] == [(0, "Anfang é"), (600, "日本")]
+    assert sorted((each.start_time, str(each.sub_frames["TIT2"])) for each in tag.getall("CHAP")) == [(0, "Anfang é"), (600, "日本")]
     assert [each.data for each in tag.getall("APIC")] == ([Path("cover.png").read_bytes()] if cover else [])
