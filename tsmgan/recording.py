@@ -43,7 +43,7 @@ class Passage:
     """
 
     def __init__(self, reader: Reader, start: float = 0.0, end: float | None = None) -> None:
-        info = reader.info
+        info = reader.info if start == 0 and end is None else reader.info.section(start, end)
         self.info, self._reader = info, reader
         self._seconds = start, end
         self._first = round(start * info.samplerate)

@@ -130,10 +130,15 @@ class TimeMap:
         p = np.asarray(output_positions, dtype=np.float64)
         return self._rates[np.clip(np.searchsorted(self._y, p, side="right") - 1, 0, len(self._rates) - 1)]
 
+    def output_at(self, input_positions: float | np.ndarray) -> np.ndarray:
+        """Output positions, in samples, at which input positions (any shape, samples) are heard; float64. The inverse of `input_at`."""
+        p = np.asarray(input_positions, dtype=np.float64)
+        piece = np.clip(np.searchsorted(self._x, p, side="right") - 1, 0, len(self._rates) - 1)
+        return self._y[piece] + (p - self._x[piece]) / self._rates[piece]
+
     def output_length(self, input_length: int) -> int:
         """Samples that an input of input_length samples becomes: round(n / rate) for a single rate."""
-        piece = int(np.clip(np.searchsorted(self._x, input_length, side="right") - 1, 0, len(self._rates) - 1))
-        return round(float(self._y[piece] + (input_length - self._x[piece]) / self._rates[piece]))
+        return round(float(self.output_at(input_length)))
 
     @property
     def is_identity(self) -> bool:

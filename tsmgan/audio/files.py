@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsmgan.audio.containers import MpegLength, mpeg_length, ogg_is_complete, payload
 from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.quiet import without_decoder_messages
 from tsmgan.audio.reader import Reader, cut_short, require_sane
 from tsmgan.audio.samples import WIDTHS
+from tsmgan.audio.tags import with_tags
 from tsmgan.errors import AudioError
 
 if TYPE_CHECKING:
@@ -30,11 +33,23 @@ LIBSNDFILE_REASONS = {
 
 @lru_cache(maxsize=1)
 def stream_class() -> type[soundfile.SoundFile]:
-    """SoundFile without two habits: seeking after each block, which costs time and, in some codecs, a glitch, and waiting for the
-    disk whenever a file is closed, even one that was only read. The writer does that itself, once."""
+    """SoundFile without three habits: seeking after each block, which costs time and, in some codecs, a glitch, waiting for the
+    disk whenever a file is closed, even one that was only read (the writer does that itself, once), and writing to standard error."""
     import soundfile
 
     class StreamedSoundFile(soundfile.SoundFile):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            with without_decoder_messages():
+                super().__init__(*arguments, **options)
+
+        def read(self, *arguments: Any, **options: Any) -> np.ndarray:
+            with without_decoder_messages() if self.format == "MP3" else nullcontext():
+                return super().read(*arguments, **options)
+
+        def seek(self, *arguments: Any, **options: Any) -> int:
+            with without_decoder_messages() if self.format == "MP3" else nullcontext():
+                return super().seek(*arguments, **options)
+
         def seekable(self) -> bool:
             return False
 
@@ -81,13 +96,6 @@ def libsndfile_reason(error: soundfile.LibsndfileError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _clean_tags(tags: dict[str, str]) -> dict[str, str]:
-    """libsndfile signs the software tag with its own name each time it writes it."""
-    if "software" in tags:
-        tags["software"] = tags["software"].split(" (libsndfile-")[0]
-    return {name: text for name, text in tags.items() if text.strip()}
-
-
 def _open_whole_mp3(path: str, length: MpegLength) -> soundfile.SoundFile:
     """Decode an MP3 without its length header, to its very end: behind a pipe libsndfile cannot guess at a length and stop there."""
     reading, writing = os.pipe()
@@ -131,10 +139,9 @@ def _open_mp3(path: str, name: str, size: int, salvage: bool) -> Reader | None:
 
 
 def _info(path: str, name: str, size: int, file: soundfile.SoundFile, frames: int | None, seconds: float | None) -> AudioInfo:
-    tags = _clean_tags(file.copy_metadata())
-    info = AudioInfo(name, path, file.format, file.subtype, file.samplerate, file.channels, frames, seconds, tags, size)
+    info = AudioInfo(name, path, file.format, file.subtype, file.samplerate, file.channels, frames, seconds, bytes=size)
     require_sane(info)
-    return info
+    return with_tags(info, file, path)
 
 
 def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader:

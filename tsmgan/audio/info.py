@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tsmgan.timemap import TimeMap
+
+Data = bytes
+"""`AudioInfo.bytes` hides the type's own name."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A named part of a recording."""
+
+    start: float
+    """Seconds from the beginning."""
+    end: float | None
+    """Seconds; None where the next chapter, or the end of the recording, ends it."""
+    title: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that a recording carries, for example its cover."""
+
+    data: bytes
+    mime: str
+    """Its media type, for example image/png."""
+    kind: int = 3
+    """What it shows, as ID3 and FLAC number it: 3 is the front cover."""
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,11 +55,45 @@ class AudioInfo:
     seconds: float | None
     """Duration; where frames is None it is what the container claims, or None."""
     tags: dict[str, str] = field(default_factory=dict)
-    """Text tags under libsndfile's names: title, artist, album, date, genre, tracknumber, comment, copyright, license, software."""
+    """Text tags under the names of Vorbis comments in lower case: title, artist, albumartist, composer, date, comment ...
+    Several values of one tag are separated by NUL, as in ID3v2.4."""
     bytes: int | None = None
     """Size of the file."""
     notes: tuple[str, ...] = ()
     """Oddities that a user should know, each a sentence."""
+    chapters: tuple[Chapter, ...] = ()
+    """In order of their start."""
+    pictures: tuple[Picture, ...] = ()
+    broadcast: Data = field(default=b"", repr=False)
+    """The `bext` chunk of a Broadcast Wave file, in the layout of libsndfile's SF_BROADCAST_INFO."""
+    unread_tags: tuple[str, ...] = ()
+    """Names of tags that are in the file and have no place here: nothing will carry them."""
+
+    def section(self, start: float, end: float | None) -> AudioInfo:
+        """The same with the chapters of the section between two seconds, relative to its start; None is the recording's end."""
+
+        def inside(second: float) -> float:
+            return max(0.0, (second if end is None else min(second, end)) - start)
+
+        ends = [each.end for each in self.chapters]
+        following = [each.start for each in self.chapters[1:]] + [None]
+        kept = [
+            replace(chapter, start=inside(chapter.start), end=None if stop is None else inside(stop))
+            for chapter, stop, after in zip(self.chapters, ends, following)
+            if (end is None or chapter.start < end) and not any(last is not None and last <= start for last in (stop, after))
+        ]
+        return replace(self, chapters=tuple(kept))
+
+    def moved(self, time_map: TimeMap) -> AudioInfo:
+        """The same with its chapters where they are in the output of a time map."""
+
+        def second(before: float) -> float:
+            return float(time_map.output_at(before * self.samplerate)) / self.samplerate
+
+        moved = [
+            replace(each, start=max(0.0, second(each.start)), end=None if each.end is None else second(each.end)) for each in self.chapters
+        ]
+        return replace(self, chapters=tuple(moved))
 
     @property
     def is_double(self) -> bool:

@@ -1,21 +1,67 @@
-"""Containers that libsndfile does not know (m4a, mp4, webm, mkv, aac ...), decoded by FFmpeg's libraries through PyAV."""
+"""Containers that libsndfile does not know (m4a, mp4, webm, mkv, aac ...), decoded by FFmpeg's libraries through PyAV.
+
+Some formats are lists that name other files, and FFmpeg would open those. So it gets an open file instead of a name, only formats
+that hold their own sound, and no way to open anything else.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any, BinaryIO, NoReturn
 
 import av
 import numpy as np
 
-from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.info import AudioInfo, Chapter, Picture
 from tsmgan.audio.reader import Reader, cut_short
 from tsmgan.errors import AudioError
 
-TAGS = {"title", "artist", "album", "date", "genre", "comment", "copyright"}
+FORMATS = (
+    "aac ac3 ac4 aea aiff amr amrnb amrwb ape asf ast au avi avr caf dsf dts dtshd eac3 flac flv gsm iff ircam latm loas matroska mlp mov "
+    "mp3 mpc mpc8 mpeg mpegts mxf nistsphere nut oga ogg oma paf pvf qoa rm shn smk sox tak truehd tta voc vqf w64 wav wavarc wtv wv xwma"
+).split()
+"""FFmpeg's names of containers that hold their own sound. None of them is a playlist or a description of files elsewhere."""
+OPTIONS = {
+    "format_whitelist": ",".join(FORMATS),
+    # No protocol has this name, so that FFmpeg opens nothing by name.
+    "protocol_whitelist": "none",
+    # References of MP4 and QuickTime to sound in other files come to `_refuse`; else FFmpeg would take their offsets for this file's.
+    "enable_drefs": "1",
+    "use_absolute_path": "1",
+}
+RENAMED_TAGS = {"album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber", "encoded_by": "encodedby"}
+"""FFmpeg's names of tags, and those of Vorbis comments."""
+TECHNICAL_TAGS = frozenset(
+    "encoder major_brand minor_version compatible_brands creation_time handler_name vendor_id language duration bps number_of_frames "
+    "number_of_bytes itunsmpb itunnorm itunpgap iscommercial gapless_playback media_type timecode".split()
+)
+"""What FFmpeg lists beside tags: facts of the container and of its encoder, which are not true of the output."""
+IMAGE_CODECS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "bmp": "image/bmp", "webp": "image/webp"}
 STATES_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "aiff", "caf", "asf"}
 """Containers whose header holds the duration; for others (aac, ac3 ...) FFmpeg guesses it from the bit rate."""
 SLACK_SECONDS = 0.5
 """How much less than the container claims a whole file may hold: claims are rounded and count encoder padding."""
+
+
+class _OtherFile(Exception):
+    """A container asked for a file besides itself."""
+
+
+class _Nameless:
+    """An open file without its name: FFmpeg neither judges it by its ending nor looks for files beside it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise _OtherFile(url)
+
+
+def _open(file: BinaryIO) -> Any:
+    file.seek(0)
+    return av.open(_Nameless(file), options=OPTIONS, io_open=_refuse, metadata_errors="replace")
 
 
 def _subtype(stream: av.AudioStream) -> str:
@@ -30,43 +76,100 @@ def _subtype(stream: av.AudioStream) -> str:
     return codec
 
 
+def _tags(*sources: dict[str, str]) -> dict[str, str]:
+    tags = {}
+    for source in sources:
+        for key, text in source.items():
+            name = key.lower()
+            # Lyrics have their language behind their name, and statistics of Matroska as well.
+            name = "lyrics" if name.startswith("lyrics-") else name.removesuffix("-eng")
+            if name not in TECHNICAL_TAGS and not name.startswith("_statistics") and text.strip():
+                tags[RENAMED_TAGS.get(name, name)] = text
+    return tags
+
+
+def _chapters(container: Any) -> tuple[Chapter, ...]:
+    found = []
+    for chapter in container.chapters():
+        start, end = (float(chapter[key] * chapter["time_base"]) for key in ("start", "end"))
+        title = next((text for key, text in chapter["metadata"].items() if key.lower() == "title"), "")
+        found.append(Chapter(max(0.0, start), end if end > start else None, title))
+    return tuple(sorted(found, key=lambda chapter: chapter.start))
+
+
+def _pictures(container: Any, file: BinaryIO) -> tuple[Picture, ...]:
+    """Covers, which FFmpeg shows as video streams of one frame. They are read through a second look at the file."""
+    numbers = [each.index for each in container.streams.video if each.disposition & av.stream.Disposition.attached_pic]
+    found: list[Picture] = []
+    with contextlib.suppress(av.error.FFmpegError, ValueError, StopIteration):
+        for number in numbers:
+            with _open(file) as again:
+                stream = again.streams[number]
+                packet = next(each for each in again.demux(stream) if each.size)
+                mime = IMAGE_CODECS.get(stream.codec_context.name, "image/" + stream.codec_context.name)
+                found.append(Picture(bytes(packet), mime, 0 if found else 3, stream.metadata.get("title", "")))
+    return tuple(found)
+
+
 class MediaReader(Reader):
     """The first audio stream of a file that FFmpeg can read."""
 
     def __init__(self, path: str, name: str, size: int, *, salvage: bool = False) -> None:
-        try:
-            # A name is never taken for an address, and a playlist never leads to one.
-            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise AudioError(f"{name} cannot be read ({_reason(error)}): it is damaged, cut short or of an unknown kind.") from None
-        try:
-            if not self._container.streams.audio:
-                raise AudioError(f"{name} holds no sound.")
-            stream = self._container.streams.audio[0]
-            if stream.codec_context is None:
-                raise AudioError(f"{name} holds sound in a code that is unknown here: it is damaged, or convert it first.")
-            seconds = None
-            if stream.duration is not None and stream.time_base is not None:
-                seconds = float(stream.duration * stream.time_base)
-            elif self._container.duration is not None:
-                seconds = self._container.duration / av.time_base
-            tags = {key.lower(): text for source in (self._container.metadata, stream.metadata) for key, text in source.items()}
-            if "track" in tags:
-                tags["tracknumber"] = tags["track"]
-            tags = {key: text for key, text in tags.items() if key in TAGS | {"tracknumber"} and text.strip()}
-            container = self._container.format.name.split(",")[0]
-            if not stream.rate or not stream.channels:
-                raise AudioError(f"{name} does not state its sample rate or channels: it is damaged.")
-            info = AudioInfo(name, path, container, _subtype(stream), stream.rate, stream.channels, None, seconds, tags, size)
+        with contextlib.ExitStack() as opened:
+            self._container = self._open_container(path, name, opened)
+            info, stream = self._describe(path, name, size)
             # Interleaved samples at the stream's own rate and layout: only the sample type is converted.
             self._resampler = av.AudioResampler("dbl" if info.is_double else "flt", stream.layout, stream.rate)
-        except BaseException:
-            self._container.close()
-            raise
+            self._opened = opened.pop_all()
         super().__init__(info, salvage=salvage)
         self._dtype = np.float64 if info.is_double else np.float32
         self._pieces = self._decode(stream)
         self._rest = np.zeros((0, info.channels), self._dtype)
+
+    def _open_container(self, path: str, name: str, opened: contextlib.ExitStack) -> Any:
+        file = opened.enter_context(open(path, "rb"))
+        try:
+            container = opened.enter_context(_open(file))
+            if container.streams.video:
+                with open(path, "rb") as second:
+                    self._found_pictures = _pictures(container, second)
+            else:
+                self._found_pictures = ()
+            return container
+        except _OtherFile:
+            raise AudioError(f"{name} keeps its sound in another file, which is not opened; give the file with the sound.") from None
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise AudioError(f"{name} cannot be read ({_reason(error)}): it is damaged, cut short or of an unknown kind.") from None
+
+    def _describe(self, path: str, name: str, size: int) -> tuple[AudioInfo, av.AudioStream]:
+        container = self._container
+        if not container.streams.audio:
+            raise AudioError(f"{name} holds no sound.")
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise AudioError(f"{name} holds sound in a code that is unknown here: it is damaged, or convert it first.")
+        seconds = None
+        if stream.duration is not None and stream.time_base is not None:
+            seconds = float(stream.duration * stream.time_base)
+        elif container.duration is not None:
+            seconds = container.duration / av.time_base
+        if not stream.rate or not stream.channels:
+            raise AudioError(f"{name} does not state its sample rate or channels: it is damaged.")
+        info = AudioInfo(
+            name,
+            path,
+            container.format.name.split(",")[0],
+            _subtype(stream),
+            stream.rate,
+            stream.channels,
+            None,
+            seconds,
+            _tags(container.metadata, stream.metadata),
+            size,
+            chapters=_chapters(container),
+            pictures=self._found_pictures,
+        )
+        return info, stream
 
     def _decode(self, stream: av.AudioStream) -> Iterator[np.ndarray]:
         found = 0
@@ -78,7 +181,7 @@ class MediaReader(Reader):
             for piece in self._resampler.resample(None):
                 found += piece.samples
                 yield piece.to_ndarray().reshape(-1, self.info.channels)
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError, _OtherFile) as error:
             if not self._salvage:
                 raise AudioError(
                     f"{self.info.name} is damaged or cut short at second {found / self.info.samplerate:.2f} ({_reason(error)}); "
@@ -98,7 +201,7 @@ class MediaReader(Reader):
         return joined[:frames]
 
     def close(self) -> None:
-        self._container.close()
+        self._opened.close()
 
 
 def _reason(error: BaseException) -> str:

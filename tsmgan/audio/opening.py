@@ -78,7 +78,20 @@ def _is_media(head: bytes, path: str) -> bool:
     return is_aac or any(head[at : at + len(magic)] == magic for at, magic in MEDIA_MAGIC) or Path(path).suffix.lower() in MEDIA_SUFFIXES
 
 
+PLAYLIST_MAGIC = (b"#extm3u", b"ffconcat", b"[playlist]", b"<asx", b"<mpd", b"<smil", b"rtsptext", b"v=0\r\no=", b"v=0\no=")
+"""How files begin that name other files or addresses, in lower case: M3U and HLS, concat scripts, PLS, ASX, DASH, SMIL, RTSP and SDP."""
+
+
+def _is_playlist(head: bytes) -> bool:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"<?xml"):
+        text = text.partition(b"?>")[2].lstrip()
+    return text.startswith(PLAYLIST_MAGIC)
+
+
 def _unrecognised(name: str, path: str, head: bytes, reason: str) -> AudioError:
+    if _is_playlist(head):
+        return AudioError(f"{name} is a list that names other files, not a recording; give the recordings themselves.")
     if _looks_like_text(head):
         return AudioError(f"{name} is a text file, not a recording; give a sound file.")
     container = next((known for magic, known in KNOWN_MAGIC if head.startswith(magic)), None)
@@ -160,7 +173,7 @@ def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Re
     except soundfile.LibsndfileError as error:
         reason = libsndfile_reason(error)
         failed = _unrecognised(name, path, head, reason)
-    if _looks_like_text(head) or error_is_certain(reason):
+    if _looks_like_text(head) or _is_playlist(head) or error_is_certain(reason):
         raise failed
     return _open_with_pyav(path, name, size, salvage, head, failed)
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,12 +20,15 @@ from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.leftovers import hold, temporary_path
 from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
-from tsmgan.audio.wav import wav_header
+from tsmgan.audio.tags import Undo, add_tags, missing_tags, needs_more_tags, set_native_tags, with_tags
+from tsmgan.audio.wav import INFO_TAGS, wav_header
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.places import Stamp, checksum, is_url, plain, suffix
 
 if TYPE_CHECKING:
     import soundfile
+
+    from tsmgan.timemap import TimeMap
 
 WRITE_FRAMES = 16384
 """Samples per channel given to an encoder at once: some of libsndfile's keep copies of a whole call on the stack."""
@@ -73,6 +77,10 @@ class Writer:
 
     def abort(self) -> None:
         """Remove what was written. Does nothing after `commit`."""
+
+    def _note_missing(self, names: list[str]) -> None:
+        if names:
+            self.notes.append(f"These tags were not kept: {', '.join(names)}.")
 
     def __enter__(self) -> Writer:
         return self
@@ -161,10 +169,7 @@ class FileWriter(Writer):
             ) from None
         if may_grow:
             soundfile._snd.sf_command(self._file._file, SFC_RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
-        for tag, text in info.tags.items():
-            # What a format does not hold is an error in some and dropped without a word in others: see _require_complete.
-            with contextlib.suppress(soundfile.LibsndfileError):
-                setattr(self._file, tag, text)
+        set_native_tags(self._file, info)
 
     def _write(self, samples: np.ndarray) -> None:
         import soundfile
@@ -189,29 +194,50 @@ class FileWriter(Writer):
             return _failed(self.name, error)
         return AudioError(f"{self.name} cannot be written: its encoder failed; try another format, for example .wav.")
 
-    def _require_complete(self) -> None:
-        """Encoders that hold samples back until they are closed do not report that the last ones found no space."""
+    def _add_tags(self) -> None:
+        """Write the tags that libsndfile cannot. A failure costs the tags, and what the file held comes back."""
+        container, subtype = self.output.format, self.output.subtype
+        if not needs_more_tags(container, self._info):
+            return
+        with contextlib.suppress(OSError), os.fdopen(os.dup(self._descriptor), "r+b") as file:
+            with Undo(file, container, os.path.dirname(self._target)) as undo:
+                # Some pictures are too large for some formats.
+                for info in (self._info, replace(self._info, pictures=())):
+                    try:
+                        add_tags(file, container, subtype, info)
+                        file.flush()
+                        if self._is_complete():
+                            return
+                    except Exception:
+                        # mutagen raises many kinds of errors; `missing_tags` finds what was not written.
+                        pass
+                    undo.restore()
+
+    def _is_complete(self) -> bool:
+        """Whether all samples are in the file. Encoders that hold some back until they are closed do not report a lack of space."""
         import soundfile
 
-        lost: list[str] = []
-        exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
         if self.output.format == "RAW":
-            expected = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
-            complete = os.fstat(self._descriptor).st_size == expected
-        else:
-            try:
-                with stream_class()(native_name(self._temporary)) as file:
-                    lost = sorted(set(self._info.tags) - set(file.copy_metadata()))
-                    complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
-                    if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
-                        file.seek(self.frames_written - 1)
-                        complete = len(file.read(1)) == 1
-            except soundfile.LibsndfileError:
-                complete = False
-        if not complete:
-            raise self._why()
-        if lost:
-            self.notes.append(f"{self.output.format} does not hold these text tags, which were left out: {', '.join(lost)}.")
+            return os.fstat(self._descriptor).st_size == self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
+        exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
+        try:
+            with stream_class()(native_name(self._temporary)) as file:
+                complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
+                if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
+                    file.seek(self.frames_written - 1)
+                    complete = len(file.read(1)) == 1
+        except soundfile.LibsndfileError:
+            return False
+        return complete
+
+    def _missing_tags(self) -> list[str]:
+        """Names of the input's tags that the finished file does not hold."""
+        if self.output.format == "RAW":
+            return []
+        path = os.fspath(self._temporary)
+        with stream_class()(native_name(path)) as file:
+            bare = AudioInfo(self.name, path, file.format, file.subtype, file.samplerate, file.channels, file.frames, None)
+            return missing_tags(self._info, with_tags(bare, file, path))
 
     def commit(self) -> None:
         import soundfile
@@ -222,7 +248,10 @@ class FileWriter(Writer):
                 self._file.close()
             except soundfile.LibsndfileError:
                 raise self._why() from None
-            self._require_complete()
+            self._add_tags()
+            if not self._is_complete():
+                raise self._why()
+            self._note_missing(self._missing_tags())
             os.fsync(self._descriptor)
             self._publish()
         except OSError as error:
@@ -294,7 +323,9 @@ class PipeWriter(Writer):
         super().__init__(name, info, output)
         self._stream = stream
         if output.format != "RAW":
-            self._send(wav_header(info.samplerate, info.channels, output.subtype, frames, info.tags))
+            kept = {name: text.replace("\0", "; ") for name, text in info.tags.items() if name in INFO_TAGS.values()}
+            self._send(wav_header(info.samplerate, info.channels, output.subtype, frames, kept))
+            self._note_missing(missing_tags(replace(info, tags=info.tags | kept), AudioInfo("", None, "WAV", "", 0, 0, 0, 0, kept)))
 
     def _send(self, data: bytes) -> None:
         try:
@@ -358,6 +389,7 @@ def open_writer(
     bitrate: float | None = None,
     raw: bool = False,
     force: bool = False,
+    time_map: TimeMap | None = None,
 ) -> Writer:
     """Open an output that keeps what the input is: sample rate, channels, subtype and tags, as far as its format can.
 
@@ -369,12 +401,15 @@ def open_writer(
         bitrate: kbit/s of mp3, ogg and opus; None for near the input's, or the format's usual rate.
         raw: pipes carry samples without a header.
         force: whether an existing file is replaced. The input never is.
+        time_map: how the output is stretched, so that chapters begin where their sound does; None leaves them where they are.
 
     Raises:
         UsageError: the format or subtype is unknown, or the output is the input.
         AudioError: the output exists, cannot be created, or its format cannot hold the recording.
     """
     path = plain(os.fspath(path))
+    if time_map is not None:
+        info = info.moved(time_map)
     if is_url(path):
         return _open_url_writer(path, info, frames, subtype, bitrate, force)
     is_stream = path == "-" or _is_stream(path)

@@ -47,6 +47,8 @@ class Entry:
     """Samples beyond full scale."""
     seconds: float = 0.0
     """That the work took."""
+    notes: list[str] = field(default_factory=list)
+    """What a user may want to know of this output, each a sentence."""
     error: str | None = None
     """Why there is no output; None when there is one."""
     started: bool = False

@@ -37,6 +37,8 @@ class Outcome:
     """Outputs that were made."""
     clipped: int = 0
     """Outputs with samples beyond full scale."""
+    noted: dict[str, int] = field(default_factory=dict)
+    """What is to be known of outputs, each a sentence, and of how many."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """Inputs that failed, each with the reason."""
     weight: float = 0.0
@@ -134,6 +136,8 @@ def _run(
             outcome.made += 1
             outcome.names.append(task.target)
             outcome.clipped += entry.clipped > 0
+            for note in entry.notes:
+                outcome.noted[note] = outcome.noted.get(note, 0) + 1
             outcome.sound += (entry.input_frames or 0) / (entry.samplerate or 1)
         watch(outcome)
 

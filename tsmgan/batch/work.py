@@ -148,7 +148,15 @@ def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float
             if report is not None and passage.frames:
                 report(min(1.0, frames_read / passage.frames))
 
-        writing = open_writer(target, info, frames=frames, subtype=settings.subtype, bitrate=settings.bitrate, force=task.replace)
+        writing = open_writer(
+            target,
+            passage.info,
+            frames=frames,
+            subtype=settings.subtype,
+            bitrate=settings.bitrate,
+            force=task.replace,
+            time_map=time_map,
+        )
         with writing as writer:
             stretcher = Stretcher(
                 info.samplerate,
@@ -163,6 +171,7 @@ def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float
             stretch_passage(passage, stretcher, writer, settings.gain, watch=watch)
             writer.commit()
     entry.input_frames, entry.output_frames = passage.frames_read, writer.frames_written
+    entry.notes = [*info.notes, *writer.notes]
     entry.clipped = writer.clipping.samples if writer.clipping is not None else 0
     if isinstance(writer, UrlWriter):
         entry.sha256, (entry.output_bytes, entry.output_version) = writer.sha256, writer.stamp or (None, None)

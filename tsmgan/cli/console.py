@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from types import TracebackType
@@ -13,6 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that tell a terminal what to do, or that turn the order of others around, and are no text."""
 PATIENCE_SECONDS = 0.5
 """Work that is done earlier shows no bar."""
 
@@ -21,18 +24,26 @@ LOWEST_NAME, HIGHEST_NAME, LOWEST_BAR, HIGHEST_BAR = 12, 40, 8, 40
 """Columns of the bar and of what stands before it."""
 BESIDE_BAR = 34
 """Columns of the percentage, the speed, the time left and the spaces between them."""
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
-"""Characters that a terminal would obey, and how they are shown instead. Names of files may hold them."""
 
 
-def visible(text: str) -> str:
-    """The text with control characters written out, so that a terminal shows them instead of obeying."""
-    return text.translate(_CONTROLS)
+def harmless(text: str, *, lines: bool = False) -> str:
+    """The text with its control characters as escapes (`\\x1b`), so that no file's name or tag commands the terminal.
+
+    Args:
+        text: what a file, or somebody else, says.
+        lines: whether it may have several lines.
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        character = found[0]
+        return character if lines and character == "\n" else character.encode("unicode_escape").decode("ascii")
+
+    return CONTROLS.sub(escaped, text)
 
 
 def say(message: str, colour: str | None = None) -> None:
-    """Print one line on standard error, in colour on a terminal that knows colours unless NO_COLOR is set."""
-    text = visible(message)
+    """Print one line on standard error, in colour on a terminal that has colours, unless NO_COLOR is set. Control characters are escaped."""
+    text = harmless(message)
     if colour is not None and is_terminal() and not os.environ.get("NO_COLOR"):
         text = typer.style(text, fg=colour)
     typer.echo(text, err=True)
@@ -78,9 +89,13 @@ def shorten(text: str, width: int) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Print a Rich table on standard output."""
+    """Print a Rich table on standard output, without the control characters of what stands in it."""
     from rich.console import Console
 
+    for column in table.columns:
+        column._cells = [harmless(cell, lines=True) if isinstance(cell, str) else cell for cell in column._cells]
+    if isinstance(table.title, str):
+        table.title = harmless(table.title)
     Console(soft_wrap=False).print(table)
 
 
@@ -94,7 +109,7 @@ class ProgressBar:
             total: seconds of sound in all, or whatever else `update` counts; None if unknown.
             enabled: False shows nothing.
         """
-        self._label, self._total = label, total
+        self._label, self._total = harmless(label), total
         self._enabled = enabled and is_terminal()
         self._started = time.perf_counter()
         self._bar: Any = None
@@ -114,7 +129,7 @@ class ProgressBar:
 
         screen = Console(stderr=True)
         room = screen.width - BESIDE_BAR
-        label = shorten(visible(self._label), min(max(LOWEST_NAME, room // 2), HIGHEST_NAME))
+        label = shorten(harmless(self._label), min(max(LOWEST_NAME, room // 2), HIGHEST_NAME))
         bar = BarColumn(min(max(LOWEST_BAR, room - len(label)), HIGHEST_BAR))
         columns = [TextColumn("{task.description}", markup=False), bar, TaskProgressColumn(), TextColumn("{task.fields[speed]}")]
         columns.append(TimeElapsedColumn() if self._total is None else TimeRemainingColumn())

@@ -30,7 +30,9 @@ def info(
     """
     found = [_describe(file, peak, salvage) for file in files]
     if as_json:
-        typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False))
+        text = json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False)
+        # JSON escapes some control characters itself, and lets others pass that a terminal obeys as well.
+        typer.echo(console.CONTROLS.sub(lambda each: each[0] if each[0] == "\n" else f"\\u{ord(each[0]):04x}", text))
         return
     for facts in found:
         _print(facts)
@@ -57,7 +59,11 @@ def _describe(file: str, peak: bool, salvage: bool) -> dict[str, Any]:
         "frames": frames,
         "seconds": seconds,
         "bitrate_kbps": None if about.bitrate is None else round(about.bitrate, 1),
-        "tags": about.tags,
+        "tags": {tag: text.replace("\0", "; ") for tag, text in about.tags.items()},
+        "chapters": [{"start": chapter.start, "end": chapter.end, "title": chapter.title} for chapter in about.chapters],
+        "pictures": [{"type": picture.mime, "bytes": len(picture.data), "description": picture.description} for picture in about.pictures],
+        "broadcast": bool(about.broadcast),
+        "notes": [*about.notes, *([f"Not carried to outputs: {', '.join(about.unread_tags)}."] if about.unread_tags else [])],
     }
     if highest is not None:
         import math
@@ -87,5 +93,14 @@ def _print(facts: dict[str, Any]) -> None:
     if "peak" in facts:
         table.add_row("peak", "silence" if facts["peak_dbfs"] is None else f"{facts['peak_dbfs']:.2f} dBFS")
     for tag, text in facts["tags"].items():
-        table.add_row(tag, escape(text))
+        table.add_row(escape(tag), escape(text))
+    for number, picture in enumerate(facts["pictures"]):
+        text = f"{picture['type']}, {picture['bytes']} bytes  {picture['description']}".rstrip()
+        table.add_row("" if number else "pictures", escape(text))
+    if facts["broadcast"]:
+        table.add_row("broadcast", "bext chunk")
+    for number, chapter in enumerate(facts["chapters"]):
+        table.add_row("" if number else "chapters", escape(f"{format_duration(chapter['start'])}  {chapter['title']}"))
+    for note in facts["notes"]:
+        table.add_row("note", escape(note))
     console.print_table(table)

@@ -127,6 +127,6 @@ def _print_table(rows: list[Row]) -> None:
     for heading in ("rate", "length", "sample rate"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        shown = console.visible(row.path).encode("utf-8", "replace").decode()
+        shown = console.harmless(row.path).encode("utf-8", "replace").decode()
         table.add_row(escape(shown), f"{row.rate:.5g}", format_duration(row.seconds), f"{row.samplerate} Hz")
     console.print_table(table)

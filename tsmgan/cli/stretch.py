@@ -247,7 +247,9 @@ def stretch(
         if target != "-" and not is_url(target):
             made_folder(output)
             remove_leftovers(Path(target).parent, Path(target).stem)
-        with open_writer(target, info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force) as writer:
+        with open_writer(
+            target, passage.info, frames=frames, subtype=wanted_subtype, bitrate=bitrate, raw=raw, force=force, time_map=chosen_map
+        ) as writer:
             if verbose:
                 _explain(info, writer, model)
             total = None if passage.frames is None else passage.frames / info.samplerate

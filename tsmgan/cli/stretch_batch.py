@@ -89,6 +89,7 @@ def stretch_batch(
     if len(failures) > MOST_FAILURES_SHOWN and output is not None and not verbose:
         console.error(f"{len(failures) - MOST_FAILURES_SHOWN} more failures; see {join(output, 'manifest.jsonl')}.")
     if not quiet:
+        _say_notes(outcome, output)
         if outcome.clipped:
             console.warning(
                 f"{outcome.clipped} outputs hold samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav."
@@ -109,6 +110,16 @@ def _summary(outcome: Outcome, rates: list[float], output: str | None, elapsed: 
     *others, last = (f"{rate:.5g}" for rate in rates)
     at = f"at the rates {', '.join(others)} and {last}" if others else f"at rate {last}"
     return text + (f"{at}, in {output}" if output is not None else f"{at}, beside the recordings")
+
+
+def _say_notes(outcome: Outcome, output: str | None) -> None:
+    """Each note once, with the number of outputs that it holds of."""
+    noted = sorted(outcome.noted.items(), key=lambda pair: -pair[1])
+    for note, count in noted[:MOST_FAILURES_SHOWN]:
+        console.note(note if outcome.made == 1 else f"{count} outputs: {note}" if count > 1 else f"1 output: {note}")
+    if len(noted) > MOST_FAILURES_SHOWN:
+        where = f"; see {join(output, 'manifest.jsonl')}" if output is not None else ""
+        console.note(f"There are {len(noted) - MOST_FAILURES_SHOWN} more notes{where}.")
 
 
 def _counts(outcome: Outcome) -> str:
