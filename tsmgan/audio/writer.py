@@ -17,7 +17,7 @@ import numpy as np
 from tsmgan.audio.files import native_name, stream_class
 from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
-from tsmgan.audio.leftovers import hold, temporary_path
+from tsmgan.audio.leftovers import create, release_for_rename
 from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
 from tsmgan.audio.wav import wav_header
 from tsmgan.errors import AudioError, UsageError
@@ -92,6 +92,8 @@ def _failed(name: str, error: OSError) -> AudioError:
         return AudioError(f"The folder {folder} must not be written to by you; choose another place with -o.")
     if error.errno == errno.ENOENT:
         return AudioError(f"The folder {folder} does not exist; create it, or choose another place with -o.")
+    if error.errno == errno.ENAMETOOLONG:
+        return AudioError(f"{name} is longer than a file's name may be here; choose a shorter one with -o.")
     if error.errno == errno.ENOTDIR:
         return AudioError(f"{folder} is no folder; choose another place with -o.")
     return AudioError(f"{name} cannot be written: {error.strerror or error}.")
@@ -109,13 +111,11 @@ class FileWriter(Writer):
         self._force = force
         self._file: soundfile.SoundFile | None = None
         self._descriptor = -1
-        target = Path(self._target)
-        self._temporary = temporary_path(target)
+        self._temporary: Path | None = None
         self._bits = integer_bits(output.subtype)
         try:
             self._require_space(frames)
-            self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-            hold(self._descriptor)
+            self._temporary, self._descriptor = create(Path(self._target))
             self._open(frames)
         except BaseException as error:
             self.abort()
@@ -200,6 +200,7 @@ class FileWriter(Writer):
             complete = os.fstat(self._descriptor).st_size == expected
         else:
             try:
+                assert self._temporary is not None
                 with stream_class()(native_name(self._temporary)) as file:
                     lost = sorted(set(self._info.tags) - set(file.copy_metadata()))
                     complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
@@ -231,17 +232,21 @@ class FileWriter(Writer):
             raise _failed(self.name, error) from None
 
     def _publish(self) -> None:
-        """Give the complete temporary file its name."""
-        self._close_descriptor()
+        """Give the complete temporary file its name. It stays held until it has it, so that nobody takes it for a leftover."""
+        assert self._temporary is not None
+        if release_for_rename(self._descriptor):
+            self._descriptor = -1
         if os.path.exists(self._target):
             shutil.copymode(self._target, self._temporary)
         if self._force:
             os.replace(self._temporary, self._target)
         else:
             self._publish_new()
+        self._close_descriptor()
 
     def _publish_new(self) -> None:
         """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
+        assert self._temporary is not None
         try:
             os.link(self._temporary, self._target)
         except FileExistsError:
@@ -263,9 +268,12 @@ class FileWriter(Writer):
         if self._file is not None:
             with contextlib.suppress(Exception):
                 self._file.close()
+        if self._temporary is not None:
+            if self._descriptor >= 0 and release_for_rename(self._descriptor):
+                self._descriptor = -1
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
         self._close_descriptor()
-        with contextlib.suppress(OSError):
-            os.unlink(self._temporary)
 
 
 class UrlWriter(FileWriter):
@@ -282,6 +290,7 @@ class UrlWriter(FileWriter):
     def _publish(self) -> None:
         from tsmgan import remote
 
+        assert self._temporary is not None
         self.sha256 = checksum(os.fspath(self._temporary))
         self.stamp = remote.put(self._temporary, self.name, replace=self._force)
         self.abort()
