@@ -143,7 +143,9 @@ def _w64(file: BinaryIO, size: int) -> Payload | None:
             present = size - start
             if length >= 2**62 or length <= 0:
                 return replace(coding, declared=present, present=present)
-            behind, has_another = _behind_w64(file, start + (length + 7) // 8 * 8, size)
+            behind, has_another = trailing(file, start + length, size)
+            if not has_another:
+                behind, has_another = _behind_w64(file, start + (length + 7) // 8 * 8, size)
             return replace(coding, declared=length, present=min(length, present), behind=behind, has_another=has_another, frames=frames)
         if length < 0:
             return None

@@ -19,6 +19,7 @@ from tsmgan.audio.ogg import ChainReader, Section, read_pages
 from tsmgan.audio.reader import Reader, complain, cut_short, require_sane
 from tsmgan.audio.samples import WIDTHS
 from tsmgan.audio.stated import Payload
+from tsmgan.errors import AudioError
 
 if TYPE_CHECKING:
     import soundfile
@@ -210,6 +211,8 @@ def _open_ogg(path: str, name: str, size: int, salvage: bool) -> Reader | None:
                 section.close()
             raise
         frames = file.frames if 0 <= file.frames < 2**60 else None
+        if frames == 0 and not pages.is_complete:
+            raise AudioError(f"{name} is cut short: it ends before its first sample; fetch it again.")
         info = _info(path, name, size, file, frames, None if frames is None else frames / file.samplerate)
         return SoundFileReader(file, info, section=section)
 
@@ -265,9 +268,12 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader | 
         mpeg = mpeg_length(path)
         if mpeg is not None:
             reader = _open_mp3(path, name, size, salvage, mpeg)
-        elif head[:1] == b"\xff" or not head.strip(b"\0"):
-            # libsndfile would look for a frame in the whole file.
-            return None
+        elif head[:1] == b"\xff":
+            # libsndfile and FFmpeg would look for a frame in the whole file. Only AAC begins in the same way, without a layer.
+            if head[1] & 0x06 == 0:
+                return None
+            why = "it begins like MP3 and holds no frame of it in its first megabyte"
+            raise AudioError(f"{name} is no recording of a known kind ({why}); fetch it again.")
     return reader or _open_chunked(path, name, size, salvage)
 
 

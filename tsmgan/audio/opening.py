@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 def require_readable(path: str, name: str) -> int:
     """Size of the file in bytes, 0 of a pipe or device; AudioError when it is missing, a folder, unreadable or empty."""
+    if "\0" in path:
+        raise AudioError(f"{name!r} holds a NUL byte, which no file name has; check the name.")
     try:
         if os.path.isdir(path):
             raise AudioError(f"{name} is a folder; give the name of a recording.")
@@ -157,7 +159,7 @@ def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Re
         head = file.read(4096)
     import soundfile
 
-    reason = "its sound is in a form that only FFmpeg's libraries may know"
+    reason = "nothing in it can be decoded"
     try:
         opened = open_sound_file(path, name, size, salvage)
         if opened is not None:

@@ -8,8 +8,6 @@ from typing import BinaryIO
 
 RECORDINGS = tuple(b"RIFF RIFX RF64 BW64 FORM fLaC OggS caff .snd dns. riff NIST_1A Creative 2BIT MATLAB ALawSoun".split())
 """How recordings begin."""
-TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBE")
-"""How text tags begin that are appended to recordings of any kind."""
 SOUND_CHUNKS = (b"data", b"SSND", b"BODY")
 
 
@@ -50,12 +48,18 @@ def trailing(file: BinaryIO, position: int, size: int, order: str = "<") -> tupl
     Returns:
         Bytes that are no chunks of RIFF's shape, tags or padding, and whether another recording or more sound begins there.
     """
+    file.seek(0)
+    own = file.read(8)
     while position < size:
         file.seek(position)
         head = file.read(8)
-        if head.startswith(RECORDINGS):
+        if head.startswith(RECORDINGS) or head == own:
             return size - position, True
-        if len(head) < 8 or head.startswith(TAGS) or _is_zero(file, position):
+        tag = _tag_length(head + file.read(16))
+        if tag:
+            position += tag
+            continue
+        if len(head) < 8 or _is_zero(file, position):
             return 0, False
         name, length = struct.unpack(order + "4sI", head)
         if not all(32 <= byte < 127 for byte in name) or position + 8 + length > size + 1:
@@ -64,6 +68,19 @@ def trailing(file: BinaryIO, position: int, size: int, order: str = "<") -> tupl
             return size - position, True
         position += 8 + length + length % 2
     return 0, False
+
+
+def _tag_length(head: bytes) -> int:
+    """Bytes of a text tag of the kinds that are appended to recordings, 0 when there is none."""
+    if head.startswith(b"TAG"):
+        return 128
+    if head.startswith(b"ID3"):
+        return 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
+    if head.startswith(b"APETAGEX") and len(head) == 24:
+        length, _, flags = struct.unpack("<III", head[12:24])
+        return 32 + (length if flags >> 29 & 1 else 0)
+    # Lyrics state their length at their end only; nothing but tags follows them.
+    return 1 << 62 if head.startswith(b"LYRICSBE") else 0
 
 
 def _is_zero(file: BinaryIO, position: int) -> bool:

@@ -71,6 +71,11 @@ class Writer:
         """Finish the output and give it its name."""
         raise NotImplementedError
 
+    def _require_samples(self) -> None:
+        """Refuse an output without samples, of which one knows only at the end when the input's length is unknown."""
+        if self.frames_written == 0:
+            raise AudioError(f"{self.name} would hold no samples: {self._info.name} is too short for this rate.")
+
     def abort(self) -> None:
         """Remove what was written. Does nothing after `commit`."""
 
@@ -217,6 +222,7 @@ class FileWriter(Writer):
     def commit(self) -> None:
         import soundfile
 
+        self._require_samples()
         assert self._file is not None
         try:
             try:
@@ -317,6 +323,7 @@ class PipeWriter(Writer):
         self._send(encode(samples, self.output.subtype))
 
     def commit(self) -> None:
+        self._require_samples()
         size = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         if self.output.format != "RAW" and size % 2:
             self._send(b"\0")
@@ -384,6 +391,8 @@ def open_writer(
         AudioError: the output exists, cannot be created, or its format cannot hold the recording.
     """
     path = plain(os.fspath(path))
+    if "\0" in path:
+        raise UsageError(f"{path!r} holds a NUL byte, which no file name has; give another name with -o.")
     if is_url(path):
         return _open_url_writer(path, info, frames, subtype, bitrate, force)
     is_stream = path == "-" or _is_stream(path)
