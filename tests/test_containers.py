@@ -269,3 +269,18 @@ def test_an_output_that_turns_out_to_have_no_samples_is_refused(tmp_path):
         done = subprocess.run([sys.executable, *command], input=header + b"\5\0", capture_output=True)
         assert done.returncode == 1 and b"would hold no samples: standard input is too short" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_salvage_says_what_only_decoding_shows_to_be_missing(tmp_path, capsys):
+    soundfile.write(tmp_path / "in.flac", sound(), 8000)
+    data = (tmp_path / "in.flac").read_bytes()
+    (tmp_path / "in.flac").write_bytes(data[: len(data) // 2])
+    assert run(["stretch", str(tmp_path / "in.flac"), "--rate", "2", "--salvage", "-o", str(tmp_path / "out.wav")]) == 0
+    assert "is damaged or cut short at second 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_voc_of_more_than_its_length_can_state_is_refused_before_work(tmp_path):
+    info = AudioInfo("in.wav", None, "WAV", "PCM_16", 44100, 1, None, None)
+    with pytest.raises(AudioError, match="16 MiB"):
+        open_writer(tmp_path / "out.voc", info, frames=2**23)
+    assert not list(tmp_path.iterdir())

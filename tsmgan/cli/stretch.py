@@ -260,7 +260,7 @@ def stretch(
                 _write(writer, stretcher.flush(), factor)
                 writer.commit()
     if not quiet:
-        _summarise(info, writer, reader.frames_read, gain, time.perf_counter() - started)
+        _summarise(reader.info, writer, reader.frames_read, gain, time.perf_counter() - started)
 
 
 def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate: str | None) -> bool:
