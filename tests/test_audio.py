@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from tsmgan.audio import AudioInfo, Clipping, count_frames, formats, open_reader, open_writer
-from tsmgan.audio.containers import mpeg_length, payload
+from tsmgan.audio.containers import payload
+from tsmgan.audio.mpeg import mpeg_length
 from tsmgan.audio.samples import WIDTHS, decode, encode, to_integers
 from tsmgan.audio.wav import read_wav_header, wav_header
 from tsmgan.errors import AudioError, UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -10,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import soundfile
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
 
-from tsmgan.audio.leftovers import hold, remove_leftovers, temporary_path
+from tsmgan.audio.leftovers import hold, remove_leftovers, replace_file, temporary_path
 from tsmgan.batch.plan import Settings, Task, make_tasks
 from tsmgan.batch.run import run_batch
 from tsmgan.batch.work import stretch_task
@@ -142,6 +144,73 @@ def test_the_writer_holds_its_temporary_file(folder):
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.utime(path, (1, 1))
         assert remove_leftovers(folder) == 0
+
+
+SWEEPER = """
+import sys
+from tsmgan.audio.leftovers import remove_leftovers
+print("ready", flush=True)
+while True:
+    remove_leftovers(sys.argv[1])
+"""
+
+
+@contextlib.contextmanager
+def sweepers(folder: Path, count: int = 2):
+    """Other processes that tidy a folder up without a pause."""
+    processes = [start([sys.executable, "-c", SWEEPER, str(folder)], stdout=subprocess.PIPE) for _ in range(count)]
+    try:
+        assert all(process.stdout.readline() == "ready\n" for process in processes)
+        yield
+        assert all(process.poll() is None for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_no_finished_output_is_lost_to_others_who_tidy_up(folder, force):
+    from tsmgan.audio import open_reader, open_writer
+
+    write_recording(folder / "in.wav", frames=1000)
+    with open_reader("in.wav") as reader:
+        info, (block,) = reader.info, reader.blocks()
+    (folder / "out").mkdir()
+    with sweepers(folder / "out"):
+        for number in range(400):
+            with open_writer(folder / f"out/{number}.wav", info, force=force) as writer:
+                writer.write(block)
+                writer.commit()
+            assert (folder / f"out/{number}.wav").exists()
+    assert len(list((folder / "out").iterdir())) == 400
+
+
+def test_no_replaced_file_is_lost_to_others_who_tidy_up_or_write_the_same(folder):
+    contents = [bytes([number]) * 1000 for number in range(4)]
+
+    def write(content: bytes) -> None:
+        for _ in range(100):
+            replace_file(folder / "config.json", content)
+            assert (folder / "config.json").read_bytes() in contents
+
+    with sweepers(folder), ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, contents))
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+
+
+def test_the_longest_name_that_the_system_takes_is_written(folder):
+    write_recording(folder / "in.wav")
+    for name in ("x" * 251 + ".wav", "\u00e4" * 125 + "x.wav"):
+        assert run(["stretch", "in.wav", "--rate", "2", "-o", name, "-q"]) == 0
+        assert (folder / name).exists()
+
+
+def test_a_name_that_is_too_long_is_said(folder, capsys):
+    write_recording(folder / "in.wav")
+    assert run(["stretch", "in.wav", "--rate", "2", "-o", "x" * 252 + ".wav", "-q"]) == 1
+    assert "longer than a file's name may be here" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["in.wav"]
 
 
 def test_an_input_that_vanishes_after_the_plan_is_a_failure_of_its_own(folder):

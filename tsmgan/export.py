@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
+from tsmgan.audio.leftovers import replace_file
 from tsmgan.errors import ModelError
 from tsmgan.models import FORMAT, Model
 from tsmgan.training.network import Generator, GeneratorConfig
@@ -145,16 +145,3 @@ def with_metadata(content: bytes, entries: dict[str, str]) -> bytes:
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, entries)
     return model.SerializeToString()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write content to a temporary name beside path, flush it to disk, and rename: path is always whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as f:
-            f.write(content)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

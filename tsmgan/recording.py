@@ -56,6 +56,11 @@ class Passage:
             self.require_inside(info.frames)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Oddities of the recording, those among them that reading has brought to light."""
+        return self._reader.info.notes
+
+    @property
     def frames(self) -> int | None:
         """Samples per channel; None where only reading to the end would tell."""
         return None if self.info.frames is None else self.frames_of(self.info.frames)

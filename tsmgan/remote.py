@@ -10,7 +10,6 @@ import contextlib
 import errno
 import inspect
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tsmgan import places
-from tsmgan.audio.leftovers import NAME, OLD_SECONDS, hold, remove_leftovers, temporary_path
+from tsmgan.audio.leftovers import NAME, OLD_SECONDS, create, release_for_rename, remove_leftovers, temporary_name
 from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.places import Stamp
 
@@ -178,19 +177,20 @@ class Copy:
     """A temporary file that goes when it is closed, or at the latest when another process of this program starts."""
 
     def __init__(self, url: str) -> None:
-        self.path = os.fspath(temporary_path(local_target(url)))
+        path, self._descriptor = create(local_target(url), 0o600)
+        self.path = os.fspath(path)
         self.stamp: Stamp | None = None
         """Of the original, from before it was fetched."""
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        hold(self._descriptor)
 
     def close(self) -> None:
         """Remove the file. May be called twice."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            is_closed = release_for_rename(descriptor)
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
+            if not is_closed:
+                os.close(descriptor)
 
     def __enter__(self) -> Copy:
         return self
@@ -256,8 +256,7 @@ def put(local: str | os.PathLike[str], url: str, *, replace: bool) -> Stamp:
 
 def _put_and_move(file_system: Any, local: str, target: str, url: str, replace: bool) -> None:
     folder, _, name = target.rpartition("/")
-    stem, suffix = os.path.splitext(name)
-    temporary = f"{folder}/.{stem}.{secrets.token_hex(4)}.part{suffix}"
+    temporary = f"{folder}/{temporary_name(name)}"
     file_system.makedirs(folder, exist_ok=True)
     try:
         file_system.put_file(local, temporary)

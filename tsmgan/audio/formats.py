@@ -164,7 +164,10 @@ def _require_fits(container: str, subtype: str, info: AudioInfo, frames: int | N
     if most is not None and channels > most:
         raise AudioError(f"{container} holds at most {most} channels and {info.name} has {channels}; write .wav instead.")
     width = WIDTHS.get(subtype)
-    if frames is not None and width is not None and container in {"AIFF", "VOC", "NIST", "PAF", "PVF", "MAT5", "IRCAM"}:
+    if container == "VOC" and frames is not None and frames * channels * WIDTHS.get(subtype, 1) > 2**24 - 64:
+        # Its blocks state their lengths in three bytes, and libsndfile writes a single one.
+        raise AudioError("The output would be longer than 16 MiB, more than VOC holds; write .wav, .w64 or .flac instead.")
+    if frames is not None and width is not None and container in {"AIFF", "NIST", "PAF", "PVF", "MAT5", "IRCAM"}:
         if frames * channels * width > 2**31 - 2**20:
             raise AudioError(f"The output would be longer than 2 GiB, more than {container} holds; write .wav, .w64 or .flac instead.")
 

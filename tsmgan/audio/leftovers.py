@@ -14,24 +14,108 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-NAME = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part(\.[^.]*)?")
+NAME = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part(\.[^.]*)?", re.DOTALL)
+LONGEST_STEM = 100
+"""Bytes of the target's stem that a temporary name keeps, so that it fits wherever the target's own name fits."""
 YOUNG_SECONDS = 10.0
 """An empty file younger than this may be one that its writer has created and not yet locked."""
+LOCK_TRIES = 100
+"""Milliseconds to wait for somebody else's lock on a new file."""
 OLD_SECONDS = 24 * 3600.0
 """Where files cannot be locked, one that nobody has written to for this long is taken for abandoned."""
 
 
+def _short_stem(stem: str) -> str:
+    while len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = stem[:-1]
+    return stem
+
+
+def temporary_name(name: str) -> str:
+    """A hidden name for what will be called `name`, new each time, with the same ending."""
+    stem, suffix = os.path.splitext(name)
+    return f".{_short_stem(stem)}.{secrets.token_hex(4)}.part{suffix}"
+
+
 def temporary_path(target: Path) -> Path:
     """A hidden name beside the target, new each time, with the target's ending."""
-    return target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+    return target.with_name(temporary_name(target.name))
+
+
+def _is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:
+    """Whether the path still names the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except OSError:
+        return False
+
+
+def create(target: Path, mode: int = 0o666) -> tuple[Path, int]:
+    """Create a temporary file beside the target and hold it.
+
+    Whoever publishes it must keep the descriptor open until the file has its final name: the mark goes when it is closed, and
+    another process may then take the file for abandoned. On Windows, where open files cannot be renamed and are not marked,
+    the descriptor is closed first (see `release_for_rename`).
+
+    Returns:
+        Its path, and a descriptor open for reading and writing.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    while True:
+        path = temporary_path(target)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        hold(descriptor)
+        # Between the two lines somebody who tidies up may have found the file unmarked.
+        if fcntl is None or _is_at(descriptor, path):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def release_for_rename(descriptor: int) -> bool:
+    """Close the descriptor where open files cannot be renamed; return whether it was closed."""
+    if fcntl is not None:
+        return False
+    os.close(descriptor)
+    return True
 
 
 def hold(descriptor: int) -> None:
     """Mark an open temporary file as being written. The mark goes away with the process, however that ends."""
     if fcntl is not None:
-        # Some network file systems have no locks; their leftovers stay, which is better than losing a file in use.
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                # Whoever has the lock looks for leftovers, and is done with this file in a moment.
+                time.sleep(0.001)
+            except OSError:
+                # Some network file systems have no locks; their leftovers stay, which is better than losing a file in use.
+                return
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a whole file: whoever reads `target` meanwhile sees what was there before or all of the new content.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind then.
+    """
+    remove_leftovers(target.parent, target.stem)
+    temporary, descriptor = create(target)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.fsync(descriptor)
+        if release_for_rename(descriptor):
+            descriptor = -1
+        os.replace(temporary, target)
+    finally:
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(temporary)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _stem(name: str) -> str | None:
@@ -40,12 +124,16 @@ def _stem(name: str) -> str | None:
     return None if match is None else _stem(match["stem"]) or match["stem"]
 
 
-def _is_abandoned(path: str) -> bool:
+def _remove_if_abandoned(path: str) -> bool:
+    """Remove a temporary file whose writer is dead; return whether it was one."""
     try:
         found = os.lstat(path)
         age = time.time() - found.st_mtime
         if fcntl is None:
-            return age > OLD_SECONDS
+            if age <= OLD_SECONDS:
+                return False
+            os.unlink(path)
+            return True
         if found.st_size == 0 and age < YOUNG_SECONDS:
             return False
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
@@ -53,11 +141,15 @@ def _is_abandoned(path: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The lock may have become free because the file has its final name now. It is kept until the file is gone.
+        if not _is_at(descriptor, path):
+            return False
+        os.unlink(path)
+        return True
     except OSError:
         return False
     finally:
         os.close(descriptor)
-    return True
 
 
 def remove_leftovers(folder: str | os.PathLike[str], stem: str | None = None) -> int:
@@ -68,11 +160,10 @@ def remove_leftovers(folder: str | os.PathLike[str], stem: str | None = None) ->
         stem: of the only output to look for; None for every output.
     """
     removed = 0
+    wanted = None if stem is None else _short_stem(stem)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _stem(entry.name)
-            if found is not None and stem in (None, found) and entry.is_file(follow_symlinks=False) and _is_abandoned(entry.path):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
-                    removed += 1
+            if found is not None and wanted in (None, found) and entry.is_file(follow_symlinks=False):
+                removed += _remove_if_abandoned(entry.path)
     return removed

@@ -38,7 +38,7 @@ TECHNICAL_TAGS = frozenset(
 )
 """What FFmpeg lists beside tags: facts of the container and of its encoder, which are not true of the output."""
 IMAGE_CODECS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "bmp": "image/bmp", "webp": "image/webp"}
-STATES_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "aiff", "caf", "asf"}
+STATES_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "aiff", "caf", "asf", "flv", "rso", "tta", "wv"}
 """Containers whose header holds the duration; for others (aac, ac3 ...) FFmpeg guesses it from the bit rate."""
 SLACK_SECONDS = 0.5
 """How much less than the container claims a whole file may hold: claims are rounded and count encoder padding."""
@@ -172,24 +172,31 @@ class MediaReader(Reader):
         return info, stream
 
     def _decode(self, stream: av.AudioStream) -> Iterator[np.ndarray]:
-        found = 0
+        found, is_cut = 0, False
         try:
-            for frame in self._container.decode(stream):
-                for piece in self._resampler.resample(frame):
-                    found += piece.samples
-                    yield piece.to_ndarray().reshape(-1, self.info.channels)
+            for packet in self._container.demux(stream):
+                # What FFmpeg says of a packet whose end is missing; it decodes what is there.
+                is_cut = is_cut or packet.is_corrupt
+                for frame in packet.decode():
+                    for piece in self._resampler.resample(frame):
+                        found += piece.samples
+                        yield piece.to_ndarray().reshape(-1, self.info.channels)
             for piece in self._resampler.resample(None):
                 found += piece.samples
                 yield piece.to_ndarray().reshape(-1, self.info.channels)
         except (av.error.FFmpegError, ValueError, _OtherFile) as error:
-            if not self._salvage:
-                raise AudioError(
-                    f"{self.info.name} is damaged or cut short at second {found / self.info.samplerate:.2f} ({_reason(error)}); "
-                    "fetch it again, or use what comes before with --salvage."
-                ) from None
+            self._complain(
+                f"is damaged or cut short at second {found / self.info.samplerate:.2f} ({_reason(error)})",
+                "fetch it again, or use what comes before with --salvage",
+            )
+            return
+        if is_cut:
+            what = f"is damaged or cut short at second {found / self.info.samplerate:.2f}"
+            self._complain(what, "fetch it again, or use what is there with --salvage")
+            return
         claimed = self.info.seconds or 0.0 if self.info.format in STATES_LENGTH else 0.0
-        if not self._salvage and found and found / self.info.samplerate < claimed - SLACK_SECONDS - 0.001 * claimed:
-            raise cut_short(self.info.name, claimed, found / self.info.samplerate)
+        if found and found / self.info.samplerate < claimed - SLACK_SECONDS - 0.001 * claimed:
+            self._complain(*cut_short(claimed, found / self.info.samplerate))
 
     def _read(self, frames: int) -> np.ndarray:
         pieces, held = [self._rest], len(self._rest)

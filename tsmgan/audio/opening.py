@@ -13,8 +13,10 @@ import numpy as np
 from tsmgan.audio.containers import payload
 from tsmgan.audio.files import LIBSNDFILE_REASONS, libsndfile_reason, open_sound_file
 from tsmgan.audio.formats import SUFFIXES, RawFormat
+from tsmgan.audio.info import AudioInfo
+from tsmgan.audio.ogg import read_pages
 from tsmgan.audio.pipes import open_pipe_reader
-from tsmgan.audio.reader import BLOCK_FRAMES, Reader, cut_short, require_sane
+from tsmgan.audio.reader import BLOCK_FRAMES, Reader, complain, require_sane
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.places import is_url, plain, suffix
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 def require_readable(path: str, name: str) -> int:
     """Size of the file in bytes, 0 of a pipe or device; AudioError when it is missing, a folder, unreadable or empty."""
+    if "\0" in path:
+        raise AudioError(f"{name!r} holds a NUL byte, which no file name has; check the name.")
     try:
         if os.path.isdir(path):
             raise AudioError(f"{name} is a folder; give the name of a recording.")
@@ -168,8 +172,12 @@ def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Re
         head = file.read(4096)
     import soundfile
 
+    reason = "nothing in it can be decoded"
     try:
-        return open_sound_file(path, name, size, salvage)
+        opened = open_sound_file(path, name, size, salvage)
+        if opened is not None:
+            return opened
+        failed = _unrecognised(name, path, head, reason)
     except soundfile.LibsndfileError as error:
         reason = libsndfile_reason(error)
         failed = _unrecognised(name, path, head, reason)
@@ -195,17 +203,34 @@ def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes,
         reader = MediaReader(path, name, size, salvage=salvage)
     except AudioError as error:
         raise error if _is_media(head, path) else failed from None
-    found = payload(path)
-    if not salvage and found is not None and found.declared > found.present:
+    try:
+        reader.info = _compare(reader.info, path, salvage)
+    except BaseException:
         reader.close()
-        seconds = reader.info.seconds or 0.0
-        raise cut_short(name, seconds * found.declared / max(1, found.present), seconds)
+        raise
     # FFmpeg reads damaged files to their end without a word; where it states no length either, nobody would notice.
     if not salvage and not _is_media(head, path) and reader.info.seconds is None:
         reader.close()
         raise failed
     require_sane(reader.info)
     return reader
+
+
+def _compare(info: AudioInfo, path: str, salvage: bool) -> AudioInfo:
+    """Set what the container states against what the file holds: FFmpeg reads what is there without a word."""
+    found = payload(path)
+    if found is not None and found.is_cut:
+        # How long the whole was is not known: FFmpeg works some durations out from the bytes that are there.
+        what = f"is cut short: its header promises {found.declared} bytes and {found.present} are there"
+        return complain(info, what, "fetch it again, or use what is there with --salvage", salvage=salvage)
+    if found is not None and found.has_another:
+        remedy = "split it into its recordings, or use the first with --salvage"
+        return complain(info, "holds another recording behind its end, which is not read", remedy, salvage=salvage)
+    pages = read_pages(path) if info.format == "ogg" else None
+    if pages is not None and not pages.is_complete:
+        remedy = "fetch it again, or use what is there with --salvage"
+        return complain(info, "is cut short: its last page is missing", remedy, salvage=salvage)
+    return info
 
 
 def count_frames(path: str | os.PathLike[str], *, salvage: bool = False) -> int:

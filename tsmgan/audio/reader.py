@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
@@ -61,8 +62,12 @@ class Reader:
             yield np.ascontiguousarray(block.T)
         if self.frames_read == 0:
             raise AudioError(f"{self.info.name} holds no samples; there is nothing to stretch.")
-        if self.info.frames is not None and self.frames_read < self.info.frames and not self._salvage:
-            raise cut_short(self.info.name, self.info.frames / self.info.samplerate, self.frames_read / self.info.samplerate)
+        if self.info.frames is not None and self.frames_read < self.info.frames:
+            self._complain(*cut_short(self.info.frames / self.info.samplerate, self.frames_read / self.info.samplerate))
+
+    def _complain(self, what: str, remedy: str) -> None:
+        """See `complain`: where it does not raise, the note is in `info` from now on."""
+        self.info = complain(self.info, what, remedy, salvage=self._salvage)
 
     def __enter__(self) -> Reader:
         return self
@@ -71,11 +76,26 @@ class Reader:
         self.close()
 
 
-def cut_short(name: str, promised: float, found: float) -> AudioError:
-    """The error for a recording that holds less than it declares (both in seconds)."""
-    return AudioError(
-        f"{name} is cut short: its header promises {promised:.2f} s and {found:.2f} s are there; "
-        "fetch it again, or use what is there with --salvage."
+def complain(info: AudioInfo, what: str, remedy: str, *, salvage: bool) -> AudioInfo:
+    """Say that sound is missing or not read: as an error, or, where the user wants what is there, as a note.
+
+    Args:
+        what: predicate of a sentence about the recording.
+        remedy: what the user can do, as a request.
+
+    Raises:
+        AudioError: unless `salvage`.
+    """
+    if not salvage:
+        raise AudioError(f"{info.name} {what}; {remedy}.")
+    return replace(info, notes=(*info.notes, f"{info.name} {what}."))
+
+
+def cut_short(promised: float, found: float) -> tuple[str, str]:
+    """What to complain of a recording that holds less than it declares (both in seconds)."""
+    return (
+        f"is cut short: its header promises {promised:.2f} s and {found:.2f} s are there",
+        "fetch it again, or use what is there with --salvage",
     )
 
 

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tsmgan.audio.containers import UNKNOWN_SIZES
+from tsmgan.audio.containers import is_unknown
 from tsmgan.audio.samples import FLOATING, WIDTHS
 from tsmgan.errors import AudioError
 
@@ -109,7 +109,7 @@ def read_wav_header(stream: BinaryIO, name: str) -> WavHeader:
     if described is None:
         raise AudioError(f"{name} has WAV samples before their format; check the program that writes it.")
     samplerate, channels, subtype = described
-    unknown = length in UNKNOWN_SIZES or length == 0
+    unknown = is_unknown(length) or length == 0
     if unknown and start[:4] == b"RF64" and long_size:
         unknown, length = False, long_size
     return WavHeader(samplerate, channels, subtype, None if unknown else length // (channels * WIDTHS[subtype]), tags)

@@ -18,7 +18,7 @@ import numpy as np
 from tsmgan.audio.files import native_name, stream_class
 from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
-from tsmgan.audio.leftovers import hold, temporary_path
+from tsmgan.audio.leftovers import create, release_for_rename
 from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
 from tsmgan.audio.tags import Undo, add_tags, missing_tags, needs_more_tags, set_native_tags, with_tags
 from tsmgan.audio.wav import INFO_TAGS, wav_header
@@ -75,6 +75,11 @@ class Writer:
         """Finish the output and give it its name."""
         raise NotImplementedError
 
+    def _require_samples(self) -> None:
+        """Refuse an output without samples, of which one knows only at the end when the input's length is unknown."""
+        if self.frames_written == 0:
+            raise AudioError(f"{self.name} would hold no samples: {self._info.name} is too short for this rate.")
+
     def abort(self) -> None:
         """Remove what was written. Does nothing after `commit`."""
 
@@ -100,6 +105,8 @@ def _failed(name: str, error: OSError) -> AudioError:
         return AudioError(f"The folder {folder} must not be written to by you; choose another place with -o.")
     if error.errno == errno.ENOENT:
         return AudioError(f"The folder {folder} does not exist; create it, or choose another place with -o.")
+    if error.errno == errno.ENAMETOOLONG:
+        return AudioError(f"{name} is longer than a file's name may be here; choose a shorter one with -o.")
     if error.errno == errno.ENOTDIR:
         return AudioError(f"{folder} is no folder; choose another place with -o.")
     return AudioError(f"{name} cannot be written: {error.strerror or error}.")
@@ -117,13 +124,11 @@ class FileWriter(Writer):
         self._force = force
         self._file: soundfile.SoundFile | None = None
         self._descriptor = -1
-        target = Path(self._target)
-        self._temporary = temporary_path(target)
+        self._temporary: Path | None = None
         self._bits = integer_bits(output.subtype)
         try:
             self._require_space(frames)
-            self._descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-            hold(self._descriptor)
+            self._temporary, self._descriptor = create(Path(self._target))
             self._open(frames)
         except BaseException as error:
             self.abort()
@@ -221,6 +226,7 @@ class FileWriter(Writer):
             return os.fstat(self._descriptor).st_size == self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
         try:
+            assert self._temporary is not None
             with stream_class()(native_name(self._temporary)) as file:
                 complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
                 if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
@@ -234,6 +240,7 @@ class FileWriter(Writer):
         """Names of the input's tags that the finished file does not hold."""
         if self.output.format == "RAW":
             return []
+        assert self._temporary is not None
         path = os.fspath(self._temporary)
         with stream_class()(native_name(path)) as file:
             bare = AudioInfo(self.name, path, file.format, file.subtype, file.samplerate, file.channels, file.frames, None)
@@ -242,6 +249,7 @@ class FileWriter(Writer):
     def commit(self) -> None:
         import soundfile
 
+        self._require_samples()
         assert self._file is not None
         try:
             try:
@@ -260,17 +268,21 @@ class FileWriter(Writer):
             raise _failed(self.name, error) from None
 
     def _publish(self) -> None:
-        """Give the complete temporary file its name."""
-        self._close_descriptor()
+        """Give the complete temporary file its name. It stays held until it has it, so that nobody takes it for a leftover."""
+        assert self._temporary is not None
+        if release_for_rename(self._descriptor):
+            self._descriptor = -1
         if os.path.exists(self._target):
             shutil.copymode(self._target, self._temporary)
         if self._force:
             os.replace(self._temporary, self._target)
         else:
             self._publish_new()
+        self._close_descriptor()
 
     def _publish_new(self) -> None:
         """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
+        assert self._temporary is not None
         try:
             os.link(self._temporary, self._target)
         except FileExistsError:
@@ -292,9 +304,12 @@ class FileWriter(Writer):
         if self._file is not None:
             with contextlib.suppress(Exception):
                 self._file.close()
+        if self._temporary is not None:
+            if self._descriptor >= 0 and release_for_rename(self._descriptor):
+                self._descriptor = -1
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
         self._close_descriptor()
-        with contextlib.suppress(OSError):
-            os.unlink(self._temporary)
 
 
 class UrlWriter(FileWriter):
@@ -311,6 +326,7 @@ class UrlWriter(FileWriter):
     def _publish(self) -> None:
         from tsmgan import remote
 
+        assert self._temporary is not None
         self.sha256 = checksum(os.fspath(self._temporary))
         self.stamp = remote.put(self._temporary, self.name, replace=self._force)
         self.abort()
@@ -339,6 +355,7 @@ class PipeWriter(Writer):
         self._send(encode(samples, self.output.subtype))
 
     def commit(self) -> None:
+        self._require_samples()
         size = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         if self.output.format != "RAW" and size % 2:
             self._send(b"\0")
@@ -408,6 +425,8 @@ def open_writer(
         AudioError: the output exists, cannot be created, or its format cannot hold the recording.
     """
     path = plain(os.fspath(path))
+    if "\0" in path:
+        raise UsageError(f"{path!r} holds a NUL byte, which no file name has; give another name with -o.")
     if time_map is not None:
         info = info.moved(time_map)
     if is_url(path):

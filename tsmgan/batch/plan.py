@@ -203,6 +203,9 @@ def _below_common_url(paths: list[str]) -> list[Source]:
 def read_list(lines: Iterable[str]) -> list[str]:
     """File names, one a line; empty lines and those that begin with # are left out."""
     names = [line.rstrip("\r\n") for line in lines]
+    for number, name in enumerate(names, 1):
+        if "\0" in name:
+            raise UsageError(f"Line {number} of the list holds a NUL byte, which no file name has; write one name a line.")
     return [name for name in names if name.strip() and not name.startswith("#")]
 
 

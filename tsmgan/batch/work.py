@@ -171,7 +171,7 @@ def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float
             stretch_passage(passage, stretcher, writer, settings.gain, watch=watch)
             writer.commit()
     entry.input_frames, entry.output_frames = passage.frames_read, writer.frames_written
-    entry.notes = [*info.notes, *writer.notes]
+    entry.notes = [*passage.notes, *writer.notes]
     entry.clipped = writer.clipping.samples if writer.clipping is not None else 0
     if isinstance(writer, UrlWriter):
         entry.sha256, (entry.output_bytes, entry.output_version) = writer.sha256, writer.stamp or (None, None)

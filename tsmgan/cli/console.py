@@ -42,7 +42,7 @@ def harmless(text: str, *, lines: bool = False) -> str:
 
 
 def say(message: str, colour: str | None = None) -> None:
-    """Print one line on standard error, in colour on a terminal that has colours, unless NO_COLOR is set. Control characters are escaped."""
+    """Print one line on standard error, in colour on a terminal that has colours, unless NO_COLOR is set. Controls are escaped."""
     text = harmless(message)
     if colour is not None and is_terminal() and not os.environ.get("NO_COLOR"):
         text = typer.style(text, fg=colour)

@@ -414,7 +414,7 @@ def _explain(info: AudioInfo, writer: Writer, model: str) -> None:
 def _summarise(passage: Passage, writer: Writer, wanted: Gain, applied: float, elapsed: float, compiled: float) -> None:
     info = passage.info
     before, after = passage.frames_read / info.samplerate, writer.frames_written / info.samplerate
-    for each in (*info.notes, *writer.notes):
+    for each in (*passage.notes, *writer.notes):
         console.note(each)
     if wanted == "auto" and applied:
         console.note(f"--gain auto turned the output down by {-applied:.2f} dB, to the peak that it may have.")

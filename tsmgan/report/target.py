@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from tsmgan.errors import AudioError, TsmganError, UsageError
@@ -42,18 +41,9 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         TsmganError: there is no room, or no permission.
     """
-    temporary = None
+    from tsmgan.audio.leftovers import replace_file
+
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=".part", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp made it readable by its owner alone
-        os.replace(temporary, target)
-    except BaseException as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise TsmganError(f"{target} cannot be written: {error.strerror or error}.") from error
-        raise
+        replace_file(target, content)
+    except OSError as error:
+        raise TsmganError(f"{target} cannot be written: {error.strerror or error}.") from error
