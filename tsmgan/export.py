@@ -18,7 +18,7 @@ from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
 from tsmgan.errors import ModelError
-from tsmgan.models import FORMAT, Model
+from tsmgan.models import FORMAT, LARGEST_CONTEXT, Model, require_regular
 from tsmgan.training.network import Generator, GeneratorConfig
 from tsmgan.vocoder import Field
 
@@ -51,29 +51,40 @@ def write_model(generator: Generator, folder: str | Path, description: str, **mo
 def read_generator(model: Model) -> Generator:
     """The generator of a model folder, in evaluation mode, from its config and `generator.safetensors`.
 
-    Sizes are compared before anything of them is allocated.
-
     Raises:
-        ModelError: the weights are missing, damaged, or not those of the architecture that the config states.
+        ModelError: the weights are missing, damaged, not finite, or not those of the architecture that the config states.
     """
     config = _generator_config(model)
-    file = model.path / "generator.safetensors"
     with torch.device("meta"):
         shapes = {name: list(tensor.shape) for name, tensor in Generator(config).state_dict().items()}
+    tensors = read_weights(model.weights, shapes)
+    generator = Generator(config)
+    generator.load_state_dict(tensors)
+    return generator.eval()
+
+
+def read_weights(file: Path, shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
+    """The tensors of a generator from its safetensors file; shapes are compared before anything is allocated.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds other tensors or numbers that are not finite.
+    """
     try:
+        require_regular(file)
         with safe_open(str(file), framework="pt") as stored:
             found = {name: stored.get_slice(name).get_shape() for name in stored.keys()}
             odd = sorted(set(shapes) ^ set(found)) or [name for name in shapes if shapes[name] != found[name]]
             if odd:
-                raise ModelError(f"{file} holds another architecture than its config.json states ({odd[0]} differs); export it again.")
+                raise ModelError(f"{file} holds a generator of another architecture ({odd[0][:80]} differs from what is asked for).")
             tensors = {name: stored.get_tensor(name) for name in shapes}
     except FileNotFoundError:
-        raise ModelError(f"{file} is missing, and an export reads the weights from there.") from None
+        raise ModelError(f"{file} is missing; training and export read a model's weights from there.") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file} is damaged or holds no weights: {str(error).splitlines()[0]}") from error
-    generator = Generator(config)
-    generator.load_state_dict(tensors)
-    return generator.eval()
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(tensor.float().isfinite().all()):
+            raise ModelError(f"{file} is damaged: {name} holds values that are no finite fractions.")
+    return tensors
 
 
 def _generator_config(model: Model) -> GeneratorConfig:
@@ -90,7 +101,13 @@ def _generator_config(model: Model) -> GeneratorConfig:
             raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 0 to 10 can be.")
     if entry["kernel"] % 2 == 0:
         raise ModelError(f"{model.path} states kernel {entry['kernel']} in its config.json; it must be odd.")
-    return GeneratorConfig(**{name: entry[name] for name in known})
+    config = GeneratorConfig(**{name: entry[name] for name in known})
+    if config.context > LARGEST_CONTEXT or entry.get("context") != config.context:
+        raise ModelError(
+            f"{model.path} states context {entry.get('context')!r} in its config.json; its blocks and kernel need {config.context}, "
+            f"and at most {LARGEST_CONTEXT} can be."
+        )
+    return config
 
 
 def onnx_bytes(generator: Generator) -> bytes:
