@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import tsmgan
+from tsmgan.cli import run
 from tsmgan.errors import ModelError
 from tsmgan.generator import Generator
 from tsmgan.models import LARGEST_CONTEXT, find_model
@@ -296,6 +298,76 @@ def test_the_runtime_reads_no_other_format_than_the_one_that_was_checked(model):
     """A file can begin as ONNX Runtime's own format does, and be a protocol buffer all the same."""
     (model / "generator.onnx").write_bytes(b"\x12\x06\x08\x00ORTM" + SHIPPED)
     assert np.isfinite(use(model).coherence).all()
+
+
+# -- an ONNX file as a model ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_exported_file_alone_stretches_as_its_folder_does(tmp_path):
+    (tmp_path / "own.onnx").write_bytes(SHIPPED)
+    y = np.random.default_rng(0).uniform(-0.5, 0.5, 30000).astype(np.float32)
+    alone = tsmgan.stretch(y, 24000, 1.3, model=str(tmp_path / "own.onnx"))
+    assert np.array_equal(alone, tsmgan.stretch(y, 24000, 1.3))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["stretch", "in.wav", "--rate", "1.5", "-o", "out.wav", "-m", "own.onnx"],
+        ["stretch", "in.wav", "copy.wav", "--rate", "1.5", "-o", "out", "--jobs", "1", "-m", "own.onnx"],
+        ["plot", "in.wav", "--rate", "1.5", "-o", "out.png", "-m", "own.onnx"],
+        ["compare", "in.wav", "--rate", "1.5", "-o", "out.html", "--with", "none", "--no-synthetic", "-m", "own.onnx"],
+        ["evaluate", "pairs.csv", "--methods", "tsmgan:model=own.onnx", "--jobs", "1"],
+        pytest.param(["benchmark", "in.wav", "--peers", "none", "--runs", "1", "-m", "own.onnx"], marks=pytest.mark.slow),
+    ],
+    ids=lambda command: f"{command[0]} {command[2]}",
+)
+def test_every_command_takes_an_exported_file(folder, command):
+    pytest.importorskip("matplotlib")
+    (folder / "own.onnx").write_bytes(SHIPPED)
+    t = np.arange(24000) / 24000
+    for name in ("in.wav", "copy.wav"):
+        soundfile.write(name, 0.3 * np.sin(2 * np.pi * 220 * t) * (t % 0.5 < 0.4), 24000)
+    soundfile.write("half.wav", np.zeros(16000) + 0.1 * np.sin(2 * np.pi * 220 * t[:16000]), 24000)
+    Path("pairs.csv").write_text("input,reference,rate,kind\nin.wav,half.wav,1.5,music\n")
+    assert run(command) == 0
+
+
+def test_an_exported_files_config_is_validated_as_a_folders_is(tmp_path):
+    def config(text: str):
+        def change(onnx, content) -> None:
+            del content.metadata_props[:]
+            onnx.helper.set_model_props(content, {"config": text})
+
+        return change
+
+    file = tmp_path / "own.onnx"
+    told = json.loads(read_metadata(SHIPPED)["config"])
+    for text in ("{", "[]", '{"format": ' + "9" * 5000 + "}", " " * (1 << 21), json.dumps(told | {"format": 7})):
+        file.write_bytes(changed(config(text)))
+        with pytest.raises(ModelError):
+            find_model(file)
+    told["generator"]["context"] = 10**6
+    file.write_bytes(changed(config(json.dumps(told))))
+    with pytest.raises(ModelError, match="context"):
+        use(file)
+
+
+def test_an_onnx_file_of_another_program_and_a_file_that_is_none_are_told(tmp_path):
+    file = tmp_path / "own.onnx"
+    file.write_bytes(changed(lambda onnx, content: content.ClearField("metadata_props")))
+    with pytest.raises(ModelError, match="no `config` in its metadata"):
+        find_model(file)
+    file.write_bytes(b"RIFF" + bytes(1000))
+    with pytest.raises(ModelError, match="no ONNX file"):
+        find_model(file)
+
+
+def test_a_file_without_weights_cannot_be_exported_and_says_what_can(folder, capsys):
+    pytest.importorskip("torch")
+    (folder / "own.onnx").write_bytes(SHIPPED)
+    assert run(["export-onnx", "-m", "own.onnx", "-o", "again.onnx"]) == 1
+    assert "give the model's folder" in capsys.readouterr().err and not Path("again.onnx").exists()
 
 
 # -- what a network may take -----------------------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
-from tsmgan.errors import ModelError
-from tsmgan.models import FORMAT, LARGEST_CONTEXT, Model, require_regular
+from tsmgan.errors import ModelError, UsageError
+from tsmgan.models import FORMAT, Model, require_regular
 from tsmgan.training.network import Generator, GeneratorConfig
+from tsmgan.training.recipe import changed, check_generator
 from tsmgan.vocoder import Field
 
 OPSET = 20
@@ -27,8 +28,6 @@ OPSET = 20
 INPUTS = ("features", "log_rate", "noise")
 LICENCE = "MIT"
 """Of the weights, where a model's config does not say `licence`."""
-LARGEST_SIZES = {"features": 4096, "bands": 1024, "noise": 256, "width": 4096, "blocks": 64, "kernel": 255, "expansion": 16}
-"""A config beyond these is damaged or malicious; nothing is allocated for it."""
 
 
 def write_model(generator: Generator, folder: str | Path, description: str, **more: Any) -> None:
@@ -88,25 +87,19 @@ def read_weights(file: Path, shapes: dict[str, list[int]]) -> dict[str, torch.Te
 
 
 def _generator_config(model: Model) -> GeneratorConfig:
-    entry = model.config["generator"]
-    known = {field.name for field in fields(GeneratorConfig)}
-    odd = sorted((set(entry) - {"context"}) ^ known)
+    stated = dict(model.config["generator"])
+    context = stated.pop("context", None)
+    odd = sorted(set(stated) ^ {field.name for field in fields(GeneratorConfig)})
     if odd:
-        raise ModelError(f"{model.path} is of another architecture: its config.json and this version differ in {', '.join(odd)}.")
-    for name, largest in LARGEST_SIZES.items():
-        if type(entry[name]) is not int or not 1 <= entry[name] <= largest:
-            raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 1 to {largest} can be.")
-    for name in known - set(LARGEST_SIZES):
-        if type(entry[name]) not in (int, float) or not 0 <= entry[name] <= 10:
-            raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 0 to 10 can be.")
-    if entry["kernel"] % 2 == 0:
-        raise ModelError(f"{model.path} states kernel {entry['kernel']} in its config.json; it must be odd.")
-    config = GeneratorConfig(**{name: entry[name] for name in known})
-    if config.context > LARGEST_CONTEXT or entry.get("context") != config.context:
-        raise ModelError(
-            f"{model.path} states context {entry.get('context')!r} in its config.json; its blocks and kernel need {config.context}, "
-            f"and at most {LARGEST_CONTEXT} can be."
-        )
+        names = ", ".join(name[:80] for name in odd[:5])
+        raise ModelError(f"{model.path} is of another architecture: its config and this version differ in {names}.")
+    try:
+        config = changed(GeneratorConfig(), stated, what="size")
+        check_generator(config)
+    except UsageError as error:
+        raise ModelError(f"{model.path} has a config that cannot be used. {error}") from error
+    if context != config.context:
+        raise ModelError(f"{model.path} states context {context!r} in its config; its blocks and kernel need {config.context}.")
     return config
 
 
@@ -141,7 +134,10 @@ def trace(generator: Generator) -> bytes:
             opset_version=OPSET,
             dynamo=False,
         )
-    return buffer.getvalue()
+    model = onnx.load_model_from_string(buffer.getvalue())
+    for output in model.graph.output:  # the exporter cannot tell that this axis is always as long
+        output.type.tensor_type.shape.dim[2].dim_value = c.bands
+    return model.SerializeToString()
 
 
 def metadata(config: dict[str, Any], weights: bytes, precision: str = "fp32") -> dict[str, str]:

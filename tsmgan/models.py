@@ -89,7 +89,8 @@ def find_model(name_or_path: str | Path = "default") -> Model:
         return load_onnx(Path(name_or_path))
     known = ", ".join(m.name for m in list_models())
     raise ModelError(
-        f"There is no model `{text}`: give the name of a shipped model ({known}), a folder that holds config.json, or an exported ONNX file."
+        f"There is no model `{text}`: give the name of a shipped model ({known}), a folder that holds config.json, "
+        "or an exported ONNX file."
     )
 
 

@@ -1,7 +1,7 @@
 """What an ONNX file holds, read from its bytes, and whether it can be a generator.
 
-An ONNX file is a protocol buffer. ONNX Runtime would run whatever is in it: loops without an end, functions, tensors that are read from other
-files. This reader needs neither the package `onnx` nor ONNX Runtime. It knows exactly the messages that lead to operators and tensors, and
+An ONNX file is a protocol buffer. ONNX Runtime would run whatever is in it: loops without an end, functions, tensors that are read from
+other files. This reader needs neither the package `onnx` nor ONNX Runtime. It knows exactly the messages that lead to operators and tensors, and
 refuses every encoding that a serialiser does not write, so that nothing can be hidden from it. Tensor data is stepped over by its length.
 """
 
@@ -91,7 +91,7 @@ class _Reader:
             start += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
-                if byte == 0 and shift or value >= 1 << 64:
+                if (byte == 0 and shift) or value >= 1 << 64:
                     break
                 return value, start
             shift += 7
