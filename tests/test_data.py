@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from training_helpers import make_tree, tiny_recipe, voice
 
-from tsmgan.errors import AudioError, TsmganError, UsageError
+from tsmgan.errors import AudioError, TsmganError
 from tsmgan.geometry import geometry
 from tsmgan.timemap import TimeMap
 from tsmgan.training import augment, pairs

@@ -102,6 +102,16 @@ def test_every_loss_is_logged_alone_and_held_out_numbers_have_lines_of_their_own
     assert list((finished / "tensorboard").iterdir())
 
 
+@pytest.mark.parametrize(("warm_up", "says"), [(1, "until step 1;"), (9, "before it has learned anything"), (0, None)])
+def test_a_run_says_at_its_start_when_the_generator_begins_to_learn(tree, cache, tmp_path, warm_up, says):
+    t = trainer(tree, cache, tmp_path / "out", f"adversary.warm_up={warm_up}", "train.steps=1")
+    t.console = Console(file=open(tmp_path / "said.txt", "w"))
+    t.run()
+    t.console.file.close()
+    said = (tmp_path / "said.txt").read_text()
+    assert says in said if says else "critics learn alone" not in said
+
+
 def test_a_run_is_not_overwritten_without_resume(finished, tree, cache):
     with pytest.raises(TsmganError, match="--resume"):
         trainer(tree, cache, finished).run()

@@ -120,7 +120,6 @@ class Generator:
             raise ModelError(f"The model in {self._path} gives no usable field: its arrays must be {shape} and finite. Export it again.")
         return [Field(*(output[k] for output in outputs)) for k in range(asked)]
 
-
     def _run(self, inputs: dict[str, np.ndarray]) -> list[Any]:
         """The network's outputs for its inputs.
 

@@ -1,8 +1,9 @@
 """What an ONNX file holds, read from its bytes, and whether it can be a generator.
 
 An ONNX file is a protocol buffer. ONNX Runtime would run whatever is in it: loops without an end, functions, tensors that are read from
-other files. This reader needs neither the package `onnx` nor ONNX Runtime. It knows exactly the messages that lead to operators and tensors, and
-refuses every encoding that a serialiser does not write, so that nothing can be hidden from it. Tensor data is stepped over by its length.
+other files. This reader needs neither the package `onnx` nor ONNX Runtime. It knows exactly the messages that lead to operators and
+tensors, and refuses every encoding that a serialiser does not write, so that nothing can be hidden from it. Tensor data is stepped over by
+its length.
 """
 
 from __future__ import annotations

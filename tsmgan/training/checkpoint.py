@@ -138,15 +138,15 @@ def _state(stored: Any, file: Path) -> State:
     if state.get("format") != FORMAT:
         raise ModelError(f"{file} has format {str(state.get('format'))[:80]}; this version reads format {FORMAT}.")
     step, seconds, gates, recipe = (state.get(name) for name in ("step", "seconds", "gates", "recipe"))
-    if type(step) is not int or not 0 <= step <= 10**12:
+    if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= 10**12:
         raise _damaged(file, "its step is no whole number")
-    if type(seconds) not in (int, float) or not (math.isfinite(seconds) and seconds >= 0):  # type: ignore[arg-type]
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not (math.isfinite(seconds) and seconds >= 0):
         raise _damaged(file, "its duration is no number")
     if not isinstance(gates, dict) or not all(isinstance(value, bool) for value in gates.values()):
         raise _damaged(file, "its gates are not open or shut")
     if not isinstance(recipe, dict):
         raise _damaged(file, "it holds no recipe")
-    return State(step, float(seconds), gates, recipe)  # type: ignore[arg-type]
+    return State(step, float(seconds), gates, recipe)
 
 
 def _tensor(stored: Any, name: str, like: Tensor, file: Path) -> Tensor | None:

@@ -65,8 +65,8 @@ class DataRecipe:
     rates: tuple[float, ...] = setting((0.4, 2.5), 0.1, 10, "lowest and highest rate, drawn log-uniformly", count=2)
     varying: float = setting(0.3, 0, 1, "share of items whose rate changes as they go")
     workers: int = setting(0, 0, 128, "processes that make items; 0: one a core")
-    weights: dict[str, float] = setting({}, 0, 1e6, 'how often folders are drawn, 1 where nothing is said: "*music*" = 2.0')
-    stretchers: dict[str, dict[str, float]] = setting(
+    weights: dict[str, float] = setting({}, 0, 1e6, 'how often folders are drawn, 1 where nothing is said: "*music*" = 2.0')  # noqa: RUF009 (it returns a field)
+    stretchers: dict[str, dict[str, float]] = setting(  # noqa: RUF009 (it returns a field)
         {
             "*/speech/*": {"world": 5, "coherent": 1, "wsola": 2, "signalsmith": 1},
             "*/voice*/*": {"world": 5, "coherent": 1, "wsola": 2, "signalsmith": 1},
@@ -339,7 +339,7 @@ def _checked(value: Any, kind: str, about: Field[Any], what: str, old: Any) -> A
         return _number(value, kind, about, what)
     if kind == "str":
         if not isinstance(value, str) or not value or len(value) > LONGEST_TEXT or not value.isprintable():
-            raise UsageError(f"{what} is {_shown(value)}, but it must be a short text in one line, such as {json.dumps(about.default)}.")
+            raise UsageError(f"{what} is {_shown(value)}, but it must be a short text in one line, such as {_shown(about.default)}.")
         return value
     if kind.startswith("tuple"):
         return _numbers(value, "int" if "int" in kind else "float", about, what)
@@ -362,7 +362,7 @@ def _numbers(value: Any, kind: str, about: Field[Any], what: str) -> tuple[float
     count = about.metadata["count"]
     if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= LONGEST_LIST or (count and len(value) != count):
         many = f"{count}" if count else f"1 to {LONGEST_LIST}"
-        raise UsageError(f"{what} is {_shown(value)}, but it must be a list of {many} numbers, such as {json.dumps(list(about.default))}.")
+        raise UsageError(f"{what} is {_shown(value)}, but it must be a list of {many} numbers, such as {_shown(about.default)}.")
     return tuple(_number(each, kind, about, what) for each in value)
 
 
