@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -11,7 +13,7 @@ from training_helpers import voice  # noqa: E402
 from tsmgan.training.critics import EnvelopeCritic, feature_matching, heard, make_critics  # noqa: E402
 from tsmgan.training.divergences import divergence  # noqa: E402
 from tsmgan.training.losses import ENVELOPE_RESOLUTIONS  # noqa: E402
-from tsmgan.training.recipe import load_recipe  # noqa: E402
+from tsmgan.training.recipe import CriticsRecipe, load_recipe  # noqa: E402
 
 FULL = torch.full((2,), 12000.0)
 
@@ -26,21 +28,21 @@ def scattered(y):
 
 
 def small(**sizes):
-    off = {"spectrogram_channels": 0, "spectrogram_windows": [0.005], "period_channels": 0, "periods": [3], "envelope_channels": 0}
-    return make_critics(off | sizes)
+    off = CriticsRecipe(spectrogram_channels=0, spectrogram_windows=(0.005,), period_channels=0, periods=(3,), envelope_channels=0)
+    return make_critics(replace(off, **sizes))
 
 
 def test_the_recipe_decides_which_critics_there_are_and_their_sizes():
-    base = load_recipe("base")["critics"]
+    base = load_recipe("base").critics
     critics = make_critics(base)
-    assert len(critics) == len(base["spectrogram_windows"]) + len(base["periods"]) + len(ENVELOPE_RESOLUTIONS)
-    assert len(make_critics(dict.fromkeys(base, 0))) == 0
+    assert len(critics) == len(base.spectrogram_windows) + len(base.periods) + len(ENVELOPE_RESOLUTIONS)
+    assert len(small()) == 0
     count = lambda c: sum(p.numel() for p in c.parameters())  # noqa: E731
     assert count(small(envelope_channels=32)) > count(small(envelope_channels=16))
 
 
 def test_a_window_is_as_long_as_the_recipe_says_and_the_shortest_sees_pulses():
-    critics = make_critics(load_recipe("base")["critics"])
+    critics = make_critics(load_recipe("base").critics)
     assert len(critics["spectrogram_5ms"].window) == 128
 
 

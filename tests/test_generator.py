@@ -65,7 +65,7 @@ def test_auto_runs_on_the_cpu_when_an_accelerator_does_not_start(monkeypatch):
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_provider_that_onnx_runtime_leaves_out_does_not_count_as_running():
     absent("cuda")
-    assert generator_module._open_session(MODEL.path / "generator.onnx", "cuda", 1) is None
+    assert generator_module._open_session(MODEL.onnx.read_bytes(), "cuda", 1) is None
 
 
 @pytest.mark.parametrize(("device", "threads", "says"), [("gpu", None, "auto, cuda"), ("CPU", None, "auto"), ("cpu", 0, "at least 1")])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from training_helpers import make_tree, tiny_recipe, voice  # noqa: E402
 from tsmgan.cli import run  # noqa: E402
 from tsmgan.errors import ModelError, TsmganError  # noqa: E402
 from tsmgan.training import checkpoint as checkpoints  # noqa: E402
-from tsmgan.training.checkpoint import NAME, load_checkpoint, save_checkpoint  # noqa: E402
+from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint  # noqa: E402
 from tsmgan.training.trainer import Batch, Request, Trainer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +82,7 @@ def test_the_exported_onnx_decides_as_the_torch_generator_does(finished, tree, c
 
     torch.manual_seed(0)
     model = find_model(finished / "model")
-    own = Generator(GeneratorConfig(**tiny_recipe()["generator"]))
+    own = Generator(GeneratorConfig(**asdict(tiny_recipe().generator)))
     own.load_state_dict(load_file(str(model.path / "generator.safetensors")))
     features, rates, noise = torch.randn(90, own.config.features), torch.rand(90) + 0.5, torch.randn(90, own.config.noise)
     with torch.no_grad():
@@ -99,6 +100,16 @@ def test_every_loss_is_logged_alone_and_held_out_numbers_have_lines_of_their_own
     assert any(k.startswith("accuracy/") for k in held) and any(k.startswith("coherence/") for k in held)
     assert {"log_mel/speech/learned", "log_mel/speech/default"} <= set(held) or {"log_mel/music/learned"} <= set(held)
     assert list((finished / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(("warm_up", "says"), [(1, "until step 1;"), (9, "before it has learned anything"), (0, None)])
+def test_a_run_says_at_its_start_when_the_generator_begins_to_learn(tree, cache, tmp_path, warm_up, says):
+    t = trainer(tree, cache, tmp_path / "out", f"adversary.warm_up={warm_up}", "train.steps=1")
+    t.console = Console(file=open(tmp_path / "said.txt", "w"))
+    t.run()
+    t.console.file.close()
+    said = (tmp_path / "said.txt").read_text()
+    assert says in said if says else "critics learn alone" not in said
 
 
 def test_a_run_is_not_overwritten_without_resume(finished, tree, cache):
@@ -177,7 +188,7 @@ def test_a_run_in_bfloat16_trains_on_finite_numbers(tree, cache, tmp_path):
 
 def batch_of(t, step=0):
     pairs, _ = t.prepare()
-    return Batch(pairs.rows(0, step, range(2), t.recipe["train"]["frames"]), t.device)
+    return Batch(pairs.rows(0, step, range(2), t.recipe.train.frames), t.device)
 
 
 def made(tree, cache, tmp_path, *settings):
@@ -227,7 +238,7 @@ def test_a_critic_counts_only_while_it_is_right_about_held_out_pairs(tree, cache
     assert all(0 <= a <= 1 for a in accuracy.values()) and not any(t.gates.values())
     field = t.field(t.generator, batch := batch_of(t))
     assert "adversarial" not in t.losses(batch, field, *t.render(batch, field))
-    t.recipe["adversary"]["gate"] = 0.0
+    t.recipe = replace(t.recipe, adversary=replace(t.recipe.adversary, gate=0.0))
     t.set_gates(held)
     assert all(t.gates.values()) and "adversarial" in t.losses(batch, field, *t.render(batch, field))
 
@@ -317,22 +328,22 @@ def test_a_truncated_checkpoint_and_one_of_another_architecture_are_refused_and_
 
 def test_a_full_disk_while_saving_is_a_message_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     module = torch.nn.Linear(3, 3)
-    save_checkpoint(tmp_path / NAME, {"generator": module}, {}, {"step": 1})
+    save_checkpoint(tmp_path / NAME, {"generator": module}, {}, State(1, 0.0, {}, {}))
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "replace_file", full)
     with pytest.raises(TsmganError, match=r"No space left on device.*--resume"):
-        save_checkpoint(tmp_path / NAME, {"generator": module}, {}, {"step": 2})
-    assert load_checkpoint(tmp_path / NAME, {"generator": module}, {})["step"] == 1
+        save_checkpoint(tmp_path / NAME, {"generator": module}, {}, State(2, 0.0, {}, {}))
+    assert load_checkpoint(tmp_path / NAME, {"generator": module}, {}).step == 1
 
 
 def test_kill_9_during_a_save_leaves_a_checkpoint_that_loads(tmp_path):
     script = (
-        "import sys, torch\nfrom pathlib import Path\nfrom tsmgan.training.checkpoint import save_checkpoint\n"
+        "import sys, torch\nfrom pathlib import Path\nfrom tsmgan.training.checkpoint import State, save_checkpoint\n"
         "module = torch.nn.Linear(1500, 1500)\nstep = 0\n"
-        "while True:\n    step += 1\n    save_checkpoint(Path(sys.argv[1]), {'generator': module}, {}, {'step': step})\n"
+        "while True:\n    step += 1\n    save_checkpoint(Path(sys.argv[1]), {'generator': module}, {}, State(step, 0.0, {}, {}))\n"
         "    print(step, flush=True)\n"
     )
     file = tmp_path / NAME
@@ -342,7 +353,7 @@ def test_kill_9_during_a_save_leaves_a_checkpoint_that_loads(tmp_path):
     time.sleep(0.007)  # somewhere within the next save
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert load_checkpoint(file, {"generator": torch.nn.Linear(1500, 1500)}, {})["step"] >= 3
+    assert load_checkpoint(file, {"generator": torch.nn.Linear(1500, 1500)}, {}).step >= 3
 
 
 def test_a_signal_ends_the_step_and_then_saves_and_exports(tree, cache, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from tsmgan.training.recipe import load_recipe
+from tsmgan.training.recipe import Recipe, load_recipe
 
 
 def voice(seconds: float, samplerate: int, seed: int = 0) -> np.ndarray:
@@ -48,6 +48,6 @@ def make_tree(root: Path, seconds: float = 1.6) -> Path:
     return root
 
 
-def tiny_recipe(*settings: str) -> dict:
+def tiny_recipe(*settings: str) -> Recipe:
     """The smoke recipe with settings."""
     return load_recipe("smoke", ["data.shortest=1.0", *settings])

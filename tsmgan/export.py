@@ -17,9 +17,10 @@ from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
 from tsmgan.audio.leftovers import replace_file
-from tsmgan.errors import ModelError
-from tsmgan.models import FORMAT, Model
+from tsmgan.errors import ModelError, UsageError
+from tsmgan.models import FORMAT, Model, require_regular
 from tsmgan.training.network import Generator, GeneratorConfig
+from tsmgan.training.recipe import changed, check_generator
 from tsmgan.vocoder import Field
 
 OPSET = 20
@@ -27,8 +28,6 @@ OPSET = 20
 INPUTS = ("features", "log_rate", "noise")
 LICENCE = "MIT"
 """Of the weights, where a model's config does not say `licence`."""
-LARGEST_SIZES = {"features": 4096, "bands": 1024, "noise": 256, "width": 4096, "blocks": 64, "kernel": 255, "expansion": 16}
-"""A config beyond these is damaged or malicious; nothing is allocated for it."""
 
 
 def write_model(generator: Generator, folder: str | Path, description: str, **more: Any) -> None:
@@ -51,46 +50,57 @@ def write_model(generator: Generator, folder: str | Path, description: str, **mo
 def read_generator(model: Model) -> Generator:
     """The generator of a model folder, in evaluation mode, from its config and `generator.safetensors`.
 
-    Sizes are compared before anything of them is allocated.
-
     Raises:
-        ModelError: the weights are missing, damaged, or not those of the architecture that the config states.
+        ModelError: the weights are missing, damaged, not finite, or not those of the architecture that the config states.
     """
     config = _generator_config(model)
-    file = model.path / "generator.safetensors"
     with torch.device("meta"):
         shapes = {name: list(tensor.shape) for name, tensor in Generator(config).state_dict().items()}
-    try:
-        with safe_open(str(file), framework="pt") as stored:
-            found = {name: stored.get_slice(name).get_shape() for name in stored.keys()}
-            odd = sorted(set(shapes) ^ set(found)) or [name for name in shapes if shapes[name] != found[name]]
-            if odd:
-                raise ModelError(f"{file} holds another architecture than its config.json states ({odd[0]} differs); export it again.")
-            tensors = {name: stored.get_tensor(name) for name in shapes}
-    except FileNotFoundError:
-        raise ModelError(f"{file} is missing, and an export reads the weights from there.") from None
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file} is damaged or holds no weights: {str(error).splitlines()[0]}") from error
+    tensors = read_weights(model.weights, shapes)
     generator = Generator(config)
     generator.load_state_dict(tensors)
     return generator.eval()
 
 
+def read_weights(file: Path, shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
+    """The tensors of a generator from its safetensors file; shapes are compared before anything is allocated.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds other tensors or numbers that are not finite.
+    """
+    try:
+        require_regular(file)
+        with safe_open(str(file), framework="pt") as stored:
+            found = {name: stored.get_slice(name).get_shape() for name in stored.keys()}
+            odd = sorted(set(shapes) ^ set(found)) or [name for name in shapes if shapes[name] != found[name]]
+            if odd:
+                raise ModelError(f"{file} holds a generator of another architecture ({odd[0][:80]} differs from what is asked for).")
+            tensors = {name: stored.get_tensor(name) for name in shapes}
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing; training and export read a model's weights from there.") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} is damaged or holds no weights: {str(error).splitlines()[0]}") from error
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(tensor.float().isfinite().all()):
+            raise ModelError(f"{file} is damaged: {name} holds values that are no finite fractions.")
+    return tensors
+
+
 def _generator_config(model: Model) -> GeneratorConfig:
-    entry = model.config["generator"]
-    known = {field.name for field in fields(GeneratorConfig)}
-    odd = sorted((set(entry) - {"context"}) ^ known)
+    stated = dict(model.config["generator"])
+    context = stated.pop("context", None)
+    odd = sorted(set(stated) ^ {field.name for field in fields(GeneratorConfig)})
     if odd:
-        raise ModelError(f"{model.path} is of another architecture: its config.json and this version differ in {', '.join(odd)}.")
-    for name, largest in LARGEST_SIZES.items():
-        if type(entry[name]) is not int or not 1 <= entry[name] <= largest:
-            raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 1 to {largest} can be.")
-    for name in known - set(LARGEST_SIZES):
-        if type(entry[name]) not in (int, float) or not 0 <= entry[name] <= 10:
-            raise ModelError(f"{model.path} states {name} {entry[name]!r} in its config.json; 0 to 10 can be.")
-    if entry["kernel"] % 2 == 0:
-        raise ModelError(f"{model.path} states kernel {entry['kernel']} in its config.json; it must be odd.")
-    return GeneratorConfig(**{name: entry[name] for name in known})
+        names = ", ".join(name[:80] for name in odd[:5])
+        raise ModelError(f"{model.path} is of another architecture: its config and this version differ in {names}.")
+    try:
+        config = changed(GeneratorConfig(), stated, what="size")
+        check_generator(config)
+    except UsageError as error:
+        raise ModelError(f"{model.path} has a config that cannot be used. {error}") from error
+    if context != config.context:
+        raise ModelError(f"{model.path} states context {context!r} in its config; its blocks and kernel need {config.context}.")
+    return config
 
 
 def onnx_bytes(generator: Generator) -> bytes:
@@ -124,7 +134,10 @@ def trace(generator: Generator) -> bytes:
             opset_version=OPSET,
             dynamo=False,
         )
-    return buffer.getvalue()
+    model = onnx.load_model_from_string(buffer.getvalue())
+    for output in model.graph.output:  # the exporter cannot tell that this axis is always as long
+        output.type.tensor_type.shape.dim[2].dim_value = c.bands
+    return model.SerializeToString()
 
 
 def metadata(config: dict[str, Any], weights: bytes, precision: str = "fp32") -> dict[str, str]:

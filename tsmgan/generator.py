@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.features import FEATURES
-from tsmgan.models import Model
+from tsmgan.models import LARGEST_CONTEXT, LARGEST_ONNX_BYTES, Model, read_regular
+from tsmgan.onnx_file import require_generator
 from tsmgan.vocoder import BANDS, Field
 
 PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -36,12 +38,13 @@ PACKAGES = {
 
 GPU_BATCH = 16
 """Runs that a GPU decides together: one alone would leave it idle for most of the time that it takes to ask it."""
-LARGEST_BYTES = 1 << 28
-"""Of `generator.onnx`. Larger files are not opened."""
-LARGEST_NOISE, LARGEST_CONTEXT = 256, 1 << 12
-EXTERNAL_DATA = re.compile(rb"\x0a(?:\x08|\x88\x80*\x00)location")
-"""How a tensor that is stored in another file begins to say where: a protocol buffer's field 1 with the text `location`."""
+LARGEST_NOISE = 256
+LARGEST_MEMORY_BYTES = 1 << 31
+"""Of all networks of a process on the CPU. A generator that asks for more is stopped."""
+TIME_LIMIT = 60.0
+"""Seconds that loading a network, or one run of it, may take."""
 
+T = TypeVar("T")
 _lock = threading.Lock()
 
 
@@ -49,7 +52,7 @@ class Generator:
     """A model's generator. Calls are independent of each other and safe from several threads.
 
     Args:
-        model: the model's folder.
+        model: a model folder or file.
         device: one of DEVICES. `auto` takes the first of AUTO that works here.
         threads: of the network on the CPU; None is one, which leaves the other cores to the stages beside it.
 
@@ -65,13 +68,13 @@ class Generator:
         TsmganError: the device was asked for and cannot be used here.
     """
 
-    def __init__(self, model: Model, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, model: Model, device: str = "auto", threads: int | None = None, *, time_limit: float = TIME_LIMIT) -> None:
         if device not in DEVICES:
             raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
         if threads is not None and (int(threads) != threads or threads < 1):
             raise UsageError(f"The number of threads is {threads}; it must be at least 1.")
         config = model.config["generator"]
-        self._path = model.path
+        self._path, self._time_limit = model.path, time_limit
         self.context = _size(model, "context", LARGEST_CONTEXT)
         self.noise = _size(model, "noise", LARGEST_NOISE)
         if config.get("features") != FEATURES or config.get("bands") != BANDS:
@@ -79,13 +82,12 @@ class Generator:
                 f"{model.path} expects {config.get('features')} features and {config.get('bands')} bands; "
                 f"this version has {FEATURES} and {BANDS}."
             )
-        file = model.path / "generator.onnx"
         try:
-            written = file.stat().st_mtime_ns
+            written = model.onnx.stat().st_mtime_ns
         except OSError:
-            raise ModelError(f"{file} is missing; write it with `tsmgan export-onnx`.") from None
+            raise ModelError(f"{model.onnx} is missing; write it with `tsmgan export-onnx`.") from None
         with _lock:
-            self._session, self.device = _session(file, written, device, threads or 1)
+            self._session, self.device = _session(model.onnx, written, device, threads or 1, time_limit)
         self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
     def __call__(self, features: np.ndarray, rates: np.ndarray, noise: np.ndarray) -> Field:
@@ -111,15 +113,56 @@ class Generator:
             "log_rate": np.log(np.stack([rates[k] for k in rows])).astype(np.float32),
             "noise": np.stack([noise[k] for k in rows]),
         }
-        try:
-            outputs = self._session.run(list(Field._fields), inputs)
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelError(f"The model in {self._path} fails: {str(error).splitlines()[0]}") from error
+        outputs = self._run(inputs)
         # Whoever made the model, what goes on from here is as large as it must be, and finite.
         shape = (*inputs["log_rate"].shape, BANDS)
         if not all(isinstance(output, np.ndarray) and output.shape == shape and np.isfinite(output).all() for output in outputs):
             raise ModelError(f"The model in {self._path} gives no usable field: its arrays must be {shape} and finite. Export it again.")
         return [Field(*(output[k] for output in outputs)) for k in range(asked)]
+
+    def _run(self, inputs: dict[str, np.ndarray]) -> list[Any]:
+        """The network's outputs for its inputs.
+
+        A run that takes too long is told to stop, which ONNX Runtime does after the operator that is at work. No operator of a generator
+        runs others, so each ends by itself.
+        """
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+
+        def stop() -> None:
+            options.terminate = True
+
+        try:
+            return _within_time(lambda: self._session.run(list(Field._fields), inputs, options), self._time_limit, stop)
+        except FutureTimeoutError:
+            raise ModelError(f"The model in {self._path} was stopped: a single run took longer than {self._time_limit:g} s.") from None
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelError(f"The model in {self._path} fails: {str(error).splitlines()[0]}") from error
+
+
+def _within_time(work: Callable[[], T], seconds: float, stop: Callable[[], None] = lambda: None) -> T:
+    """What work returns or raises; it has a thread of its own, so that waiting for it can be given up.
+
+    When the time is over or the wait is interrupted, stop is called and the thread is left behind. It does not keep the process alive.
+
+    Raises:
+        FutureTimeoutError: the time is over.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="tsmgan-network", daemon=True).start()
+    try:
+        return future.result(seconds)
+    except BaseException:
+        stop()
+        raise
 
 
 def _size(model: Model, name: str, largest: int) -> int:
@@ -128,15 +171,6 @@ def _size(model: Model, name: str, largest: int) -> int:
     if type(value) is not int or not 0 <= value <= largest:
         raise ModelError(f"{model.path} states {name} {value!r} in its config.json; 0 to {largest} can be.")
     return value
-
-
-def _require_self_contained(file: Path) -> None:
-    """Raise ModelError for a model that is absurdly large, or keeps a tensor in a file that it names."""
-    size = file.stat().st_size
-    if size > LARGEST_BYTES:
-        raise ModelError(f"{file} has {size / 1e6:.0f} MB, more than any generator; the folder is no tsmgan model.")
-    if EXTERNAL_DATA.search(file.read_bytes()):
-        raise ModelError(f"{file} keeps tensors in another file, which is not opened; export the model again.")
 
 
 def available_devices() -> list[str]:
@@ -148,15 +182,27 @@ def available_devices() -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _session(file: Path, written: int, device: str, threads: int) -> tuple[Any, str]:
-    """A session and the device that it runs on. One a process, file (as written at that time), device and number of threads: sessions
-    are costly to make and may be shared by threads."""
-    _require_self_contained(file)
+def _session(file: Path, written: int, device: str, threads: int, time_limit: float) -> tuple[Any, str]:
+    """A session and the device that it runs on. One a process, file (as written at that time), device, number of threads and limit:
+    sessions are costly to make and may be shared by threads."""
+    try:
+        content = read_regular(file, LARGEST_ONNX_BYTES)
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing; write it with `tsmgan export-onnx`.") from None
+    try:
+        require_generator(content)
+        return _open_on(content, device, threads, time_limit)
+    except ModelError as error:
+        raise ModelError(f"The model {file} cannot be loaded. {error}") from error
+
+
+def _open_on(content: bytes, device: str, threads: int, time_limit: float) -> tuple[Any, str]:
+    """A session for an ONNX file's content on a device, or on the first of AUTO that works, and the device's name."""
     there = available_devices()
     if device != "auto":
         if device not in there:
             raise TsmganError(_missing(device))
-        session = _open_session(file, device, threads)
+        session = _open_session(content, device, threads, time_limit)
         if session is None:
             raise TsmganError(
                 f"The device {device} is installed and does not start; check its driver and libraries, or use --device auto, "
@@ -164,7 +210,7 @@ def _session(file: Path, written: int, device: str, threads: int) -> tuple[Any, 
             )
         return session, device
     for candidate in AUTO:
-        session = _open_session(file, candidate, threads) if candidate in there else None
+        session = _open_session(content, candidate, threads, time_limit) if candidate in there else None
         if session is not None:
             return session, candidate
     raise TsmganError(
@@ -172,16 +218,20 @@ def _session(file: Path, written: int, device: str, threads: int) -> tuple[Any, 
     )
 
 
-def _open_session(file: Path, device: str, threads: int) -> Any:
+def _open_session(content: bytes, device: str, threads: int, time_limit: float = TIME_LIMIT) -> Any:
     """A session on the device; None where the provider is installed and does not start (no GPU, no driver)."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3 if device == "cpu" else 4
+    options.log_severity_level = 4  # what goes wrong is in the exception
     # Waiting threads would spin, and take the cores from the stages beside the network.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Otherwise the content itself could ask to be read in a format that was not checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if _memory_is_bounded():
+        options.add_session_config_entry("session.use_env_allocators", "1")
     if device == "directml":
         options.enable_mem_pattern = False  # as that provider demands
     if device == "cuda" and hasattr(onnxruntime, "preload_dlls"):
@@ -189,12 +239,27 @@ def _open_session(file: Path, device: str, threads: int) -> Any:
     provider, settings = PROVIDERS[device]
     providers = [(provider, settings)] if device == "cpu" else [(provider, settings), "CPUExecutionProvider"]
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+        session = _within_time(lambda: onnxruntime.InferenceSession(content, options, providers=providers), time_limit)
+    except FutureTimeoutError:
+        raise ModelError(f"Loading it was given up after {time_limit:g} s.") from None
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         if device != "cpu":
             return None
-        raise ModelError(f"{file} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise ModelError(str(error).splitlines()[0]) from error
     return session if session.get_providers()[0] == provider else None
+
+
+@cache
+def _memory_is_bounded() -> bool:
+    """Give ONNX Runtime one arena of at most LARGEST_MEMORY_BYTES for all sessions of this program; whether that worked."""
+    import onnxruntime
+
+    kind = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
+    try:
+        onnxruntime.create_and_register_allocator(kind, onnxruntime.OrtArenaCfg(LARGEST_MEMORY_BYTES, -1, -1, -1))
+    except Exception:  # the program that tsmgan is a part of has registered one of its own
+        return False
+    return True
 
 
 def _missing(device: str) -> str:

@@ -1,37 +1,63 @@
-"""Model folders: where they are, and what their `config.json` says.
+"""Models: where they are, and what they say of themselves.
 
-A folder holds `config.json`, `generator.onnx` (what a stretch runs), `generator.safetensors` (what training continues
-from) and `README.md`, the model card. Nothing in it is ever executed as code.
+A model is a folder, which holds `config.json`, `generator.onnx` (what a stretch runs), `generator.safetensors` (what training continues
+from) and `README.md`, the model card; or it is an exported ONNX file alone, which holds its config in its metadata. Nothing in either is
+ever executed as code.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tsmgan.errors import ModelError
+from tsmgan.onnx_file import read_metadata
 
 DEFAULT_MODEL = "tsmgan-2"
 """The shipped model that `default` stands for."""
 FORMAT = 1
 """Version of the folder's layout and of the features that a generator expects."""
 LARGEST_CONFIG_BYTES = 1 << 20
+LARGEST_ONNX_BYTES = 1 << 28
+"""Larger ONNX files are not read."""
+LARGEST_CONTEXT = 96
+"""Frames on either side that a generator's decision may depend on. Training, export and stretching all keep to this limit."""
+LARGEST_PARAMETERS = 50_000_000
+"""Numbers that a generator may learn: in full precision they fit well into LARGEST_ONNX_BYTES."""
+_LONGEST_INTEGER = 18
+"""Digits of an integer in a config."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder."""
+    """A model folder, or an ONNX file that stands for itself."""
 
     name: str
     path: Path
+    """The folder or the file."""
     config: dict[str, Any] = field(repr=False)
+    onnx: Path
+    """The file that a stretch runs."""
 
     @property
     def description(self) -> str:
         """One sentence on what the model is."""
         return str(self.config.get("description", ""))
+
+    @property
+    def weights(self) -> Path:
+        """The file that training and export read.
+
+        Raises:
+            ModelError: the model is an ONNX file alone.
+        """
+        if self.onnx == self.path:
+            raise ModelError(f"{self.path} is an ONNX file, which can be run but not trained or exported; give the model's folder.")
+        return self.path / "generator.safetensors"
 
 
 def model_roots() -> list[Path]:
@@ -46,41 +72,128 @@ def list_models() -> list[Model]:
     return [load_config(folders[name]) for name in sorted(folders)]
 
 
-def find_model(name_or_folder: str | Path = "default") -> Model:
-    """The model of a shipped name, of `default`, or in a folder.
+def find_model(name_or_path: str | Path = "default") -> Model:
+    """The model of a shipped name, of `default`, in a folder, or in an exported ONNX file.
 
     Raises:
         ModelError: there is none, or its config cannot be used.
     """
-    text = str(name_or_folder)
+    text = str(name_or_path)
     wanted = DEFAULT_MODEL if text == "default" else text
     for root in model_roots():
         if wanted == Path(wanted).name != ".." and (root / wanted / "config.json").is_file():
             return load_config(root / wanted)
-    folder = Path(name_or_folder)
-    if folder.is_dir():
-        return load_config(folder)
+    if os.path.isdir(text or "."):
+        return load_config(Path(name_or_path))
+    if os.path.exists(text):
+        return load_onnx(Path(name_or_path))
     known = ", ".join(m.name for m in list_models())
-    raise ModelError(f"There is no model `{text}`: give the name of a shipped model ({known}) or a folder that holds config.json.")
+    raise ModelError(
+        f"There is no model `{text}`: give the name of a shipped model ({known}), a folder that holds config.json, "
+        "or an exported ONNX file."
+    )
 
 
 def load_config(folder: Path) -> Model:
     """Read a model folder's `config.json`.
 
     Raises:
-        ModelError: it is missing, too large, not JSON, or of a version that this program does not know.
+        ModelError: it is missing, too large, no regular file, not JSON, or of a version that this program does not know.
     """
     file = folder / "config.json"
     try:
-        if file.stat().st_size > LARGEST_CONFIG_BYTES:
-            raise ModelError(f"{file} is larger than any model's config; the folder is no tsmgan model.")
-        config = json.loads(file.read_text(encoding="utf-8"))
+        text = read_regular(file, LARGEST_CONFIG_BYTES)
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no config.json, so it is no model folder.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"{file} cannot be read as a model's config: {error}") from error
+    return Model(folder.name, folder, _parsed(text, file), folder / "generator.onnx")
+
+
+def load_onnx(file: Path) -> Model:
+    """Read the config that an exported ONNX file holds in its metadata.
+
+    Raises:
+        ModelError: the file is missing, too large, no regular file, no ONNX file, or no generator that `tsmgan export-onnx` wrote.
+    """
+    try:
+        content = read_regular(file, LARGEST_ONNX_BYTES)
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing.") from None
+    try:
+        entries = read_metadata(content)
+    except ModelError as error:
+        raise ModelError(f"The model {file} cannot be used. {error}") from error
+    if "config" not in entries:
+        raise ModelError(f"{file} has no `config` in its metadata; write it with `tsmgan export-onnx`, or give a model's folder.")
+    return Model(file.name, file, _parsed(entries["config"].encode()[: LARGEST_CONFIG_BYTES + 1], file), file)
+
+
+def read_regular(file: Path, largest: int) -> bytes:
+    """The bytes of a regular file. Devices and pipes, which may never end, are refused without waiting for them.
+
+    Raises:
+        ModelError: it is no regular file, has more than `largest` bytes, or cannot be read.
+        FileNotFoundError: it does not exist.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(file, flags), "rb") as opened:
+            found = os.fstat(opened.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ModelError(f"{file} is no regular file.")
+            content = opened.read(largest + 1) if found.st_size <= largest else b""
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        what = "is no regular file" if os.path.isdir(file) else f"cannot be read: {error.strerror}"
+        raise ModelError(f"{file} {what}.") from error
+    if found.st_size > largest or len(content) > largest:
+        raise ModelError(f"{file} has {found.st_size / 1e6:,.0f} MB, more than any generator; at most {largest / 1e6:.0f} MB are read.")
+    return content
+
+
+def require_regular(file: Path) -> None:
+    """Check that a file which a library opens by its name is a regular one.
+
+    Raises:
+        ModelError: it is no regular file. FileNotFoundError: it does not exist.
+    """
+    if not stat.S_ISREG(os.stat(file).st_mode):
+        raise ModelError(f"{file} is no regular file.")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON of which no number is absurdly long, infinite or NaN.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        return json.loads(text, parse_int=_integer, parse_constant=_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _parsed(text: bytes, file: Path) -> dict[str, Any]:
+    """The config in a text; messages name the file that it comes from."""
+    if len(text) > LARGEST_CONFIG_BYTES:
+        raise ModelError(f"{file} has a config larger than any model's.")
+    try:
+        config = parse_json(text)
+    except ValueError as error:
+        raise ModelError(f"{file} cannot be read as a model's config: {error}.") from error
     if not isinstance(config, dict) or not isinstance(config.get("generator"), dict):
-        raise ModelError(f"{file} has no `generator` entry, so the folder is no tsmgan model.")
-    if config.get("format") != FORMAT:
-        raise ModelError(f"{folder} has format {config.get('format')}; this version reads format {FORMAT}. Export the model again.")
-    return Model(folder.name, folder, config)
+        raise ModelError(f"{file} has no `generator` entry, so it is no tsmgan model.")
+    if type(config.get("format")) is not int or config["format"] != FORMAT:
+        stated = repr(config.get("format"))[:80]
+        raise ModelError(f"{file} has format {stated}; this version reads format {FORMAT}. Export the model again.")
+    return config

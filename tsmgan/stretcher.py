@@ -16,13 +16,13 @@ from tsmgan.errors import AudioError, UsageError
 from tsmgan.features import frame_features, silence
 from tsmgan.generator import Generator
 from tsmgan.geometry import HOPS_PER_WINDOW, geometry
-from tsmgan.models import find_model
+from tsmgan.models import LARGEST_CONTEXT, find_model
 from tsmgan.timemap import TimeMap
 from tsmgan.vocoder import BANDS, Field, Vocoder
 
-RUN = 96
-"""Frames that are processed together. Runs start at multiples of this whatever the caller's blocks are, so the output does not depend
-on them."""
+RUN = LARGEST_CONTEXT
+"""Frames that are processed together: as many as a generator may look to either side, so that a run's neighbours hold all that it sees.
+Runs start at multiples of this whatever the caller's blocks are, so the output does not depend on them."""
 LARGEST_SAMPLE = 1e6
 """Larger samples, relative to full scale, are taken for a corrupt file; their squares would leave float32."""
 _MOVED = np.iinfo(np.int64).min
@@ -87,8 +87,6 @@ class Stretcher:
         self.time_map = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
         self._geometry = geometry(samplerate)
         self._generator = Generator(find_model(model), device, threads)
-        if self._generator.context > RUN:
-            raise UsageError(f"The model looks {self._generator.context} frames to either side; at most {RUN} are possible.")
         self._coherence, self._seed = coherence, int(seed)
         self._analyser = Analyser(self._geometry, self.channels)
         self._vocoder = Vocoder(self._geometry, self.channels)

@@ -25,7 +25,7 @@ def model_version(model: str) -> str:
     from tsmgan import __version__
     from tsmgan.models import find_model
 
-    weights = find_model(model).path / "generator.onnx"
+    weights = find_model(model).onnx
     return f"{__version__} {checksum(str(weights)) if weights.is_file() else ''}"
 
 

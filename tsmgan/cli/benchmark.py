@@ -24,7 +24,7 @@ def benchmark(
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
         typer.Option("--peers", help="Names with commas, or none; without it, all that are installed.", show_default=False),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|FOLDER", help="One of `tsmgan models`, or a folder.")] = "default",
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="Shipped name, folder or ONNX file.")] = "default",
     device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="What the network runs on, as for stretch.")] = "auto",
     threads: Annotated[Optional[int], typer.Option("--threads", metavar="N", help="Of the network on the CPU.", show_default=False)] = None,  # noqa: UP045
     json: Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write all figures here.", show_default=False)] = None,  # noqa: UP045

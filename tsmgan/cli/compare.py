@@ -45,7 +45,7 @@ def compare(
     length: Annotated[
         str, typer.Option("--length", "-l", metavar="TIME", help="How much of the recording to take; the page grows with it.")
     ] = DEFAULT_LENGTH,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|FOLDER", help="One of `tsmgan models`, or a folder.")] = "default",
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="Shipped name, folder or ONNX file.")] = "default",
     synthetic: Annotated[bool, typer.Option("--synthetic/--no-synthetic", help="Also measure on synthetic attacks and noise.")] = True,
     time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that another method may take for one file.")] = 120.0,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing page.")] = False,

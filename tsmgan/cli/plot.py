@@ -29,7 +29,7 @@ def plot(
     length: Annotated[
         str | None, typer.Option("--length", "-l", metavar="TIME", help="How much to show. Default: all.", show_default=False)
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|FOLDER", help="One of `tsmgan models`, or a folder.")] = "default",
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="Shipped name, folder or ONNX file.")] = "default",
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing picture.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:

@@ -95,8 +95,8 @@ def stretch(
         typer.Option(
             "--model",
             "-m",
-            metavar="NAME|FOLDER",
-            help="One of `tsmgan models`, or a folder.",
+            metavar="NAME|PATH",
+            help="One of `tsmgan models`, a model folder, or an exported ONNX file.",
             rich_help_panel="Sound",
             autocompletion=_model_names,
         ),

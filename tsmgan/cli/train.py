@@ -72,7 +72,7 @@ def train(
     changes += [f'adversary.divergence="{divergence}"'] if divergence is not None else []
     changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
     if resume and recipe is None:
-        resolved = stored_recipe(read_state(out / NAME)["recipe"], changes)
+        resolved = stored_recipe(read_state(out / NAME).recipe, changes)
     else:
         resolved = load_recipe(recipe or "base", changes)
 

@@ -8,7 +8,11 @@ random is a function of the seed, the step and the row.
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +23,31 @@ from torch import Tensor, nn
 
 from tsmgan.errors import ModelError, TsmganError
 from tsmgan.export import replace_file
+from tsmgan.models import parse_json, require_regular
 
 FORMAT = 1
 NAME = "checkpoint.safetensors"
+QUANTITIES = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW keeps of each parameter: a count and two moments of the parameter's shape."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run is, beside its tensors."""
+
+    step: int
+    seconds: float
+    """Seconds that it has taken so far."""
+    gates: dict[str, bool]
+    """Whether the generator learns from each critic."""
+    recipe: dict[str, Any]
+    """As it was resolved; `tsmgan.training.recipe.stored_recipe` validates it."""
 
 
 def save_checkpoint(
-    file: Path, modules: dict[str, nn.Module], optimisers: dict[str, tuple[nn.Module, torch.optim.Optimizer]], state: dict[str, Any]
+    file: Path, modules: dict[str, nn.Module], optimisers: dict[str, tuple[nn.Module, torch.optim.Optimizer]], state: State
 ) -> None:
-    """Write modules, optimisers (each with the module whose parameters it moves) and state (JSON) to file.
+    """Write modules, optimisers (each with the module whose parameters it moves) and state to file.
 
     Raises:
         TsmganError: the disk is full or not writable; the checkpoint before stays as it was.
@@ -39,7 +59,7 @@ def save_checkpoint(
         for name, parameter in module.named_parameters():
             for quantity, value in optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{player}.{name}.{quantity}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-    content = save(tensors, {"state": json.dumps({"format": FORMAT, **state})})
+    content = save(tensors, {"state": json.dumps({"format": FORMAT, **asdict(state)})})
     try:
         replace_file(file, content)
     except OSError as error:
@@ -47,60 +67,112 @@ def save_checkpoint(
         raise TsmganError(f"The checkpoint {file} cannot be written: {os.strerror(error.errno or 0)}. {before}") from error
 
 
-def read_state(file: Path) -> dict[str, Any]:
-    """The JSON part of a checkpoint.
+def read_state(file: Path) -> State:
+    """Where the run of a checkpoint is; its tensors are not read.
 
     Raises:
-        ModelError: it is missing, truncated, or no checkpoint.
+        ModelError: it is missing, damaged, or no checkpoint.
     """
-    return _open(file)[0]
+    with _opened(file) as stored:
+        return _state(stored, file)
 
 
-def _open(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        with safe_open(str(file), framework="pt") as f:
-            metadata = f.metadata() or {}
-            state = json.loads(metadata["state"])
-            tensors = {name: f.get_tensor(name) for name in f.keys()}
-    except FileNotFoundError:
-        raise ModelError(f"There is no checkpoint {file}; start without --resume.") from None
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise ModelError(
-            f"{file} is damaged or no checkpoint of tsmgan ({str(error).splitlines()[0]}); start anew, or resume from a copy."
-        ) from error
-    if state.get("format") != FORMAT:
-        raise ModelError(f"{file} has format {state.get('format')}; this version reads format {FORMAT}.")
-    return state, tensors
-
-
-def load_checkpoint(
-    file: Path, modules: dict[str, nn.Module], optimisers: dict[str, tuple[nn.Module, torch.optim.Optimizer]]
-) -> dict[str, Any]:
+def load_checkpoint(file: Path, modules: dict[str, nn.Module], optimisers: dict[str, tuple[nn.Module, torch.optim.Optimizer]]) -> State:
     """Read a checkpoint into modules and optimisers; returns the state.
 
     Raises:
         ModelError: it is missing, damaged, or of another architecture (nothing is changed then).
     """
-    state, tensors = _open(file)
-    parts = {prefix: {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{prefix}.")} for prefix in modules}
-    for prefix, module in modules.items():
-        check_fit(module, parts[prefix], str(file), prefix)
+    parts: dict[str, dict[str, Tensor]] = {}
+    moments: list[tuple[torch.optim.Optimizer, nn.Parameter, dict[str, Tensor]]] = []
+    with _opened(file) as stored:
+        state, names = _state(stored, file), set(stored.keys())
+        for prefix, module in modules.items():
+            own = {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+            odd = sorted(set(own) ^ {name for name in names if name.startswith(f"{prefix}.")})
+            tensors = {} if odd else {name: _tensor(stored, name, like, file) for name, like in own.items()}
+            odd = odd or [name for name, tensor in tensors.items() if tensor is None]
+            if odd:
+                raise ModelError(
+                    f"{file} holds a {prefix} of another architecture ({odd[0][:80]} differs); use the recipe that it was trained with."
+                )
+            parts[prefix] = {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if tensor is not None}
+        for player, (module, optimiser) in optimisers.items():
+            for name, parameter in module.named_parameters():
+                known = _moments(stored, f"optimiser.{player}.{name}.", names, parameter, file)
+                if known:
+                    moments.append((optimiser, parameter, known))
     for prefix, module in modules.items():
         module.load_state_dict(parts[prefix])
-    for player, (module, optimiser) in optimisers.items():
-        for name, parameter in module.named_parameters():
-            prefix = f"optimiser.{player}.{name}."
-            known = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix) and "." not in k[len(prefix) :]}
-            if known:
-                optimiser.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in known.items()}
+    for optimiser, parameter, known in moments:
+        optimiser.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in known.items()}
     return state
 
 
-def check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str, what: str) -> None:
-    """Raise a ModelError where tensors are not those of the module."""
-    own = module.state_dict()
-    odd = sorted(set(own) ^ set(tensors)) or [k for k in own if own[k].shape != tensors[k].shape]
-    if odd:
-        raise ModelError(
-            f"{source} holds a {what} of another architecture (its {odd[0]} differs); use the recipe that it was trained with."
-        )
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A checkpoint's file, opened; what is wrong with it is a ModelError."""
+    try:
+        require_regular(file)
+        with safe_open(str(file), framework="pt") as stored:
+            yield stored
+    except FileNotFoundError:
+        raise ModelError(f"There is no checkpoint {file}; start without --resume.") from None
+    except (SafetensorError, OSError) as error:
+        raise _damaged(file, str(error).splitlines()[0]) from error
+
+
+def _damaged(file: Path, why: str) -> ModelError:
+    return ModelError(f"{file} is damaged or no checkpoint of tsmgan ({why}); start anew, or resume from a copy.")
+
+
+def _state(stored: Any, file: Path) -> State:
+    try:
+        state = parse_json((stored.metadata() or {})["state"])
+    except KeyError:
+        raise _damaged(file, "it does not say where the run is") from None
+    except ValueError as error:
+        raise _damaged(file, str(error)) from error
+    if not isinstance(state, dict):
+        raise _damaged(file, "its state is no table")
+    if state.get("format") != FORMAT:
+        raise ModelError(f"{file} has format {str(state.get('format'))[:80]}; this version reads format {FORMAT}.")
+    step, seconds, gates, recipe = (state.get(name) for name in ("step", "seconds", "gates", "recipe"))
+    if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= 10**12:
+        raise _damaged(file, "its step is no whole number")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not (math.isfinite(seconds) and seconds >= 0):
+        raise _damaged(file, "its duration is no number")
+    if not isinstance(gates, dict) or not all(isinstance(value, bool) for value in gates.values()):
+        raise _damaged(file, "its gates are not open or shut")
+    if not isinstance(recipe, dict):
+        raise _damaged(file, "it holds no recipe")
+    return State(step, float(seconds), gates, recipe)
+
+
+def _tensor(stored: Any, name: str, like: Tensor, file: Path) -> Tensor | None:
+    """A tensor that is as another in shape and type, and finite; None where the shape is another."""
+    if stored.get_slice(name).get_shape() != list(like.shape):  # before anything is allocated
+        return None
+    tensor: Tensor = stored.get_tensor(name)
+    if tensor.dtype != like.dtype:
+        raise _damaged(file, f"{name[:80]} holds {str(tensor.dtype).removeprefix('torch.')}")
+    if not bool(tensor.isfinite().all()):
+        raise _damaged(file, f"{name[:80]} holds values that are not finite")
+    return tensor
+
+
+def _moments(stored: Any, prefix: str, names: set[str], parameter: nn.Parameter, file: Path) -> dict[str, Tensor]:
+    """What the optimiser keeps of a parameter; empty where the parameter has not moved yet."""
+    there = [quantity for quantity in QUANTITIES if prefix + quantity in names]
+    if not there:
+        return {}
+    found = {}
+    for quantity in QUANTITIES:
+        like = torch.zeros(()) if quantity == "step" else parameter
+        tensor = _tensor(stored, prefix + quantity, like, file) if quantity in there else None
+        if tensor is None:
+            raise _damaged(file, f"{(prefix + quantity)[:80]} is missing or has another shape than its parameter")
+        if quantity != "exp_avg" and bool((tensor < 0).any()):
+            raise _damaged(file, f"{(prefix + quantity)[:80]} is negative")
+        found[quantity] = tensor
+    return found

@@ -11,7 +11,7 @@ short-time magnitudes sorted within 20-30 ms: what is left is how peaky the soun
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from tsmgan.training.losses import ENVELOPE_RESOLUTIONS, magnitudes, sorted_envelope
+from tsmgan.training.recipe import CriticsRecipe
 from tsmgan.training.recordings import SAMPLERATE
 
 SLOPE = 0.1
@@ -141,18 +142,18 @@ class Critics(nn.ModuleDict):
         return {name: critic(clips, log_rate) for name, critic in self.items()}
 
 
-def make_critics(sizes: dict[str, Any]) -> Critics:
+def make_critics(sizes: CriticsRecipe) -> Critics:
     """The critics of a recipe's table `critics`."""
     critics: dict[str, Critic] = {}
-    if sizes["spectrogram_channels"] > 0:
-        for seconds in sizes["spectrogram_windows"]:
-            critics[f"spectrogram_{1000 * seconds:.0f}ms"] = SpectrogramCritic(seconds, sizes["spectrogram_channels"])
-    if sizes["period_channels"] > 0:
-        for period in sizes["periods"]:
-            critics[f"period_{period}"] = PeriodCritic(period, sizes["period_channels"])
-    if sizes["envelope_channels"] > 0:
+    if sizes.spectrogram_channels > 0:
+        for seconds in sizes.spectrogram_windows:
+            critics[f"spectrogram_{1000 * seconds:.0f}ms"] = SpectrogramCritic(seconds, sizes.spectrogram_channels)
+    if sizes.period_channels > 0:
+        for period in sizes.periods:
+            critics[f"period_{period}"] = PeriodCritic(period, sizes.period_channels)
+    if sizes.envelope_channels > 0:
         for resolution in ENVELOPE_RESOLUTIONS:
-            critics[f"envelope_{1000 * resolution[0] // SAMPLERATE}ms"] = EnvelopeCritic(resolution, sizes["envelope_channels"])
+            critics[f"envelope_{1000 * resolution[0] // SAMPLERATE}ms"] = EnvelopeCritic(resolution, sizes.envelope_channels)
     return Critics(critics)
 
 

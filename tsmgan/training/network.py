@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsmgan.features import COLUMNS, FEATURES, WIDE_HZ, band_weights
+from tsmgan.training.recipe import HANDMADE_CONTEXT, GeneratorRecipe, setting
 from tsmgan.vocoder import BAND_CENTRES_HZ, BANDS, Field
 
-HANDMADE_CONTEXT = 48
-"""Frames on either side (0.32 s) over which the hand-made default tells voices from other sounds."""
 VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
 """Coherence of the hand-made default where a voice has a period, and how much of it goes with each unit of log rate: pulses are nearly
 as peaky as they were, and PESQ is highest."""
@@ -38,33 +37,11 @@ NOISE_CONCENTRATION = 0.76
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
-    """Sizes and bounds of a generator; stored in a model's `config.json`."""
+class GeneratorConfig(GeneratorRecipe):
+    """Sizes and bounds of a generator, with those of its inputs and outputs; stored in a model's `config.json`."""
 
-    features: int = FEATURES
-    bands: int = BANDS
-    noise: int = 4
-    width: int = 128
-    blocks: int = 4
-    kernel: int = 23
-    expansion: int = 2
-    shared_coherence: float = 0.0
-    """Share of what is learned of the coherence that all bands of a frame have in common; 0: each has its own, 1: one for all."""
-    largest_coherence: float = 0.8
-    """Bound of the coherence: a frame that is moved as one piece (1) makes voices' pulses peakier than they were."""
-    largest_log_gain: float = 0.35
-    """Bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)."""
-    largest_rotation: float = 0.5
-    """Bound of the extra rotation in radians."""
-    largest_texture: float = 0.0
-    """Bound of the departure from the default's texture; 0 leaves it to the default."""
-    largest_alpha_change: float = 6.0
-    """Bound of the departure from the default's alpha mix, before the sigmoid; 0 leaves alpha to the default."""
-
-    @property
-    def context(self) -> int:
-        """Frames on either side that an output depends on."""
-        return max(1 + self.blocks * (self.kernel // 2), HANDMADE_CONTEXT)
+    features: int = setting(FEATURES, 1, 4096, "what is seen of each frame")
+    bands: int = setting(BANDS, 1, 1024, "bands that are decided for each frame")
 
     def as_dict(self) -> dict[str, int | float]:
         """For `config.json`, context included."""

@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from tsmgan.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.timemap import TimeMap
 from tsmgan.training import augment
 from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY, WORLD, world_is_there, world_pair
-from tsmgan.training.recipe import first_match
+from tsmgan.training.recipe import Recipe, first_match
 from tsmgan.training.recordings import SAMPLERATE, Recording, Skipped, folder_weights, read_piece
 
 FORMAT = 3
@@ -82,28 +83,28 @@ def random_knots(samples: int, generator: np.random.Generator, rates: tuple[floa
     return np.concatenate([[0.0], np.cumsum(np.diff(knots) * speeds)]), np.array(knots)
 
 
-def make_item(recordings: list[Recording], number: int, recipe: dict[str, Any], skipped: list[Skipped]) -> Item:
+def make_item(recordings: list[Recording], number: int, recipe: Recipe, skipped: list[Skipped]) -> Item:
     """Item `number` of a set; recordings that turn out to be unusable are appended to skipped and another is drawn.
 
     Raises:
         AudioError: 25 draws in a row were unusable.
     """
-    data, augmentation = recipe["data"], recipe["augment"]
-    generator = np.random.default_rng([recipe["seed"], number])
-    folders, probabilities = folder_weights(recordings, data["weights"])
+    data, augmentation = recipe.data, recipe.augment
+    generator = np.random.default_rng([recipe.seed, number])
+    folders, probabilities = folder_weights(recordings, data.weights)
     by_folder = {f: [r for r in recordings if r.folder == f] for f in folders}
-    shortest = round(data["shortest"] * 0.75 * SAMPLERATE)
+    shortest = round(data.shortest * 0.75 * SAMPLERATE)
 
     def draw() -> tuple[Recording, np.ndarray, float]:
         for _ in range(DRAWS):
             members = by_folder[folders[int(generator.choice(len(folders), p=probabilities))]]
             recording = members[int(generator.integers(len(members)))]
             speed = 1.0
-            if generator.random() < augmentation["resample"]:
-                low, high = np.log(augmentation["resample_range"])
+            if generator.random() < augmentation.resample:
+                low, high = np.log(augmentation.resample_range)
                 speed = float(np.exp(generator.uniform(low, high)))
             try:
-                y, bandwidth = read_piece(recording, data["seconds"], speed, generator)
+                y, bandwidth = read_piece(recording, data.seconds, speed, generator)
             except AudioError as error:
                 skipped.append(Skipped(recording.path, str(error)))
                 continue
@@ -113,21 +114,21 @@ def make_item(recordings: list[Recording], number: int, recipe: dict[str, Any], 
         raise AudioError(f"{DRAWS} recordings in a row could not be used{last}.")
 
     recording, y, bandwidth = draw()
-    mixed = generator.random() < augmentation["mix"]
+    mixed = generator.random() < augmentation.mix
     if mixed:
         _, other, others_bandwidth = draw()
         y, bandwidth = augment.mix(y, bandwidth, generator, other, others_bandwidth)
     for name, transform in (("noise", augment.noise), ("band_limit", augment.band_limit), ("level", augment.level)):
-        if generator.random() < augmentation[name]:
+        if generator.random() < getattr(augmentation, name):
             y, bandwidth = transform(y, bandwidth, generator)
 
     notes: dict[str, Any] = {"folder": recording.folder, "file": Path(recording.path).name, "bandwidth": bandwidth, "exact": False}
-    rates = tuple(data["rates"])
-    if generator.random() < data["unpaired"]:
-        inputs, outputs = random_knots(round(len(y) / rates[0]), generator, rates, data["varying"])
+    rates = (data.rates[0], data.rates[1])
+    if generator.random() < data.unpaired:
+        inputs, outputs = random_knots(round(len(y) / rates[0]), generator, rates, data.varying)
         return _analysed(y, TimeMap(inputs, outputs), y, notes | {"paired": False, "stretcher": ""})
-    inputs, outputs = random_knots(len(y), generator, rates, data["varying"])
-    shares = {k: v for k, v in first_match(data["stretchers"], recording.folder).items() if v > 0}
+    inputs, outputs = random_knots(len(y), generator, rates, data.varying)
+    shares = {k: v for k, v in first_match(data.stretchers, recording.folder).items() if v > 0}
     names = [n for n in sorted(shares) if len(inputs) == 2 or n not in ONE_RATE_ONLY] or ["coherent", "incoherent"]
     if mixed or not world_is_there():
         names = [n for n in names if n != WORLD] or ["coherent", "incoherent"]
@@ -160,7 +161,7 @@ def _analysed(x: np.ndarray, time_map: TimeMap, answer: np.ndarray, notes: dict[
     )  # fmt: skip
 
 
-def _make_shard(folder: Path, name: str, recordings: list[Recording], numbers: range, recipe: dict[str, Any]) -> list[Skipped]:
+def _make_shard(folder: Path, name: str, recordings: list[Recording], numbers: range, recipe: Recipe) -> list[Skipped]:
     skipped: list[Skipped] = []
     items = [make_item(recordings, k, recipe, skipped) for k in numbers]
     temporary = folder / f".{name}.{os.getpid()}.tmp"
@@ -184,16 +185,16 @@ def _make_shard(folder: Path, name: str, recordings: list[Recording], numbers: r
     return skipped
 
 
-def cache_key(recordings: list[Recording], count: int, recipe: dict[str, Any]) -> str:
+def cache_key(recordings: list[Recording], count: int, recipe: Recipe) -> str:
     """A short name for the set of items that these recordings and this recipe make."""
     what = [
         FORMAT,
         FEATURES,
         world_is_there(),
-        recipe["seed"],
+        recipe.seed,
         count,
-        {k: v for k, v in recipe["data"].items() if k != "workers"},
-        recipe["augment"],
+        {k: v for k, v in asdict(recipe.data).items() if k != "workers"},
+        asdict(recipe.augment),
     ]
     files = [(r.folder, Path(r.path).name, r.samplerate, r.frames) for r in recordings]
     return hashlib.sha256(json.dumps([what, files], sort_keys=True).encode()).hexdigest()[:16]
@@ -203,7 +204,7 @@ def make_pairs(
     cache: Path,
     recordings: list[Recording],
     count: int,
-    recipe: dict[str, Any],
+    recipe: Recipe,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Path, list[Skipped]]:
     """Make the items that are not there yet; returns the folder of shards and the recordings that turned out to be unusable.
@@ -222,7 +223,7 @@ def make_pairs(
     missing = {name: numbers for name, numbers in shards.items() if not (folder / name / "index.json").is_file()}
     done = count - sum(map(len, missing.values()))
     progress(done, count)
-    workers = min(recipe["data"]["workers"] or os.cpu_count() or 1, len(missing))
+    workers = min(recipe.data.workers or os.cpu_count() or 1, len(missing))
     if workers <= 1:
         for name, numbers in missing.items():
             _make_shard(folder, name, recordings, numbers, recipe)

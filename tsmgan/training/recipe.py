@@ -1,150 +1,391 @@
-"""Recipes: TOML files that say what a training run does, each only in what differs from `base.toml`."""
+"""Recipes: what a training run does, as typed settings.
+
+The dataclasses here are the one place that says of each setting its type, its default, its range and its meaning. The recipe `base` has the
+defaults. Other recipes are TOML files that say only what differs from it; so do settings on the command line (`losses.mel=15`) and what a
+checkpoint stores. All of them are validated in the same way, before a run begins.
+"""
 
 from __future__ import annotations
 
-import copy
 import json
 import math
+import os
 import sys
+from collections.abc import Iterable
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, replace
 from fnmatch import fnmatch
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from tsmgan.errors import UsageError
+from tsmgan.errors import ModelError, UsageError
+from tsmgan.models import LARGEST_CONTEXT, LARGEST_PARAMETERS, read_regular
 from tsmgan.training.suggest import unknown
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Table = TypeVar("Table", bound=DataclassInstance)
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-Recipe = dict[str, Any]
+HANDMADE_CONTEXT = 48
+"""Frames on either side (0.32 s) over which the hand-made default tells voices from other sounds."""
 SHORTEST_CLIP = 26
 """Frames of a clip, at least: the losses look at a tenth of a second."""
-FREE_TABLES = frozenset({"data.weights", "data.stretchers"})
-"""Tables whose keys are patterns of folders and so are the user's to choose."""
+LARGEST_TOML_BYTES = 1 << 20
+LONGEST_LIST = 32
+LONGEST_TEXT = 100
+_REMOVED = (("adversary", "input_noise"),)
+"""Settings that older checkpoints store and that never had an effect."""
+
+
+def setting(default: Any, low: float | None = None, high: float | None = None, meaning: str = "", *, count: int = 0) -> Any:
+    """A field with a default, a range (of each number in it), a meaning and, for lists, the number of entries (0: any)."""
+    about = {"low": low, "high": high, "meaning": meaning, "count": count}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: {key: dict(value) for key, value in default.items()}, metadata=about)
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Pairs that are made from the folder of recordings."""
+
+    pairs: int = setting(2400, 1, 10**7, "items to make, paired and unpaired")
+    validation: int = setting(96, 1, 10**6, "items made from recordings that are held out of training")
+    held_out: float = setting(0.03, 0, 0.9, "share of each folder's recordings that is held out")
+    seconds: float = setting(4.0, 0.2, 30, "longest piece of a recording in an item")
+    shortest: float = setting(1.2, 0.2, 30, "recordings shorter than this (seconds) are skipped")
+    unpaired: float = setting(0.25, 0, 1, "share of items without a known answer: a recording itself, at any rate")
+    rates: tuple[float, ...] = setting((0.4, 2.5), 0.1, 10, "lowest and highest rate, drawn log-uniformly", count=2)
+    varying: float = setting(0.3, 0, 1, "share of items whose rate changes as they go")
+    workers: int = setting(0, 0, 128, "processes that make items; 0: one a core")
+    weights: dict[str, float] = setting({}, 0, 1e6, 'how often folders are drawn, 1 where nothing is said: "*music*" = 2.0')  # noqa: RUF009 (it returns a field)
+    stretchers: dict[str, dict[str, float]] = setting(  # noqa: RUF009 (it returns a field)
+        {
+            "*/speech/*": {"world": 5, "coherent": 1, "wsola": 2, "signalsmith": 1},
+            "*/voice*/*": {"world": 5, "coherent": 1, "wsola": 2, "signalsmith": 1},
+            "*/music/*": {"incoherent": 4, "signalsmith": 3, "wsola": 1, "coherent": 1},
+            "*": {"coherent": 1, "incoherent": 1, "wsola": 1, "signalsmith": 1},
+        },
+        0,
+        1e6,
+        "share of each inverse stretcher; the first pattern that matches the folder counts",
+    )
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Augmentation: the probability of each transform."""
+
+    resample: float = setting(0.5, 0, 1, "pitch and formants together, by a factor in resample_range")
+    resample_range: tuple[float, ...] = setting((0.8, 1.25), 0.25, 4, "lowest and highest factor", count=2)
+    mix: float = setting(0.15, 0, 1, "another recording is added, 0 to 15 dB below")
+    noise: float = setting(0.15, 0, 1, "noise is added, 20 to 50 dB below")
+    band_limit: float = setting(0.1, 0, 1, "low-pass at 3 to 10 kHz")
+    level: float = setting(1.0, 0, 1, "the peak is set to -24 to -0.5 dB")
+
+
+@dataclass(frozen=True)
+class GeneratorRecipe:
+    """Sizes and bounds of the generator."""
+
+    noise: int = setting(4, 1, 256, "channels of the noise z")
+    width: int = setting(192, 1, 1024, "channels of each layer")
+    blocks: int = setting(6, 1, 64, "layers")
+    kernel: int = setting(15, 1, 191, "frames that a block looks at, an odd number")
+    expansion: int = setting(2, 1, 8, "how much wider a block is inside")
+    shared_coherence: float = setting(
+        0.0, 0, 1, "share of what is learned of the coherence that all bands of a frame have in common; 1: one coherence for all"
+    )
+    largest_coherence: float = setting(
+        0.8, 0.01, 1, "bound of the coherence: a frame that is moved as one piece (1) makes voices' pulses peakier than they were"
+    )
+    largest_log_gain: float = setting(0.35, 0, 10, "bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)")
+    largest_rotation: float = setting(0.5, 0, 10, "bound of the extra rotation in radians")
+    largest_texture: float = setting(0.0, 0, 10, "bound of the departure from the default's texture; 0 leaves it to the default")
+    largest_alpha_change: float = setting(
+        6.0, 0, 10, "bound of the departure from the default's alpha mix, before the sigmoid; 0 leaves alpha to the default"
+    )
+
+    @property
+    def context(self) -> int:
+        """Frames on either side that an output depends on."""
+        return max(1 + self.blocks * (self.kernel // 2), HANDMADE_CONTEXT)
+
+    @property
+    def parameters(self) -> int:
+        """About how many numbers it learns."""
+        return self.blocks * self.width * (2 * self.expansion * self.width + self.kernel + 40) + 600 * self.width
+
+
+@dataclass(frozen=True)
+class LossesRecipe:
+    """Weights of the losses; 0 leaves a term out."""
+
+    mel: float = setting(5.0, 0, 1e6, "log-mel distance on exact pairs; trains the gain alone")
+    sorted_envelope: float = setting(40.0, 0, 1e6, "distance of sorted short-time envelopes")
+    convergence: float = setting(20.0, 0, 1e6, "spectral convergence")
+    adversarial: float = setting(5.0, 0, 1e6, "what the critics say of pairs")
+    adversarial_unpaired: float = setting(5.0, 0, 1e6, "what the critics say of items without an answer")
+    feature_matching: float = setting(1.0, 0, 1e6, "distance of the critics' feature maps")
+    cycle: float = setting(5.0, 0, 1e6, "magnitudes against the input's; trains the gain alone")
+    prior: float = setting(2.0, 0, 1e6, "distance from the hand-made default")
+
+
+@dataclass(frozen=True)
+class CriticsRecipe:
+    """Sizes of the critics; 0 channels leave one out."""
+
+    spectrogram_channels: int = setting(32, 0, 512, "channels of the spectrogram critics")
+    spectrogram_windows: tuple[float, ...] = setting(
+        (0.005333, 0.010667, 0.021333, 0.042667), 0.001, 0.1, "window of each in seconds; the shortest sees single pulses"
+    )
+    period_channels: int = setting(16, 0, 128, "channels of the period critics")
+    periods: tuple[int, ...] = setting((2, 3, 5, 7, 11), 1, 100, "period of each in samples")
+    envelope_channels: int = setting(64, 0, 1024, "channels of the envelope critics")
+
+
+@dataclass(frozen=True)
+class AdversaryRecipe:
+    """The game between generator and critics."""
+
+    divergence: str = setting("js", meaning="what the critics estimate: gan, js, kl, reverse-kl, tv, pearson or squared-hellinger")
+    generator_loss: str = setting("non-saturating", meaning="saturating or non-saturating")
+    warm_up: int = setting(1000, 0, 10**9, "steps of the critics alone, on default-stretched against real audio")
+    gate: float = setting(0.6, 0, 2, "a critic's gradient counts while it ranks this share of held-out pairs rightly; above 1: never")
+    every: int = setting(1, 1, 10**6, "the critics learn in every n-th step")
+    learning_rate: float = setting(2e-4, 0, 1, "of the critics")
+
+
+@dataclass(frozen=True)
+class TrainRecipe:
+    """The run."""
+
+    batch: int = setting(16, 1, 1024, "clips in a step, of each process")
+    frames: int = setting(102, SHORTEST_CLIP, 4096, "frames of a clip")
+    learning_rate: float = setting(5e-4, 0, 1, "of the generator")
+    warm_up: int = setting(200, 0, 10**9, "steps in which the learning rate rises to its full value")
+    half_life: float = setting(100000.0, 1, 1e12, "steps in which the learning rate halves")
+    betas: tuple[float, ...] = setting((0.8, 0.99), 0, 0.99999, "of AdamW", count=2)
+    weight_decay: float = setting(0.01, 0, 10, "of AdamW")
+    clip: float = setting(10.0, 1e-6, 1e9, "largest norm of a gradient")
+    ema: float = setting(0.999, 0, 0.9999999, "share of the averaged generator that stays in a step")
+    steps: int = setting(200000, 1, 10**9, "steps of the run")
+    minutes: float = setting(0.0, 0, 1e7, "time limit; 0: none")
+    precision: str = setting("auto", meaning="auto (bfloat16 on a GPU, float32 on a CPU), float32 or bfloat16")
+    threads: int = setting(0, 0, 128, "of a CPU run; 0: torch's choice")
+    validate_every: int = setting(1000, 1, 10**9, "steps from one validation to the next")
+    checkpoint_every: int = setting(1000, 1, 10**9, "steps from one checkpoint to the next")
+    log_every: int = setting(20, 1, 10**9, "steps from one line of the log to the next")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of a training run."""
+
+    name: str = setting("base", meaning="for reports and the model's card")
+    seed: int = setting(0, 0, 2**63 - 1, "of everything random")
+    data: DataRecipe = field(default_factory=DataRecipe)
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    generator: GeneratorRecipe = field(default_factory=GeneratorRecipe)
+    losses: LossesRecipe = field(default_factory=LossesRecipe)
+    critics: CriticsRecipe = field(default_factory=CriticsRecipe)
+    adversary: AdversaryRecipe = field(default_factory=AdversaryRecipe)
+    train: TrainRecipe = field(default_factory=TrainRecipe)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: tables by name."""
+        return asdict(self)
+
+
+# -- where recipes come from -----------------------------------------------------------------------------------------------------------
 
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the program."""
-    return sorted(f.name.removesuffix(".toml") for f in _shipped().iterdir() if f.name.endswith(".toml"))
+    return sorted(["base", *(f.name.removesuffix(".toml") for f in _shipped().iterdir() if f.name.endswith(".toml"))])
 
 
 def _shipped() -> Any:
     return resources.files("tsmgan.training") / "recipes"
 
 
-def load_recipe(name_or_file: str = "base", settings: list[str] | None = None) -> Recipe:
+def load_recipe(name_or_file: str = "base", settings: Iterable[str] = ()) -> Recipe:
     """The base recipe, changed by a shipped recipe or a file, then by settings such as `losses.mel=15`.
 
     Raises:
-        UsageError: no such recipe, not TOML, or a key or value that base does not know (the message names the nearest).
+        UsageError: no such recipe, not TOML, or a key or value that cannot be (the message names the nearest key, or the range).
     """
-    recipe = _parse((_shipped() / "base.toml").read_text(encoding="utf-8"), "base")
+    recipe = Recipe()
     if name_or_file != "base":
-        _merge(recipe, _parse(_text(name_or_file), name_or_file), "")
-        recipe["name"] = Path(name_or_file).name.removesuffix(".toml")
-    return change_recipe(recipe, settings or [])
+        recipe = changed(recipe, _parse(_text(name_or_file), name_or_file))
+        name = Path(name_or_file).name.removesuffix(".toml")[:LONGEST_TEXT]
+        recipe = replace(recipe, name="".join(c if c.isprintable() else "?" for c in name))
+    return change_recipe(recipe, settings)
 
 
-def change_recipe(recipe: Recipe, settings: list[str]) -> Recipe:
+def change_recipe(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """A recipe with settings such as `losses.mel=15` put in.
 
     Raises:
         UsageError: as load_recipe.
     """
-    recipe = copy.deepcopy(recipe)
-    for setting in settings:
-        key, equals, value = setting.partition("=")
+    for text in settings:
+        key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f'"{setting}" is no setting; write key=value, as in losses.mel=15.')
+            raise UsageError(f'"{text[:LONGEST_TEXT]}" is no setting; write key=value, as in losses.mel=15.')
         change: Any = _value(value.strip())
-        for part in reversed(key.strip().split(".")):
+        for part in reversed(key.strip().split(".", 2)):
             change = {part: change}
-        _merge(recipe, change, "")
+        recipe = changed(recipe, change)
     check(recipe)
     return recipe
 
 
-def stored_recipe(stored: Recipe, settings: list[str]) -> Recipe:
-    """The recipe that a checkpoint holds, with settings put in; keys that are newer than the checkpoint have their base values.
+def stored_recipe(stored: Any, settings: Iterable[str]) -> Recipe:
+    """The recipe that a checkpoint holds, with settings put in; keys that are newer than the checkpoint have their defaults.
 
     Raises:
-        UsageError: as load_recipe.
+        ModelError: the stored recipe is damaged. UsageError: the settings are wrong, as for load_recipe.
     """
-    recipe = _parse((_shipped() / "base.toml").read_text(encoding="utf-8"), "base")
-    _merge(recipe, stored, "")
+    try:
+        for table, key in _REMOVED:
+            if isinstance(stored, dict) and isinstance(stored.get(table), dict):
+                stored = {**stored, table: {k: v for k, v in stored[table].items() if k != key}}
+        recipe = changed(Recipe(), stored)
+        check(recipe)
+    except UsageError as error:
+        raise ModelError(f"The recipe that the checkpoint holds cannot be used. {error}") from error
     return change_recipe(recipe, settings)
 
 
 def _text(name_or_file: str) -> str:
-    file = Path(name_or_file)
-    if file.suffix == ".toml" or file.is_file():
+    if name_or_file.endswith(".toml") or os.path.isfile(name_or_file):
         try:
-            return file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"The recipe {file} cannot be read: {error}") from error
+            return read_regular(Path(name_or_file), LARGEST_TOML_BYTES).decode()
+        except FileNotFoundError:
+            raise UsageError(f"There is no recipe file {name_or_file}.") from None
+        except (ModelError, ValueError) as error:
+            raise UsageError(f"The recipe {name_or_file!r} cannot be read: {error}") from error
     if name_or_file not in recipe_names():
         raise UsageError(unknown("recipe", name_or_file, recipe_names()))
     return (_shipped() / f"{name_or_file}.toml").read_text(encoding="utf-8")
 
 
-def _parse(text: str, name: str) -> Recipe:
+def _parse(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The recipe {name} is not TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError that is no TOMLDecodeError
+        raise UsageError(f"The recipe {name} is not TOML: {str(error)[:200]}.") from error
 
 
 def _value(text: str) -> Any:
     """A TOML value, or the text itself, so that quotes may be left out on a command line."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
-def _merge(base: Recipe, change: Recipe, prefix: str) -> None:
-    """Put change into base; both may only differ in values."""
+# -- validation ------------------------------------------------------------------------------------------------------------------------
+
+
+def changed(table: Table, change: Any, path: str = "", what: str = "recipe key") -> Table:
+    """A dataclass of settings with the values of a mapping put in, each validated by its field's type and range.
+
+    Lists and tables of the user's own patterns are replaced as a whole, but for `data.weights`, to which is added.
+
+    Raises:
+        UsageError: there is no such key, or its value has another type or is out of its range.
+    """
+    if not isinstance(change, dict):
+        raise UsageError(f"The {what} {path.rstrip('.') or 'table'} is a table of settings, not a single value.")
+    known, types = {each.name: each for each in fields(table)}, _types(type(table))
+    values: dict[str, Any] = {}
     for key, value in change.items():
-        path = f"{prefix}{key}"
-        if key not in base:
-            if prefix.rstrip(".") in FREE_TABLES:
-                base[key] = value
-                continue
-            raise UsageError(unknown("recipe key", path, _paths(base, prefix)))
-        if isinstance(base[key], dict):
-            if not isinstance(value, dict):
-                raise UsageError(f"The recipe key {path} is a table of settings, not a single value.")
-            if path in FREE_TABLES and base[key] and value:
-                base[key] = value
-            else:
-                _merge(base[key], value, f"{path}.")
+        name = f"{path}{key}"
+        if key not in known:
+            raise UsageError(unknown(what, name, _paths(table, path)))
+        old = getattr(table, key)
+        if is_dataclass(old) and not isinstance(old, type):
+            values[key] = changed(old, value, f"{name}.", what)
         else:
-            base[key] = _like(base[key], value, path)
+            values[key] = _checked(value, types[key], known[key], f"The {what} {name}", old)
+    return replace(table, **values)
 
 
-def _paths(table: Recipe, prefix: str) -> list[str]:
+@cache
+def _types(kind: type) -> dict[str, str]:
+    return {name: str(hint) if hasattr(hint, "__origin__") else hint.__name__ for name, hint in get_type_hints(kind).items()}
+
+
+def _paths(table: DataclassInstance, path: str) -> list[str]:
     out = []
-    for key, value in table.items():
-        out += _paths(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"]
+    for each in fields(table):
+        value = getattr(table, each.name)
+        out += _paths(value, f"{path}{each.name}.") if is_dataclass(value) and not isinstance(value, type) else [f"{path}{each.name}"]
     return out
 
 
-def _like(old: Any, new: Any, path: str) -> Any:
-    """new, if it is of old's kind; a whole number may stand for a fraction."""
-    if isinstance(old, bool) or isinstance(new, bool):
-        fits = isinstance(old, bool) and isinstance(new, bool)
-    elif isinstance(old, float) and isinstance(new, (int, float)):
-        new, fits = float(new), math.isfinite(new)
-    elif isinstance(old, list):
-        fits = isinstance(new, list) and bool(new)
-    else:
-        fits = type(old) is type(new)
-    if not fits:
-        raise UsageError(f"The recipe key {path} is {json.dumps(new)}, but it must be like {json.dumps(old)}.")
-    return new
+def _checked(value: Any, kind: str, about: Field[Any], what: str, old: Any) -> Any:
+    """value in the form that a field keeps; old is what it held before."""
+    if kind in ("int", "float"):
+        return _number(value, kind, about, what)
+    if kind == "str":
+        if not isinstance(value, str) or not value or len(value) > LONGEST_TEXT or not value.isprintable():
+            raise UsageError(f"{what} is {_shown(value)}, but it must be a short text in one line, such as {_shown(about.default)}.")
+        return value
+    if kind.startswith("tuple"):
+        return _numbers(value, "int" if "int" in kind else "float", about, what)
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} is a table of patterns, not a single value.")
+    if "dict[str, dict" in kind:
+        return {key: _shares(shares, about, f'{what}."{key[:LONGEST_TEXT]}"') for key, shares in value.items()}
+    return {**old, **_shares(value, about, what)}
+
+
+def _shares(value: Any, about: Field[Any], what: str) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} is {_shown(value)}, but it must be a table of numbers.")
+    for key, share in value.items():
+        _number(share, "float", about, f'{what}."{key[:LONGEST_TEXT]}"')
+    return dict(value)
+
+
+def _numbers(value: Any, kind: str, about: Field[Any], what: str) -> tuple[float, ...]:
+    count = about.metadata["count"]
+    if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= LONGEST_LIST or (count and len(value) != count):
+        many = f"{count}" if count else f"1 to {LONGEST_LIST}"
+        raise UsageError(f"{what} is {_shown(value)}, but it must be a list of {many} numbers, such as {_shown(about.default)}.")
+    return tuple(_number(each, kind, about, what) for each in value)
+
+
+def _number(value: Any, kind: str, about: Field[Any], what: str) -> int | float:
+    low, high = about.metadata["low"], about.metadata["high"]
+    wanted = "a whole number" if kind == "int" else "a number"
+    fits = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
+    if not (fits and (isinstance(value, int) or math.isfinite(value)) and low <= value <= high):
+        raise UsageError(f"{what} is {_shown(value)}, but it must be {wanted} from {_plain(low)} to {_plain(high)}.")
+    return int(value) if kind == "int" else float(value)
+
+
+def _plain(number: float) -> str:
+    return str(number) if isinstance(number, int) and number < 10**7 else f"{number:g}"
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, however long or odd it is."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, RecursionError):
+        return "a value of absurd size"
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."
 
 
 def first_match(table: dict[str, Any], folder: str) -> Any:
@@ -157,31 +398,54 @@ def first_match(table: dict[str, Any], folder: str) -> Any:
 
 
 def check(recipe: Recipe) -> None:
-    """Raise a UsageError for values that no run could use."""
+    """Raise a UsageError for settings that do not go together, or name something that is not there."""
+    _check_data(recipe.data)
+    check_generator(recipe.generator, "generator.")
+    low, high = recipe.augment.resample_range
+    if low > high:
+        raise UsageError("augment.resample_range must have the lower factor first, as in [0.8, 1.25].")
+    windows, periods = recipe.critics.spectrogram_windows, recipe.critics.periods
+    if len({round(1000 * seconds) for seconds in windows}) < len(windows) or len(set(periods)) < len(periods):
+        raise UsageError("critics.spectrogram_windows must differ by a millisecond, and critics.periods must differ.")
+    if recipe.train.precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(unknown("precision", recipe.train.precision, ("auto", "float32", "bfloat16")))
+    from tsmgan.training.divergences import GENERATOR_LOSSES, divergence
+
+    divergence(recipe.adversary.divergence)
+    if recipe.adversary.generator_loss not in GENERATOR_LOSSES:
+        raise UsageError(unknown("generator loss", recipe.adversary.generator_loss, GENERATOR_LOSSES))
+
+
+def _check_data(data: DataRecipe) -> None:
     from tsmgan.training.inverse import NAMES
 
-    data, train = recipe["data"], recipe["train"]
-    low, high = (*data["rates"], 0, 0)[:2]
-    if not (len(data["rates"]) == 2 and 0.1 <= low < high <= 10):
-        raise UsageError("data.rates must be two rates from 0.1 to 10, the lower first, as in [0.4, 2.5].")
-    for pattern, shares in data["stretchers"].items():
+    low, high = data.rates
+    if low >= high:
+        raise UsageError("data.rates must be two rates, the lower first, as in [0.4, 2.5].")
+    if data.seconds < data.shortest:
+        raise UsageError(f"data.seconds is {data.seconds:g}; it must not be less than data.shortest, {data.shortest:g}.")
+    if not data.stretchers:
+        raise UsageError('data.stretchers is empty; it must say which inverse stretchers to use, as in {"*" = {coherent = 1}}.')
+    for pattern, shares in data.stretchers.items():
         for name in shares:
             if name not in NAMES:
                 raise UsageError(unknown("inverse stretcher", name, NAMES))
         if sum(shares.values()) <= 0:
-            raise UsageError(f'data.stretchers."{pattern}" gives every stretcher a share of zero.')
-    if train["frames"] < SHORTEST_CLIP or train["batch"] < 1:
-        raise UsageError(f"train.frames must be at least {SHORTEST_CLIP} and train.batch at least 1.")
-    if not 0 < recipe["generator"]["largest_coherence"] <= 1:
-        raise UsageError("generator.largest_coherence must be above 0 and at most 1.")
-    if data["pairs"] < 1 or data["validation"] < 1:
-        raise UsageError("data.pairs and data.validation must be at least 1.")
-    if any(weight < 0 for weight in recipe["losses"].values()):
-        raise UsageError("Loss weights must not be negative.")
-    if train["precision"] not in ("auto", "float32", "bfloat16"):
-        raise UsageError(unknown("precision", train["precision"], ("auto", "float32", "bfloat16")))
-    from tsmgan.training.divergences import GENERATOR_LOSSES, divergence
+            raise UsageError(f'data.stretchers."{pattern[:LONGEST_TEXT]}" gives every stretcher a share of zero.')
 
-    divergence(recipe["adversary"]["divergence"])
-    if recipe["adversary"]["generator_loss"] not in GENERATOR_LOSSES:
-        raise UsageError(unknown("generator loss", recipe["adversary"]["generator_loss"], GENERATOR_LOSSES))
+
+def check_generator(generator: GeneratorRecipe, path: str = "") -> None:
+    """Raise a UsageError for sizes that a stretch would refuse. path: what stands before a setting's name in the message."""
+    if generator.kernel % 2 == 0:
+        raise UsageError(f"{path}kernel is {generator.kernel}; it must be odd.")
+    if generator.context > LARGEST_CONTEXT:
+        possible = 2 * ((LARGEST_CONTEXT - 1) // generator.blocks) + 1
+        raise UsageError(
+            f"With {path}blocks={generator.blocks} and {path}kernel={generator.kernel} the generator looks {generator.context} frames to "
+            f"either side, and at most {LARGEST_CONTEXT} are possible; lower the kernel to {possible}, or use fewer blocks."
+        )
+    if generator.parameters > LARGEST_PARAMETERS:
+        raise UsageError(
+            f"With these sizes the generator has {generator.parameters / 1e6:.0f} million parameters, and at most "
+            f"{LARGEST_PARAMETERS / 1e6:.0f} million are possible; lower {path}width, {path}blocks or {path}expansion."
+        )

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,11 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from tsmgan.errors import ModelError, TsmganError
-from tsmgan.export import replace_file, write_model
+from tsmgan.export import read_weights, replace_file, write_model
 from tsmgan.geometry import geometry
 from tsmgan.models import find_model
-from tsmgan.training.checkpoint import NAME, check_fit, load_checkpoint, save_checkpoint
-from tsmgan.training.critics import feature_matching, make_critics
+from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint
+from tsmgan.training.critics import Critics, feature_matching, make_critics
 from tsmgan.training.divergences import divergence
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior
 from tsmgan.training.network import Generator, GeneratorConfig, handmade
@@ -110,13 +110,13 @@ class Trainer:
         self.recipe, self.request = recipe, request
         self.console = console or Console()
         self.started = time.monotonic()
-        settings = recipe["train"]
-        if settings["threads"] > 0:
-            torch.set_num_threads(settings["threads"])
+        settings = recipe.train
+        if settings.threads > 0:
+            torch.set_num_threads(settings.threads)
         self.accelerator = Accelerator(cpu=request.cpu)
         self.device = self.accelerator.device
         self.main = self.accelerator.is_main_process
-        self.bfloat16 = settings["precision"] == "bfloat16" or (settings["precision"] == "auto" and self.device.type == "cuda")
+        self.bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and self.device.type == "cuda")
         self.step = 0
         self.seconds_before = 0.0
         self.bad_steps = {"generator": 0, "critics": 0}
@@ -126,29 +126,27 @@ class Trainer:
     # -- networks ------------------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        torch.manual_seed(self.recipe["seed"])
-        self.generator = Generator(GeneratorConfig(**self.recipe["generator"])).to(self.device)
+        torch.manual_seed(self.recipe.seed)
+        self.generator = Generator(GeneratorConfig(**asdict(self.recipe.generator))).to(self.device)
         if self.request.start_from is not None:
             self._load_weights(self.request.start_from)
         self.ema = Generator(self.generator.config).to(self.device)
         self.ema.load_state_dict(self.generator.state_dict())
         self.ema.requires_grad_(False)
-        self.adversarial = any(self.recipe["losses"][k] > 0 for k in ("adversarial", "adversarial_unpaired", "feature_matching"))
-        self.critics = make_critics(self.recipe["critics"] if self.adversarial else dict.fromkeys(self.recipe["critics"], 0)).to(
-            self.device
-        )
+        self.adversarial = any(getattr(self.recipe.losses, k) > 0 for k in ("adversarial", "adversarial_unpaired", "feature_matching"))
+        self.critics = (make_critics(self.recipe.critics) if self.adversarial else Critics({})).to(self.device)
         self.adversarial = len(self.critics) > 0
         self.gates = dict.fromkeys(self.critics, False)
-        self.divergence = divergence(self.recipe["adversary"]["divergence"])
-        train, adversary = self.recipe["train"], self.recipe["adversary"]
+        self.divergence = divergence(self.recipe.adversary.divergence)
+        train, adversary = self.recipe.train, self.recipe.adversary
 
         def adam(module: nn.Module, rate: float) -> torch.optim.Optimizer:
             parameters = list(module.parameters()) or [nn.Parameter(torch.zeros(1))]
-            return torch.optim.AdamW(parameters, rate, betas=tuple(train["betas"]), weight_decay=train["weight_decay"])
+            return torch.optim.AdamW(parameters, rate, betas=(train.betas[0], train.betas[1]), weight_decay=train.weight_decay)
 
         self.players = {
-            "generator": (self.generator, adam(self.generator, train["learning_rate"])),
-            "critics": (self.critics, adam(self.critics, adversary["learning_rate"])),
+            "generator": (self.generator, adam(self.generator, train.learning_rate)),
+            "critics": (self.critics, adam(self.critics, adversary.learning_rate)),
         }
         g = geometry(SAMPLERATE)
         self.stage = Stage(g).to(self.device)
@@ -156,23 +154,16 @@ class Trainer:
         self.mel, self.envelope, self.convergence, self.cycle = (loss.to(self.device) for loss in losses)
 
     def _load_weights(self, model: str) -> None:
-        from safetensors.torch import load_file
-
         found = find_model(model)
         known = found.config["generator"]
         mine = self.generator.config.as_dict()
         odd = [k for k in mine if k in known and known[k] != mine[k] and not k.startswith("largest")]
         if odd:
-            what = ", ".join(f"{k} {known[k]}" for k in odd)
-            settings = " ".join(f"--set generator.{k}={known[k]}" for k in odd if k in self.recipe["generator"])
+            what = ", ".join(f"{k} {str(known[k])[:20]}" for k in odd)
+            settings = " ".join(f"--set generator.{k}={str(known[k])[:20]}" for k in odd if hasattr(self.recipe.generator, k))
             raise ModelError(f"The model {model} has {what}, and the recipe asks for other sizes; add {settings}.")
-        file = found.path / "generator.safetensors"
-        try:
-            tensors = load_file(str(file))
-        except Exception as error:
-            raise ModelError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
-        check_fit(self.generator, tensors, str(file), "generator")
-        self.generator.load_state_dict(tensors)
+        shapes = {name: list(value.shape) for name, value in self.generator.state_dict().items()}
+        self.generator.load_state_dict(read_weights(found.weights, shapes))
 
     # -- the way of the data -------------------------------------------------------------------------------------------------------
 
@@ -223,7 +214,7 @@ class Trainer:
     @property
     def warming_up(self) -> bool:
         """Whether the critics learn alone."""
-        return self.adversarial and self.step < self.recipe["adversary"]["warm_up"]
+        return self.adversarial and self.step < self.recipe.adversary.warm_up
 
     def take_step(self, batch: Batch) -> dict[str, float]:
         """One step of the game; returns its numbers."""
@@ -246,7 +237,7 @@ class Trainer:
             loss = self.divergence.critic_loss(real[name].answers, fake[name].answers)
             total = total + loss
             numbers[f"critics/{name}"] = -loss.detach()
-        self.update("critics", total, self.recipe["adversary"]["learning_rate"])
+        self.update("critics", total, self.recipe.adversary.learning_rate)
         return {name: float(value) for name, value in numbers.items()}
 
     def judge(self, batch: Batch, clips: Tensor) -> dict[str, Any]:
@@ -255,19 +246,19 @@ class Trainer:
 
     def generator_step(self, batch: Batch) -> dict[str, float]:
         """The critics' turn, when it is their step, then the generator's."""
-        adversary = self.recipe["adversary"]
+        adversary = self.recipe.adversary
         numbers: dict[str, float] = {}
         field = self.field(self.generator, batch)
         output, rotated = self.render(batch, field)
-        if self.adversarial and self.step % adversary["every"] == 0:
+        if self.adversarial and self.step % adversary.every == 0:
             numbers |= self.critics_step(batch, output)
         terms = self.losses(batch, field, output, rotated)
-        weights = self.recipe["losses"]
-        total = sum((weights[name] * value for name, value in terms.items()), torch.zeros((), device=self.device))
+        weights = self.recipe.losses
+        total = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros((), device=self.device))
         numbers |= {f"losses/{name}": float(value.detach()) for name, value in terms.items()}
         numbers["losses/total"] = float(total.detach())
         numbers["gradient"] = self.update("generator", total, self.learning_rate())
-        decay = min(self.recipe["train"]["ema"], (1 + self.step) / (10 + self.step))
+        decay = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for slow, fast in zip(self.ema.parameters(), self.generator.parameters()):
                 slow.lerp_(fast, 1 - decay)
@@ -276,7 +267,7 @@ class Trainer:
 
     def losses(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:
         """Every term with a weight, before it is weighted: means over all rows of the batch, so that processes can be averaged."""
-        weights, rows, terms = self.recipe["losses"], len(batch), {}
+        weights, rows, terms = self.recipe.losses, len(batch), {}
 
         def against_answers(loss: nn.Module, y: Tensor, chosen: Tensor = batch.paired) -> Tensor:
             chosen = chosen.nonzero()[:, 0]
@@ -284,19 +275,19 @@ class Trainer:
                 return torch.zeros((), device=self.device)
             return loss(batch.answer[chosen], y[chosen], batch.bandwidth[chosen]).sum() / rows
 
-        if weights["mel"] > 0 or weights["cycle"] > 0:
+        if weights.mel > 0 or weights.cycle > 0:
             of_gain = self._gains(batch, field._replace(alpha_mix=field.alpha_mix.detach()))
             levelled = self.stage.synthesise(batch.spectra, rotated.detached(), of_gain, field.rotation.detach())
-            if weights["mel"] > 0:
+            if weights.mel > 0:
                 # On exact pairs alone: elsewhere the gain would learn to mend what the inverse stretcher broke, and no recording is.
                 terms["mel"] = against_answers(self.mel, levelled, batch.exact)
-            if weights["cycle"] > 0:
+            if weights.cycle > 0:
                 terms["cycle"] = self.cycle(batch.spectra, levelled).mean()
-        if weights["sorted_envelope"] > 0:
+        if weights.sorted_envelope > 0:
             terms["sorted_envelope"] = against_answers(self.envelope, output)
-        if weights["convergence"] > 0:
+        if weights.convergence > 0:
             terms["convergence"] = against_answers(self.convergence, output)
-        if weights["prior"] > 0:
+        if weights.prior > 0:
             terms["prior"] = prior(field, self.default_field(batch)).mean()
         open_gates = [name for name, is_open in self.gates.items() if is_open]
         if open_gates:
@@ -305,11 +296,11 @@ class Trainer:
 
     def adversarial_losses(self, batch: Batch, output: Tensor, names: list[str]) -> dict[str, Tensor]:
         """What the critics with an open gate say of the output: means over the critics."""
-        weights, rows = self.recipe["losses"], len(batch)
+        weights, rows = self.recipe.losses, len(batch)
         terms = {
             name: torch.zeros((), device=self.device)
             for name in ("adversarial", "adversarial_unpaired", "feature_matching")
-            if weights[name] > 0
+            if getattr(weights, name) > 0
         }
         self.critics.requires_grad_(False)
         fake = self.judge(batch, output)
@@ -320,7 +311,7 @@ class Trainer:
             for term, chosen in (("adversarial", batch.paired), ("adversarial_unpaired", ~batch.paired)):
                 if term in terms and bool(chosen.any()):
                     share = chosen.sum() / rows
-                    loss = self.divergence.generator_loss(fake[name].answers[chosen], self.recipe["adversary"]["generator_loss"])
+                    loss = self.divergence.generator_loss(fake[name].answers[chosen], self.recipe.adversary.generator_loss)
                     terms[term] = terms[term] + share * loss / len(names)
             if "feature_matching" in terms:
                 matching = feature_matching(real[name], fake[name]) * batch.paired
@@ -328,9 +319,9 @@ class Trainer:
         return terms
 
     def learning_rate(self) -> float:
-        train = self.recipe["train"]
-        after = max(0, self.step - (self.recipe["adversary"]["warm_up"] if self.adversarial else 0))
-        return train["learning_rate"] * min(1.0, (after + 1) / max(1, train["warm_up"])) * 0.5 ** (after / train["half_life"])
+        train = self.recipe.train
+        after = max(0, self.step - (self.recipe.adversary.warm_up if self.adversarial else 0))
+        return train.learning_rate * min(1.0, (after + 1) / max(1, train.warm_up)) * 0.5 ** (after / train.half_life)
 
     def update(self, player: str, loss: Tensor, rate: float) -> float:
         """Backward, average over processes, clip, step. A gradient that is not finite is not taken; returns its norm."""
@@ -347,7 +338,7 @@ class Trainer:
             gradients = [p.grad for p in module.parameters() if p.grad is not None]
         if not gradients:
             return 0.0
-        norm = float(nn.utils.clip_grad_norm_(module.parameters(), self.recipe["train"]["clip"]))
+        norm = float(nn.utils.clip_grad_norm_(module.parameters(), self.recipe.train.clip))
         if not math.isfinite(norm):
             self.bad_steps[player] += 1
             if self.bad_steps[player] >= NOT_A_NUMBER_LIMIT:
@@ -368,10 +359,10 @@ class Trainer:
     def critics_accuracy(self, held: Pairs) -> dict[str, float]:
         """Share of held-out pairs whose answer each critic ranks above the stretched one."""
         right: dict[str, list[float]] = {name: [] for name in self.critics}
-        frames, size = self.recipe["train"]["frames"], self.recipe["train"]["batch"]
+        frames, size = self.recipe.train.frames, self.recipe.train.batch
         count = min(2 * len(held), ACCURACY_ROWS)
         for first in range(0, count, size):
-            batch = Batch(held.rows(self.recipe["seed"] + 1, 0, range(first, min(first + size, count)), frames), self.device)
+            batch = Batch(held.rows(self.recipe.seed + 1, 0, range(first, min(first + size, count)), frames), self.device)
             output, _ = self.render(batch, self.field(self.generator, batch))
             real, fake = self.judge(batch, batch.answer), self.judge(batch, output)
             for name in self.critics:
@@ -383,8 +374,8 @@ class Trainer:
         if not self.adversarial:
             return {}
         accuracy = self.critics_accuracy(held)
-        after = self.step >= self.recipe["adversary"]["warm_up"]
-        self.gates = {name: after and accuracy[name] >= self.recipe["adversary"]["gate"] for name in self.critics}
+        after = self.step >= self.recipe.adversary.warm_up
+        self.gates = {name: after and accuracy[name] >= self.recipe.adversary.gate for name in self.critics}
         return {f"accuracy/{name}": value for name, value in accuracy.items()}
 
     # -- the run -------------------------------------------------------------------------------------------------------------------
@@ -404,12 +395,20 @@ class Trainer:
             raise TsmganError(f"{out} already holds a run; go on with --resume, or give another --output.")
         pairs, held = self.prepare()
         with Reports(out, self.console, self.main) as reports, self._interruptible():
+            self._announce(reports)
             self._play(pairs, held, reports, checkpoint)
             model = self.save(checkpoint, export=True)
             reports.say(f"Stopped at step {self.step}: {self.stop_reason}. Model: {model}")
         if self.accelerator.num_processes > 1:
             self.accelerator.wait_for_everyone()
         return out / "model"
+
+    def _announce(self, reports: Reports) -> None:
+        """Say when the generator will begin to learn: until then a run leaves the model that it started from."""
+        if self.warming_up:
+            warm_up, (steps, _) = self.recipe.adversary.warm_up, self._limits()
+            never = "" if steps > warm_up else f" This run ends at step {steps}, before it has learned anything; lower adversary.warm_up."
+            reports.say(f"The critics learn alone until step {warm_up}; then the generator begins to learn.{never}")
 
     def _modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds. Without adversarial losses there are no critics, and a checkpoint's are left aside."""
@@ -418,24 +417,25 @@ class Trainer:
 
     def _resume(self, checkpoint: Path) -> None:
         state = load_checkpoint(checkpoint, self._modules(), self.players)
-        self.step, self.seconds_before, self.gates = state["step"], state["seconds"], {n: bool(state["gates"].get(n)) for n in self.critics}
+        self.step, self.seconds_before = state.step, state.seconds
+        self.gates = {name: state.gates.get(name, False) for name in self.critics}
 
     def prepare(self) -> tuple[Pairs, Pairs]:
         """Scan the folder, make the pairs that are not in the cache, and report what was skipped."""
-        data, cache = self.recipe["data"], self.request.cache or self.request.out / "pairs"
-        recordings, skipped = scan(self.request.folder, data["shortest"])
-        train, held = hold_out(recordings, data["held_out"], self.recipe["seed"])
+        data, cache = self.recipe.data, self.request.cache or self.request.out / "pairs"
+        recordings, skipped = scan(self.request.folder, data.shortest)
+        train, held = hold_out(recordings, data.held_out, self.recipe.seed)
         with self.accelerator.main_process_first():
             folders = []
-            for what, members, count in (("pairs", train, data["pairs"]), ("held-out pairs", held, data["validation"])):
+            for what, members, count in (("pairs", train, data.pairs), ("held-out pairs", held, data.validation)):
                 with _progress(self.console, f"making {what}", self.main) as progress:
                     folder, unusable = make_pairs(cache, members, count, self.recipe, progress)
                 folders.append(folder)
                 skipped += unusable
         if self.main:
             self._report_skipped(len(recordings), skipped)
-        sets = tuple(Pairs(folder, self.recipe["generator"]["noise"], self.generator.config.context) for folder in folders)
-        frames = self.recipe["train"]["frames"]
+        sets = tuple(Pairs(folder, self.recipe.generator.noise, self.generator.config.context) for folder in folders)
+        frames = self.recipe.train.frames
         if not all(s.usable(frames) for s in sets):
             raise TsmganError(f"No recording gives a clip of {frames} frames; lower train.frames, or use longer recordings.")
         return sets[0], sets[1]
@@ -452,12 +452,12 @@ class Trainer:
             self.console.print(f"{usable} recordings.", highlight=False)
 
     def _play(self, pairs: Pairs, held: Pairs, reports: Reports, checkpoint: Path) -> None:
-        train = self.recipe["train"]
-        size, rank = train["batch"], self.accelerator.process_index
+        train = self.recipe.train
+        size, rank = train.batch, self.accelerator.process_index
         numbers_of_rows = range(rank * size, (rank + 1) * size)
 
         def rows(step: int) -> Rows:
-            return pairs.rows(self.recipe["seed"], step, numbers_of_rows, train["frames"])
+            return pairs.rows(self.recipe.seed, step, numbers_of_rows, train.frames)
 
         validation = Validation(self, held)
         sums: dict[str, list[float]] = {}
@@ -471,7 +471,7 @@ class Trainer:
                 coming.append(loaders.submit(rows, self.step + LOADERS))
                 for name, value in self.take_step(batch).items():
                     sums.setdefault(name, []).append(value)
-                if self.step % train["log_every"] == 0:
+                if self.step % train.log_every == 0:
                     now = time.monotonic()
                     speed = (self.step - first) / (now - since)
                     extra = {"steps_per_second": speed, "waiting_for_data": waited / (now - since), "learning_rate": self.learning_rate()}
@@ -481,15 +481,15 @@ class Trainer:
                     extra |= self._left(speed)
                     reports.numbers(self.step, {k: float(np.mean(v)) for k, v in sums.items()} | extra)
                     sums, waited, since, first = {}, 0.0, now, self.step
-                warmed = self.adversarial and self.step == self.recipe["adversary"]["warm_up"]
-                if self.step % train["validate_every"] == 0 or warmed:
+                warmed = self.adversarial and self.step == self.recipe.adversary.warm_up
+                if self.step % train.validate_every == 0 or warmed:
                     begun = time.monotonic()
                     accuracies = self.set_gates(held)
                     if self.main:
                         with torch.no_grad():
                             reports.numbers(self.step, accuracies | validation.measure(reports), "held out")
                     since += time.monotonic() - begun  # validation is not counted in the speed
-                if self.step % train["checkpoint_every"] == 0:
+                if self.step % train.checkpoint_every == 0:
                     self.save(checkpoint)
 
     def seconds(self) -> float:
@@ -497,9 +497,9 @@ class Trainer:
         return self.seconds_before + time.monotonic() - self.started
 
     def _limits(self) -> tuple[int, float]:
-        train = self.recipe["train"]
-        steps = self.request.steps if self.request.steps is not None else train["steps"]
-        return steps, 60 * (self.request.minutes if self.request.minutes is not None else train["minutes"])
+        train = self.recipe.train
+        steps = self.request.steps if self.request.steps is not None else train.steps
+        return steps, 60 * (self.request.minutes if self.request.minutes is not None else train.minutes)
 
     def _left(self, speed: float) -> dict[str, float]:
         steps, seconds = self._limits()
@@ -525,13 +525,14 @@ class Trainer:
         model = self.request.out / "model"
         if not self.main:
             return model
-        state = {"step": self.step, "seconds": self.seconds(), "gates": self.gates, "recipe": self.recipe}
+        state = State(self.step, self.seconds(), self.gates, self.recipe.as_dict())
         save_checkpoint(checkpoint, self._modules(), self.players, state)
         if export:
-            description = f"Trained with the recipe {self.recipe['name']} for {self.step} steps."
+            description = f"Trained with the recipe {self.recipe.name} for {self.step} steps."
             try:
-                write_model(self.ema, model, description, recipe=self.recipe, steps=self.step, started_from=self.request.start_from)
-                replace_file(model / "README.md", model_card(self).encode())
+                more = {"recipe": self.recipe.as_dict(), "steps": self.step, "started_from": self.request.start_from}
+                write_model(self.ema, model, description, **more)
+                replace_file(model / "README.md", model_card(self).encode(errors="replace"))
             except OSError as error:
                 raise TsmganError(
                     f"The model cannot be written to {model}: {os.strerror(error.errno or 0)}. The checkpoint is whole."
@@ -563,7 +564,7 @@ def model_card(trainer: Trainer) -> str:
     recipe = trainer.recipe
     return (
         f"# {trainer.request.out.name}\n\n"
-        f"A generator for tsmgan, trained with the recipe `{recipe['name']}` for {trainer.step} steps "
+        f"A generator for tsmgan, trained with the recipe `{recipe.name}` for {trainer.step} steps "
         f"({trainer.seconds() / 60:.0f} minutes) on the recordings of `{trainer.request.folder.name}`. The resolved recipe is in "
         "`config.json`.\n\n"
         "Before you publish it, name the recordings it learned from and their licences here.\n"

@@ -33,7 +33,7 @@ class Validation:
 
     def __init__(self, trainer: Trainer, held: Pairs) -> None:
         self._trainer, self._held = trainer, held
-        usable = held.usable(trainer.recipe["train"]["frames"])
+        usable = held.usable(trainer.recipe.train.frames)
         self._items = usable[:: max(1, len(usable) // ITEMS)][:ITEMS]
         self._default: dict[str, list[float]] = {}
 

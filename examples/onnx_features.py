@@ -1,0 +1,46 @@
+"""Run a generator with ONNX Runtime alone and show what it decides: python examples/onnx_features.py RECORDING MODEL.onnx RATE.
+
+`tsmgan export-onnx -o MODEL.onnx` writes the model. Its axes `batch` and `frames` are free:
+
+    features (batch, frames, 130)   what `tsmgan.features` says of each frame, in tsmgan.features.COLUMNS
+    log_rate (batch, frames)        natural logarithm of the speed there
+    noise    (batch, frames, 4)     z, standard normal
+    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): see tsmgan.vocoder.Field
+"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+import soundfile
+
+from tsmgan.analysis import Analyser
+from tsmgan.features import frame_features
+from tsmgan.geometry import geometry
+from tsmgan.vocoder import BAND_CENTRES_HZ
+
+
+def main(source: str, model: str, rate: float) -> dict[str, np.ndarray]:
+    """Print the mean coherence of each band; returns the field, arrays (frames, 20) by name."""
+    y, samplerate = soundfile.read(source, dtype="float32", always_2d=True)
+    g = geometry(samplerate)
+    # Output frames are one hop apart; each looks at the input at its own time, multiplied by the rate.
+    instants = np.rint(np.arange(g.frames_for(round(len(y) / rate))) * g.hop * rate).astype(np.int64)
+    features = frame_features(Analyser(g, y.shape[1])(y.T, 0, instants), g)
+
+    session = onnxruntime.InferenceSession(model)
+    channels = next(value.shape[-1] for value in session.get_inputs() if value.name == "noise")
+    inputs = {
+        "features": features[None],
+        "log_rate": np.full((1, len(instants)), np.log(rate), np.float32),
+        "noise": np.random.default_rng(0).standard_normal((1, len(instants), channels), dtype=np.float32),
+    }
+    names = [value.name for value in session.get_outputs()]
+    field = {name: values[0] for name, values in zip(names, session.run(names, inputs))}
+    for hz, coherence in zip(BAND_CENTRES_HZ, field["coherence"].mean(axis=0)):
+        print(f"{hz:8.0f} Hz  {coherence:.2f}")
+    return field
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

@@ -1,0 +1,40 @@
+"""From waveform to waveform with ONNX Runtime and the vocoder stage: python examples/onnx_stretch.py IN OUT MODEL.onnx RATE."""
+
+import sys
+
+import numpy as np
+import onnxruntime
+import soundfile
+
+from tsmgan.analysis import Analyser
+from tsmgan.features import frame_features
+from tsmgan.geometry import geometry
+from tsmgan.vocoder import Field, Vocoder
+
+
+def main(source: str, target: str, model: str, rate: float) -> None:
+    """Stretch a whole recording in one run of the network. tsmgan.Stretcher does the same in little memory, piece by piece."""
+    y, samplerate = soundfile.read(source, dtype="float32", always_2d=True)
+    g, length = geometry(samplerate), round(len(y) / rate)
+    count = g.frames_for(length)
+    rates = np.full(count, rate)
+    instants = np.rint(np.arange(count) * g.hop * rate).astype(np.int64)
+    frames = Analyser(g, y.shape[1])(y.T, 0, instants)
+
+    session = onnxruntime.InferenceSession(model)
+    channels = next(value.shape[-1] for value in session.get_inputs() if value.name == "noise")
+    inputs = {
+        "features": frame_features(frames, g)[None],
+        "log_rate": np.log(rates)[None].astype(np.float32),
+        "noise": np.random.default_rng(0).standard_normal((1, count, channels), dtype=np.float32),
+    }
+    field = Field(*(values[0] for values in session.run(list(Field._fields), inputs)))
+
+    vocoder = Vocoder(g, y.shape[1])
+    out, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
+    out = np.concatenate([out, vocoder.tail(6)], axis=1)[:, g.window_length // 2 :]  # the first frame stands in its window's middle
+    soundfile.write(target, out[:, :length].T, samplerate)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]))
