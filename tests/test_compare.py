@@ -424,6 +424,11 @@ class TestBrowser:
             assert small.execute_script(shown) == []
             assert "drag to scroll, pinch to zoom" in small.find_element("id", "see").text
 
+    def test_a_desktop_shows_the_tables_whole(self, small):
+        with emulated(small, 1280, "light"):
+            cut = "return [...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)"
+            assert small.execute_script(cut) == [0] and len(small.find_elements("css selector", "#measures thead th")) == 7
+
     @pytest.mark.parametrize("width", [320, 360, 1280])
     def test_names_of_methods_end_their_lines_between_words(self, chromium, tmp_path, width):
         names = ["rubberband-r3", "soundtouch", "signalsmith", "tsmgan:coherence=0", "tsmgan:model=handmade"]
