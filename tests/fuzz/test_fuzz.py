@@ -79,7 +79,7 @@ QUICK = {
     "explosion": 40,
     "buffers": 20,
     "arrays": 60,
-    "named files": 40,
+    "named files": 120,
     "wild fields": 30,
     "operators": 12,
     "recipe": 120,
