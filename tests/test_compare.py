@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tsmgan.evaluation.peers import PEERS, Peer
 from tsmgan.report.comparison import attacks, render
 from tsmgan.report.loudness import loudness
 from tsmgan.report.page import Subject, build_page
+from tsmgan.report.scales import FIELD_COLOURS, SPECTROGRAM_COLOURS
 from tsmgan.report.sound import encode, playable
 
 SAMPLERATE = 16000
@@ -388,9 +390,7 @@ class TestBrowser:
 
     @pytest.mark.parametrize("theme", ["light", "dark"])
     def test_a_phone_needs_no_sideways_scrolling_and_text_keeps_its_contrast(self, small, theme):
-        small.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True})
-        small.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
-        try:
+        with emulated(small, 360, theme):
             assert small.execute_script("return document.documentElement.scrollWidth") <= 360
             colours = small.execute_script(
                 "const s = getComputedStyle(document.documentElement);"
@@ -399,9 +399,111 @@ class TestBrowser:
             *inks, paper = (luminance(colour) for colour in colours)
             assert (paper < 0.1) == (theme == "dark")
             assert all((max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 4.5 for ink in inks)
-        finally:
-            small.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-            small.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [360, 1280])
+    def test_labels_of_axes_are_whole_and_legible_whatever_is_drawn_below_them(self, small, width, theme):
+        with emulated(small, width, theme):
+            for button in ("pulses", "whole"):
+                small.execute_script("document.getElementById(arguments[0]).click()", button)
+                wait_for(small, "document.querySelectorAll('#panels .tick.hertz').length >= 6")
+                wait_for(small, "document.querySelectorAll('#panels .tick.second').length >= 2")
+                labels = small.execute_script(LABELS)
+                assert {"100 Hz", "1 kHz"} <= {label["text"] for label in labels if label["picture"] == "field"}
+                assert all(label["inside"] for label in labels), labels
+                for label in labels:
+                    ink, (*ground, alpha) = colour_parts(label["colour"])[:3], colour_parts(label["ground"])
+                    below = [[alpha * part + (1 - alpha) * picture for part in ground] for picture in (0, 255)]
+                    assert min(contrast(ink, mixed) for mixed in below) >= 4.5, label
+
+    def test_a_phone_shows_no_hints_on_keys_and_a_keyboard_does(self, small):
+        shown = "return [...document.querySelectorAll('kbd, .keyboard')].filter(e => e.checkVisibility()).map(e => e.textContent)"
+        small.execute_script("document.querySelectorAll('details').forEach(e => (e.open = true))")
+        assert len(small.execute_script(shown)) > 10
+        with emulated(small, 360, "light"):
+            assert small.execute_script(shown) == []
+            assert "drag to scroll, pinch to zoom" in small.find_element("id", "see").text
+
+    def test_a_desktop_shows_the_tables_whole(self, small):
+        with emulated(small, 1280, "light"):
+            cut = "return [...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)"
+            assert small.execute_script(cut) == [0] and len(small.find_elements("css selector", "#measures thead th")) == 7
+
+    @pytest.mark.parametrize("width", [320, 360, 1280])
+    def test_names_of_methods_end_their_lines_between_words(self, chromium, tmp_path, width):
+        names = ["rubberband-r3", "soundtouch", "signalsmith", "tsmgan:coherence=0", "tsmgan:model=handmade"]
+        copies = [render(Method(name, lambda y, samplerate, rate: y), voice(0.2).T, SAMPLERATE, 1.0, synthetic=False) for name in names]
+        (tmp_path / "names.html").write_text(build_page(Subject("in.wav", voice(0.2).T, SAMPLERATE, 1.0, np.zeros(0)), copies))
+        with emulated(chromium, width, "light"):
+            for browser in open_page(chromium, tmp_path / "names.html"):
+                lines = browser.execute_script(LINES)
+                assert [re.sub(r"\n", "", name) for name in lines] == ["original", *names]
+                assert [name for name in lines if re.search(r"\w\n", name)] == []
+
+    def test_the_colours_are_those_that_plots_have(self, small):
+        ends = small.execute_script(
+            "return [report.views.fieldColours, report.views.heat].map(table => [0, 255].map(at => "
+            "'#' + [0, 8, 16].map(shift => (table[at] >> shift & 255).toString(16).padStart(2, '0')).join('')))"
+        )
+        assert ends == [[colours[0], colours[-1]] for colours in (FIELD_COLOURS, SPECTROGRAM_COLOURS)]
+
+
+LABELS = """
+return [...document.querySelectorAll(".tick")].filter((label) => label.checkVisibility()).map((label) => {
+  const canvas = label.parentElement.querySelector("canvas"), style = getComputedStyle(label);
+  const inner = label.getBoundingClientRect(), outer = canvas.getBoundingClientRect();
+  return {
+    text: label.textContent, picture: canvas.id || canvas.className, colour: style.color, ground: style.backgroundColor,
+    inside: inner.left >= outer.left && inner.right <= outer.right && inner.top >= outer.top && inner.bottom <= outer.bottom,
+  };
+});
+"""
+"""Every label in a picture that is shown."""
+LINES = r"""
+return [...document.querySelectorAll("#tracks b")].map((name) => {
+  let text = "", last = null;
+  for (const node of [...name.childNodes].filter((n) => n.nodeType === 3)) {
+    for (let at = 0; at < node.length; at++) {
+      const range = new Range();
+      range.setStart(node, at);
+      range.setEnd(node, at + 1);
+      const top = range.getBoundingClientRect().top;
+      text += (last !== null && top > last ? "\n" : "") + node.data[at];
+      last = top;
+    }
+  }
+  return text;
+});
+"""
+"""The methods' names, with their line ends."""
+
+
+@contextmanager
+def emulated(browser, width: int, theme: str):
+    """A screen of that width; narrow ones belong to phones, which are touched."""
+    is_phone = width < 600
+    screen = {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": is_phone}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": is_phone})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def colour_parts(text: str) -> list[float]:
+    """Red, green, blue (0 to 255) and alpha (0 to 1) of a computed colour, rgb(...) or rgba(...)."""
+    parts = [float(part) for part in re.findall(r"[\d.]+", text)]
+    return [*parts, 1.0] if len(parts) == 3 else parts
+
+
+def contrast(one, other) -> float:
+    """Of two colours of parts from 0 to 255 (WCAG 2): 1 to 21."""
+    low, high = sorted(luminance("#" + "".join(f"{round(part):02x}" for part in colour)) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
 
 
 def luminance(colour: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -16,6 +17,7 @@ from tsmgan.errors import AudioError
 from tsmgan.geometry import geometry
 from tsmgan.report.excerpt import read_excerpt
 from tsmgan.report.field import bands_below, stretch_and_watch
+from tsmgan.report.scales import FIELD_COLOURS, SPECTROGRAM_COLOURS
 from tsmgan.stretcher import stretch
 from tsmgan.vocoder import BANDS
 
@@ -54,6 +56,21 @@ def test_an_svg_is_well_formed_and_names_what_it_shows(folder):
     assert root.tag.endswith("svg")
     assert "spectrogram" in (folder / "in.svg").read_text()
     assert (folder / "in.svg").stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize(("coherence", "colour"), [(0.0, FIELD_COLOURS[0]), (1.0, FIELD_COLOURS[-1])])
+def test_a_field_has_the_colours_of_the_comparison_page(coherence, colour):
+    _, field = stretch_and_watch(tone(), SAMPLERATE, 1.0, coherence=coherence)
+    picture = np.rint(255 * pixels(io.BytesIO(plotting.plot(tone(), SAMPLERATE, field)))[:, :, :3])
+    shares = [(np.abs(picture - [int(each[at : at + 2], 16) for at in (1, 3, 5)]).max(axis=2) <= 1).mean() for each in FIELD_COLOURS]
+    assert shares[FIELD_COLOURS.index(colour)] > 0.15 and sum(share > 0.15 for share in shares) == 1
+
+
+def test_the_silence_of_a_spectrogram_has_the_colour_of_the_comparison_page():
+    y = tone() * (np.arange(SAMPLERATE) < 2000)
+    picture = np.rint(255 * pixels(io.BytesIO(plotting.plot(y, SAMPLERATE, stretch_and_watch(y, SAMPLERATE, 1.0)[1])))[:, :, :3])
+    lowest = [int(SPECTROGRAM_COLOURS[0][at : at + 2], 16) for at in (1, 3, 5)]
+    assert (picture == lowest).all(axis=2).mean() > 0.15
 
 
 def test_the_same_input_gives_the_same_png(folder):

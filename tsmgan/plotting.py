@@ -6,18 +6,17 @@ import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from tsmgan.geometry import geometry
 from tsmgan.report.field import bands_below, frame_seconds
+from tsmgan.report.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ, hertz_label
 from tsmgan.vocoder import BAND_CENTRES_HZ, Field
 
 COLUMNS = 1600
 """Columns of the pictures: longer recordings are shown by the extremes of a column, never by every n-th sample."""
-RANGE_DB = 80.0
-TICKS_HZ = (100, 300, 1000, 3000, 10000)
 
 
 def plot(y: np.ndarray, samplerate: int, field: Field, *, title: str = "", format: str = "png") -> bytes:
@@ -79,7 +78,8 @@ def _draw_spectrum(axes, y: np.ndarray, samplerate: int, seconds: float):
     times, frequencies = np.linspace(0, seconds, decibels.shape[1] + 1), geometry(samplerate).frequencies()
     half = frequencies[1] / 2
     edges = np.concatenate([[0.0], frequencies[:-1] + half, [frequencies[-1]]])
-    image = axes.pcolormesh(times, mel(edges), decibels, cmap="magma", norm=Normalize(-RANGE_DB, 0), rasterized=True)
+    colours = LinearSegmentedColormap.from_list("spectrogram", SPECTROGRAM_COLOURS)
+    image = axes.pcolormesh(times, mel(edges), decibels, cmap=colours, norm=Normalize(-RANGE_DB, 0), rasterized=True)
     _scale(axes, 0.0, min(16000.0, samplerate / 2), "spectrogram")
     return image
 
@@ -91,7 +91,8 @@ def _draw_field(axes, field: Field, samplerate: int):
     half = (centres[1] - centres[0]) / 2
     times = (np.arange(values.shape[1] + 1) - 0.5) * frame_seconds(samplerate)
     edges = np.append(centres - half, centres[-1] + half)
-    image = axes.pcolormesh(times, edges, values, cmap="cividis", norm=Normalize(0, 1), rasterized=True)
+    colours = LinearSegmentedColormap.from_list("field", FIELD_COLOURS)
+    image = axes.pcolormesh(times, edges, values, cmap=colours, norm=Normalize(0, 1), rasterized=True)
     _scale(axes, 700 * (10 ** edges[0] - 1), 700 * (10 ** edges[-1] - 1), f"coherence (mean {values.mean():.2f})")
     return image
 
@@ -105,4 +106,4 @@ def _scale(axes, lowest: float, highest: float, label: str) -> None:
     axes.set(ylim=(mel(lowest), mel(highest)), ylabel=label)
     axes.yaxis.set_major_locator(FixedLocator(mel([hz for hz in TICKS_HZ if lowest < hz < highest])))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{700 * (10**value - 1):.0f} Hz"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: hertz_label(round(700 * (10**value - 1)))))

@@ -1,9 +1,10 @@
-"""Stretch very many broken recordings and print what came of them.
+"""Judge very many hostile cases of every class and print what came of them.
 
     python tests/fuzz/run_fuzz.py --cases 100000 --jobs 2
 
-Every case is counted; one that raises, crashes, hangs, gives samples that are not finite, takes more than 2 s of a processor or
-500 MB of memory is printed with its number, which `--first N --cases 1` repeats. The exit code is 1 when there was one.
+Broken recordings are the most; `fuzz_classes.py` has the other classes. Every case is counted; one that breaks its class's promise, raises,
+crashes, hangs, takes more than 2 s of a processor or 500 MB of memory is printed with its number, which `--first N --cases 1` repeats.
+`--only CLASS` judges the cases of one class among the numbers. The exit code is 1 when there was a fault.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fuzz_cases import case_by_number, judge
+from fuzz_classes import CLASSES, class_of, describe, judge_number
 
 from tsmgan.batch.pool import Died, Done, Pool
 
@@ -32,10 +34,11 @@ HANG_SECONDS = 60
 class Report(NamedTuple):
     """Of a chunk of cases."""
 
-    stretched: int
-    refused: int
-    seconds: float
-    """Of a processor, for the slowest case."""
+    done: collections.Counter[str]
+    """Cases of each class."""
+    refused: collections.Counter[str]
+    slowest: dict[str, tuple[float, int]]
+    """Seconds of a processor of each class's slowest case, and its number."""
     megabytes: float
     """By which the most demanding case raised the process's peak."""
     faults: list[tuple[int, str]]
@@ -46,9 +49,12 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def run_chunk(numbers: range, report: Callable[[float], None]) -> Report:
+def run_chunk(numbers: list[int], report: Callable[[float], None]) -> Report:
     """Judge cases in one process; a hang is ended by the system's alarm."""
-    faults, refused, slowest, most = [], 0, 0.0, 0.0
+    faults, most = [], 0.0
+    done: collections.Counter[str] = collections.Counter()
+    refused: collections.Counter[str] = collections.Counter()
+    slowest: dict[str, tuple[float, int]] = {}
     base = Path("/dev/shm") if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=base) as name:
         if getattr(run_chunk, "is_cold", True):
@@ -58,28 +64,34 @@ def run_chunk(numbers: range, report: Callable[[float], None]) -> Report:
         for number in numbers:
             signal.alarm(HANG_SECONDS)
             before, memory = time.process_time(), peak_megabytes()
+            kind = class_of(number)
+            is_warm = kind == "recording" or kind in done
+            done[kind] += 1
             try:
-                verdict = judge(case_by_number(number), Path(name))
+                verdict = judge_number(number, Path(name)).verdict
             except Exception as error:
                 faults.append((number, f"{type(error).__name__}: {error}"))
                 continue
             finally:
                 signal.alarm(0)
             seconds, megabytes = time.process_time() - before, peak_megabytes() - memory
-            slowest, most, refused = max(slowest, seconds), max(most, megabytes), refused + verdict.refused
+            refused[kind] += verdict.refused
             if verdict.fault is not None:
                 faults.append((number, verdict.fault))
+            if not is_warm:
+                continue  # Imports of the class's own are not the case's.
+            slowest[kind], most = max(slowest.get(kind, (0.0, number)), (seconds, number)), max(most, megabytes)
             if seconds > MOST_SECONDS:
                 faults.append((number, f"{seconds:.1f} s"))
             if megabytes > MOST_MEGABYTES:
                 faults.append((number, f"{megabytes:.0f} MB"))
-    return Report(len(numbers) - refused, refused, slowest, most, faults)
+    return Report(done, refused, slowest, most, faults)
 
 
-def chunks(first: int, count: int, size: int) -> Iterator[range]:
-    """The cases from first on, in chunks."""
-    for start in range(first, first + count, size):
-        yield range(start, min(start + size, first + count))
+def chunks(numbers: Sequence[int], size: int) -> Iterator[list[int]]:
+    """The cases in chunks."""
+    for start in range(0, len(numbers), size):
+        yield list(numbers[start : start + size])
 
 
 def main() -> int:
@@ -88,33 +100,48 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=100000)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", choices=CLASSES, metavar="CLASS", help=", ".join(CLASSES))
     arguments = parser.parse_args()
-    total: collections.Counter[str] = collections.Counter()
-    slowest, most, faults, started = 0.0, 0.0, [], time.perf_counter()
-    dead: list[range] = []
+    numbers: Sequence[int] = range(arguments.first, arguments.first + arguments.cases)
+    if arguments.only is not None:
+        numbers = [number for number in numbers if class_of(number) == arguments.only]
+    done: collections.Counter[str] = collections.Counter()
+    refused: collections.Counter[str] = collections.Counter()
+    slowest: dict[str, tuple[float, int]] = {}
+    most, faults, started = 0.0, [], time.perf_counter()
+    dead: list[list[int]] = []
 
     def count(event: Done | Died) -> None:
-        nonlocal slowest, most
+        nonlocal most
         if isinstance(event, Died):
             # Which case it was is found out one by one.
-            dead.append(event.task) if len(event.task) > 1 else faults.append((event.task.start, event.reason))
+            dead.append(event.task) if len(event.task) > 1 else faults.append((event.task[0], event.reason))
             return
         found = event.result
-        total.update(stretched=found.stretched, refused=found.refused)
-        slowest, most = max(slowest, found.seconds), max(most, found.megabytes)
+        done.update(found.done)
+        refused.update(found.refused)
+        for kind, each in found.slowest.items():
+            slowest[kind] = max(slowest.get(kind, each), each)
+        most = max(most, found.megabytes)
         faults.extend(found.faults)
 
-    with Pool(run_chunk, arguments.jobs, preload=["fuzz_cases"], quiet=True) as pool:
-        for event in pool.run(chunks(arguments.first, arguments.cases, CHUNK)):
+    with Pool(run_chunk, arguments.jobs, preload=["fuzz_classes"], quiet=True) as pool:
+        for event in pool.run(chunks(numbers, CHUNK)):
             count(event)
         for each in dead[:]:
-            for event in pool.run(chunks(each.start, len(each), 1)):
+            for event in pool.run(chunks(each, 1)):
                 count(event)
     for number, fault in sorted(faults):
-        print(f"case {number}: {fault}\n    {case_by_number(number)}")
+        print(f"case {number}: {fault}\n    {describe(number)}")
+    wrong = collections.Counter(class_of(number) for number in {number for number, _ in faults})
+    for kind in CLASSES:
+        seconds, number = slowest.get(kind, (0.0, None))
+        print(
+            f"{kind:>12}: {done[kind]} cases, {refused[kind]} refused, {wrong[kind]} with faults, slowest {seconds:.2f} s (case {number})"
+        )
     print(
-        f"{total.total()} cases in {time.perf_counter() - started:.0f} s: {total['stretched']} stretched, {total['refused']} refused, "
-        f"{len(faults)} faults; slowest {slowest:.2f} s, most memory {most:.0f} MB"
+        f"{done.total()} cases in {time.perf_counter() - started:.0f} s: {done.total() - refused.total()} stretched, "
+        f"{refused.total()} refused, {len(faults)} faults; most memory {most:.0f} MB"
     )
     return 1 if faults else 0
 

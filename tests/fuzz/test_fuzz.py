@@ -8,8 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fuzz_cases import ENDINGS, KINDS, RATES, Case, Change, case_by_number, change, from_bytes, judge, seeds, to_bytes
+from fuzz_classes import CLASSES, Canary, class_of, judge_class, judge_number, loudness_fault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -71,3 +73,55 @@ def test_cases_are_a_function_of_their_number_and_do_break_files():
     cases = [case_by_number(k) for k in range(200)]
     assert cases == [case_by_number(k) for k in range(200)]
     assert sum(change(seeds()[case.seed], case.changes) != seeds()[case.seed] for case in cases) > 100
+
+
+QUICK = {
+    "explosion": 40,
+    "buffers": 20,
+    "arrays": 60,
+    "named files": 120,
+    "wild fields": 30,
+    "operators": 12,
+    "recipe": 120,
+    "checkpoint": 60,
+}
+QUICK |= {"signal": 4}
+"""Cases of each class that the tests judge; `run_fuzz.py` judges as many as are wanted."""
+NEEDS = {"named files": "av", "wild fields": "onnx", "operators": "onnx", "recipe": "torch", "checkpoint": "torch"}
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_cases_of_every_class_keep_its_promise(folder, kind):
+    if kind in NEEDS:
+        pytest.importorskip(NEEDS[kind], reason=f"{NEEDS[kind]} is not installed")
+    if kind == "signal" and os.name != "posix":
+        pytest.skip("this system has no such signals")
+    verdicts = {number: judge_class(kind, number, folder) for number in range(QUICK[kind])}
+    assert {number: verdict.fault for number, verdict in verdicts.items() if verdict.fault is not None} == {}
+    assert not list(folder.iterdir())
+
+
+def test_every_class_has_numbers_and_a_number_one_class(folder):
+    counts = {kind: sum(class_of(number) == kind for number in range(4000)) for kind in CLASSES}
+    assert counts == {kind: count for kind, (count, _) in CLASSES.items()} and min(counts.values()) == counts["signal"]
+    number = next(number for number in range(4000) if class_of(number) == "arrays")
+    assert judge_number(number, folder) == judge_number(number, folder)
+
+
+def test_the_measure_of_explosions_sees_one_and_lets_a_copy_pass():
+    y = np.sin(np.arange(8000) * 0.3)[None]
+    assert loudness_fault(y, y, 8000, 1.0) is None and loudness_fault(y, np.repeat(y, 4, axis=1), 8000, 0.25) is None
+    louder = y.copy()
+    louder[:, 3000:3500] *= 1.5
+    assert "at 0.3" in loudness_fault(y, louder, 8000, 1.0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells who opens a file")
+def test_a_canary_tells_that_it_was_opened(folder):
+    path = folder / "canary"
+    path.write_bytes(b"x")
+    assert not Canary(path).was_opened()
+    watch = Canary(path)
+    path.read_bytes()
+    assert watch.was_opened()
+    path.unlink()

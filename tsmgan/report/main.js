@@ -17,7 +17,8 @@
     const button = document.createElement("button");
     button.type = "button";
     const key = Object.assign(document.createElement("kbd"), { textContent: i + 1, ariaHidden: "true" });
-    const name = Object.assign(document.createElement("b"), { textContent: track.name });
+    const name = document.createElement("b");
+    for (const part of track.name.split(/(?<=[-:=/_,@])/)) name.append(part, document.createElement("wbr")); // lines end between words
     const about = Object.assign(document.createElement("span"), { textContent: i === 0 ? "at its own speed" : `${track.seconds.toFixed(2)} s` });
     button.append(key, name, about);
     button.addEventListener("click", () => choose(i));

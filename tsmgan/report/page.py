@@ -18,6 +18,7 @@ from tsmgan.report.columns import RECORDING, SYNTHETIC, Column
 from tsmgan.report.comparison import Rendering
 from tsmgan.report.field import bands_below, frame_seconds
 from tsmgan.report.loudness import loudness
+from tsmgan.report.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ
 from tsmgan.report.sound import Sounds, data_uri, encode, playable
 from tsmgan.vocoder import BAND_CENTRES_HZ, Field
 
@@ -58,6 +59,7 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
         "attacks": [round(float(second) / subject.rate, 4) for second in subject.attacks],
         "bands": [round(hz) for hz in BAND_CENTRES_HZ[: bands_below(subject.samplerate)]],
         "tracks": tracks,
+        "scales": {"spectrogram": SPECTROGRAM_COLOURS, "field": FIELD_COLOURS, "decibels": RANGE_DB, "ticks": TICKS_HZ},
     }
     here = files(__package__)
     return Template((here / "page.html").read_text("utf-8")).substitute(

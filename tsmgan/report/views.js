@@ -1,9 +1,7 @@
 // Pictures of what is heard: overview, waveforms, spectrograms, the coherence field. All share one stretch of time.
 
-const RANGE_DB = 75; // of a spectrogram
 const SAME_SCALE = 0.3; // seconds; in shorter views the original keeps its own time scale, so that its periods are as wide as they are
-const HEAT = ["#000004", "#1b0c41", "#4a0c6b", "#781c6d", "#a52c60", "#cf4446", "#ed6925", "#fb9b06", "#f7d13d", "#fcffa4"];
-const FIELD = ["#1d2b6b", "#30538f", "#4f7ea3", "#86a6ad", "#c9c3a0", "#e9b864", "#f08c2e"];
+const LABEL_HEIGHT = 15; // pixels, as in style.css
 
 // 256 colours, RGBA, between evenly spaced ones.
 function colourTable(colours) {
@@ -67,8 +65,8 @@ class Views {
     this.shown = "pair";
     this.windowSeconds = 0.0427;
     this.fieldKind = "coherence";
-    this.heat = colourTable(HEAT);
-    this.fieldColours = colourTable(FIELD);
+    this.heat = colourTable(data.scales.spectrogram);
+    this.fieldColours = colourTable(data.scales.field);
     this.panels = new Map();
     this._ffts = new Map();
     this._host = document.getElementById("panels");
@@ -214,7 +212,6 @@ class Views {
     context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
     context.fillStyle = ground;
     context.fillRect(0, 0, width, height);
-    context.font = "11px system-ui, sans-serif";
     return { context, width, height };
   }
 
@@ -235,7 +232,7 @@ class Views {
   _drawWave(track) {
     const { context, width, height } = this._context(this.panels.get(track).wave, this.colours.ground);
     const samples = this.data.tracks[track].mono, [from, to] = this._span(track);
-    this._drawGrid(context, width, height, from, to);
+    this._drawGrid(this.panels.get(track).wave, context, width, height, from, to);
     context.fillStyle = context.strokeStyle = track === 0 ? this.colours["wave-original"] : this.colours.wave;
     const perPixel = ((to - from) * this.data.samplerate) / width;
     if (perPixel > 3) envelope(context, samples, this.data.samplerate, from, to, width, height, this._loudest(from, to, track));
@@ -264,12 +261,12 @@ class Views {
     return most * 1.05;
   }
 
-  _drawGrid(context, width, height, from, to) {
+  _drawGrid(canvas, context, width, height, from, to) {
     const raw = (to - from) / Math.max(2, width / 110), power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
     const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    const labels = [];
     context.strokeStyle = this.colours.line;
-    context.fillStyle = this.colours.soft;
     context.lineWidth = 1;
     for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
       const x = Math.round(((t - from) / (to - from)) * width) + 0.5;
@@ -277,8 +274,9 @@ class Views {
       context.moveTo(x, 0);
       context.lineTo(x, height);
       context.stroke();
-      if (x < width - 40) context.fillText(`${t.toFixed(digits)} s`, x + 4, height - 4);
+      labels.push({ text: `${t.toFixed(digits)} s`, left: x + 2, top: height - LABEL_HEIGHT - 1 });
     }
+    this._label(canvas, "second", labels);
   }
 
   async _drawSpectra() {
@@ -291,7 +289,7 @@ class Views {
   }
 
   _drawSpectrum(track) {
-    const { context, width, height } = this._context(this.panels.get(track).spectrum, "#000004");
+    const { context, width, height } = this._context(this.panels.get(track).spectrum, this.data.scales.spectrogram[0]);
     const rate = this.data.samplerate, samples = this.data.tracks[track].mono, [from, to] = this._span(track);
     const length = Math.round(this.windowSeconds * rate);
     const size = 2 ** Math.ceil(Math.log2(Math.max(length * 1.5, 256)));
@@ -328,13 +326,13 @@ class Views {
           let value = power[column][k] * (1 - share) + power[column][k + 1] * share;
           for (let b = k + 1; b < next; b++) value = Math.max(value, power[column][b]);
           const decibels = 10 * Math.log10(value / (length * length) + 1e-20) - level;
-          pixels[y * columns + x + column] = this.heat[Math.max(0, Math.min(255, Math.round(255 * (1 + decibels / RANGE_DB))))];
+          pixels[y * columns + x + column] = this.heat[Math.max(0, Math.min(255, Math.round(255 * (1 + decibels / this.data.scales.decibels))))];
         }
       }
     }
     createImageBitmap(image).then((bitmap) => {
       context.drawImage(bitmap, 0, 0, width, height);
-      this._drawHertz(context, width, height, low, high, "#ffffffcc");
+      this._drawHertz(this.panels.get(track)?.spectrum, context, height, low, high);
     });
   }
 
@@ -355,16 +353,50 @@ class Views {
     return this._referenceLevel;
   }
 
-  _drawHertz(context, width, height, low, high, colour) {
-    context.fillStyle = colour;
-    let lowest = height + 8;
-    for (const hz of [100, 300, 1000, 3000, 10000]) {
-      const y = height * (1 - (mel(hz) - low) / (high - low));
-      if (y < 8 || y > Math.min(height - 4, lowest - 13)) continue; // outside, or in the label below
-      lowest = y;
-      context.fillRect(0, y, 5, 1);
-      context.fillText(hertzLabel(hz), 8, y + 4);
+  // Marks of the frequency axis. A label stands beside its mark, moved as far as it must be to be whole; one that would cover the label
+  // below is left out with its mark.
+  _drawHertz(canvas, context, height, low, high) {
+    if (!canvas) return; // another track was chosen meanwhile
+    const labels = [];
+    let lowest = height;
+    for (const hz of this.data.scales.ticks) {
+      const y = Math.round(height * (1 - (mel(hz) - low) / (high - low)));
+      const top = Math.min(Math.max(1, y - (LABEL_HEIGHT >> 1)), height - LABEL_HEIGHT - 1);
+      if (y < 0 || y > height || top + LABEL_HEIGHT > lowest) continue;
+      lowest = top;
+      context.fillStyle = "#000000";
+      context.fillRect(0, y - 1, 7, 3);
+      context.fillStyle = "#ffffff";
+      context.fillRect(0, y, 6, 1);
+      labels.push({ text: hertzLabel(hz), left: 9, top });
     }
+    this._label(canvas, "hertz", labels);
+  }
+
+  // Labels are elements over a picture: they keep their contrast whatever is drawn below them.
+  _label(canvas, kind, labels) {
+    const width = canvas.clientWidth;
+    this._holder(canvas).querySelectorAll(".tick").forEach((old) => old.remove());
+    for (const { text, left, top } of labels) {
+      const element = document.createElement("span");
+      element.className = `tick ${kind}`;
+      element.ariaHidden = "true";
+      element.textContent = text;
+      element.style.cssText = `left:${left}px;top:${top}px`;
+      this._holder(canvas).append(element);
+      if (left + element.offsetWidth > width) element.remove();
+    }
+  }
+
+  // The box of a picture and what lies over it.
+  _holder(canvas) {
+    if (!canvas.holder) {
+      canvas.holder = document.createElement("div");
+      canvas.holder.className = "picture";
+      canvas.replaceWith(canvas.holder);
+      canvas.holder.append(canvas);
+    }
+    return canvas.holder;
   }
 
   // The chosen track's field, else that of the first track that has one.
@@ -391,7 +423,7 @@ class Views {
     }
     createImageBitmap(image).then((bitmap) => {
       context.drawImage(bitmap, 0, 0, width, height);
-      this._drawHertz(context, width, height, low, high, "#ffffffdd");
+      this._drawHertz(this._field, context, height, low, high);
       this.drawHead();
     });
     const what = this.fieldKind === "coherence" ? "Coherence field" : "Attack mix";
@@ -432,12 +464,9 @@ class Views {
 
   _head(canvas, share) {
     if (!canvas.head) {
-      const holder = document.createElement("div");
-      holder.style.position = "relative";
-      canvas.replaceWith(holder);
       canvas.head = document.createElement("div");
-      canvas.head.style.cssText = "position:absolute;top:0;bottom:0;width:2px;margin-left:-1px;background:var(--head);pointer-events:none";
-      holder.append(canvas, canvas.head);
+      canvas.head.className = "head";
+      this._holder(canvas).append(canvas.head);
     }
     canvas.head.hidden = !(share >= 0 && share <= 1);
     canvas.head.style.left = `${100 * share}%`;
