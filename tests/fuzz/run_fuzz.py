@@ -104,7 +104,7 @@ def main() -> int:
         slowest, most = max(slowest, found.seconds), max(most, found.megabytes)
         faults.extend(found.faults)
 
-    with Pool(run_chunk, arguments.jobs, preload=["fuzz_cases"], quiet=True) as pool:
+    with Pool(run_chunk, arguments.jobs, quiet=True) as pool:
         for event in pool.run(chunks(arguments.first, arguments.cases, CHUNK)):
             count(event)
         for each in dead[:]:
