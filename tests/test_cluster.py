@@ -131,7 +131,7 @@ def test_a_recording_over_which_three_workers_are_lost_is_given_up_and_what_wait
 
     bad, good = (Task(f"{name}.wav", "out", f"{name}@2.wav", 2.0, Settings()) for name in ("bad", "good"))
     workers = RayWorkers.__new__(RayWorkers)
-    workers._losses, workers._waiting, workers._again = Counter(), deque([bad, good]), lambda task: task
+    workers._losses, workers._waiting, workers._again, workers._folders = Counter(), deque([bad, good]), lambda task: task, set()
     told = []
     for _ in range(3):
         worker = _Worker(None, tasks=deque(enumerate(workers._waiting)))

@@ -17,7 +17,7 @@ from tsmgan import processes
 from tsmgan.processes import Process
 
 MARK = "with open({mark!r}, 'a') as file: file.write(__name__ + ' ')\nraise ImportError('hostile')\n"
-MODULES = ("numpy", "selectors", "soundfile", "typer", "json", "pickle", "tempfile", "typing", "multiprocessing/__init__", "joblib/__init__")
+MODULES = ("numpy", "selectors", "soundfile", "typer", "json", "pickle", "tempfile", "typing", "multiprocessing/__init__")
 """Modules that the program imports, of its own, of others, and of the standard library."""
 
 

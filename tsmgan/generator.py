@@ -13,6 +13,7 @@ import numpy as np
 
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.features import FEATURES
+from tsmgan.limits import MOST_THREADS, require_count
 from tsmgan.models import Model
 from tsmgan.vocoder import BANDS, Field
 
@@ -60,7 +61,7 @@ class Generator:
         device: what it runs on, one of PROVIDERS.
 
     Raises:
-        UsageError: there is no such device, or threads is below one.
+        UsageError: there is no such device, or threads is not from 1 to MOST_THREADS.
         ModelError: the model is missing, damaged, or of another architecture.
         TsmganError: the device was asked for and cannot be used here.
     """
@@ -68,8 +69,7 @@ class Generator:
     def __init__(self, model: Model, device: str = "auto", threads: int | None = None) -> None:
         if device not in DEVICES:
             raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
-        if threads is not None and (int(threads) != threads or threads < 1):
-            raise UsageError(f"The number of threads is {threads}; it must be at least 1.")
+        threads = 1 if threads is None else require_count("threads", threads, MOST_THREADS)
         config = model.config["generator"]
         self._path = model.path
         self.context = _size(model, "context", LARGEST_CONTEXT)
@@ -85,7 +85,7 @@ class Generator:
         except OSError:
             raise ModelError(f"{file} is missing; write it with `tsmgan export-onnx`.") from None
         with _lock:
-            self._session, self.device = _session(file, written, device, threads or 1)
+            self._session, self.device = _session(file, written, device, threads)
         self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
     def __call__(self, features: np.ndarray, rates: np.ndarray, noise: np.ndarray) -> Field:

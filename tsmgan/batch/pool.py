@@ -6,7 +6,6 @@ The standard library's pools give up altogether, or wait for ever, when a proces
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from typing import Generic, TypeVar
 
 from tsmgan import stopping
 from tsmgan.batch.executor import AHEAD_TASKS, AHEAD_WEIGHT, Died, Done, Part
+from tsmgan.limits import most_processes, require_count
 from tsmgan.processes import Process
 
 T = TypeVar("T")
@@ -25,11 +25,6 @@ R = TypeVar("R")
 REPORT_SECONDS = 0.25
 GRACE_SECONDS = 5.0
 """What processes get to tidy up before they are killed."""
-
-
-def processor_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -68,6 +63,9 @@ class Pool(Generic[T, R]):
         weigh: how much work a task is, in bytes.
         quiet: throw away what processes print on standard error.
         environment: further environment variables of the processes.
+
+    Raises:
+        UsageError: there are more jobs than this machine can bear.
     """
 
     def __init__(
@@ -79,7 +77,8 @@ class Pool(Generic[T, R]):
         quiet: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._function, self._jobs, self._weigh, self._quiet = function, jobs, weigh, quiet
+        self._function, self._jobs = function, require_count("jobs", jobs, most_processes())
+        self._weigh, self._quiet = weigh, quiet
         self._environment = environment
         self._workers: list[_Worker] = []
         self._waiting: deque[T] = deque()

@@ -13,9 +13,10 @@ from tsmgan.audio.leftovers import remove_leftovers
 from tsmgan.batch.executor import Died, Done, Executor, Part
 from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, open_manifest
 from tsmgan.batch.plan import Task
-from tsmgan.batch.pool import Pool, processor_count
+from tsmgan.batch.pool import Pool
 from tsmgan.batch.work import new_entry, stretch_task
 from tsmgan.errors import AudioError
+from tsmgan.limits import processor_count
 from tsmgan.places import exists, is_url, parent
 
 DEATHS = {

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from tsmgan.errors import TsmganError
+from tsmgan.limits import most_processes, require_count
 from tsmgan.processes import Process
 
 Item = TypeVar("Item")
@@ -110,7 +111,11 @@ def run_tasks(task: Callable[[Item, Call], Result], items: Sequence[Item], *, jo
     """task(item, call) for each item, in their order, `jobs` at a time.
 
     What a task does through `call` happens in another process; with one job it happens here, where a crash ends everything.
+
+    Raises:
+        UsageError: there are more jobs than this machine can bear.
     """
+    require_count("jobs", jobs, most_processes())
     if jobs == 1:
         yield from (task(item, call_here) for item in items)
         return

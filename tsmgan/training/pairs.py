@@ -27,6 +27,7 @@ from tsmgan.batch.pool import Pool
 from tsmgan.errors import AudioError, TsmganError
 from tsmgan.features import COLUMNS, FEATURES, frame_features, silence
 from tsmgan.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.limits import processor_count
 from tsmgan.timemap import TimeMap
 from tsmgan.training import augment
 from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY, WORLD, world_is_there, world_pair
@@ -222,7 +223,7 @@ def make_pairs(
     missing = {name: numbers for name, numbers in shards.items() if not (folder / name / "index.json").is_file()}
     done = count - sum(map(len, missing.values()))
     progress(done, count)
-    workers = min(recipe["data"]["workers"] or os.cpu_count() or 1, len(missing))
+    workers = min(recipe["data"]["workers"] or processor_count(), len(missing))
     if workers <= 1:
         for name, numbers in missing.items():
             _make_shard(folder, name, recordings, numbers, recipe)
