@@ -9,9 +9,11 @@ import sys
 
 def main() -> None:
     """Run the command line."""
-    from tsmgan import stopping
+    import signal
 
-    stopping.end_at_once()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing has begun that would have to be put in order: Ctrl-C ends the process without a traceback, as other signals do.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from tsmgan import cli
 
     cli.main()

@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tsmgan import __version__, stopping
-from tsmgan.cli import console
+from tsmgan.cli import console, streams
 from tsmgan.errors import TsmganError
 
 COMMANDS = {
@@ -144,8 +144,9 @@ def run(arguments: list[str]) -> int:
             return _stopped(stop)
         if isinstance(error, BrokenPipeError):
             return _stopped(stopping.Stopped(int(getattr(signal, "SIGPIPE", 13))))
-        if isinstance(error, OSError) and (reason := _unwritten_output()) is not None:
-            console.error(f"Standard output cannot be written: {reason}.")
+        if isinstance(error, streams.OutputError):
+            _discard_output()
+            console.error(f"Standard output cannot be written: {error.strerror}.")
             return 1
         if debug and not hasattr(error, "format_message"):
             raise
@@ -161,16 +162,6 @@ def _stopped(stop: stopping.Stopped) -> int:
     else:
         console.say(stop.message, "yellow")
     return stop.exit_code
-
-
-def _unwritten_output() -> str | None:
-    """Why standard output cannot be written, if it cannot; what waits there is thrown away then."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        _discard_output()
-        return error.strerror or str(error)
-    return None
 
 
 def _discard_output() -> None:
@@ -196,24 +187,15 @@ def _unexpected(error: Exception) -> int:
     return 1
 
 
-def _open_closed_streams() -> None:
-    """Give every standard stream that the caller has closed (`2>&-`) its number, which the next file would get otherwise.
-
-    Messages go nowhere then. To read the input or to write to the output is an error, as of a closed file.
-    """
-    for number, name, flag, mode in ((0, "stdin", os.O_WRONLY, "r"), (1, "stdout", os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, flag)  # gets the lowest number that is free
-            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace"))
-
-
 def main() -> NoReturn:
     """Entry point of the installed program."""
-    _open_closed_streams()
+    streams.prepare()
     # No stage multiplies matrices in NumPy; threads for it would only take memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with stopping.handled():
         code = run(sys.argv[1:])
+        try:
+            sys.stdout.flush()
+        except OSError:  # the reason has been told
+            _discard_output()
     sys.exit(code)
