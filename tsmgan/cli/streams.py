@@ -44,11 +44,12 @@ def _open_closed() -> None:
 
     Messages go nowhere then. To read the input or to write to the output is an error, as of a closed file.
     """
-    for number, name, flag, mode in ((0, "stdin", os.O_WRONLY, "r"), (1, "stdout", os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w")):
+    for number, name, flag in ((0, "stdin", os.O_WRONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, flag)  # gets the lowest number that is free
-            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace"))
             if number == 0:
                 sys.stdin = io.TextIOWrapper(io.BufferedReader(_ClosedInput(0, "r", closefd=False)))
+            else:
+                setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))
