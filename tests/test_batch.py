@@ -263,12 +263,12 @@ def test_a_stopped_pool_leaves_no_process():
     with pool:
         pool._hand_out(iter(range(10)))
         processes = [worker.process for worker in pool._workers]
-        assert len(processes) == 2 and all(process.is_alive() for process in processes)
+        assert len(processes) == 2 and all(process.exit_code is None for process in processes)
         pool.stop()
         deadline = time.monotonic() + 20
-        while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
+        while any(process.exit_code is None for process in processes) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not any(process.is_alive() for process in processes)
+        assert not any(process.exit_code is None for process in processes)
 
 
 def test_default_names_are_those_of_a_single_stretch(folder):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter, deque
+from pathlib import Path
 
 import pytest
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
@@ -90,6 +94,34 @@ def test_without_a_cluster_one_is_started_here(folder, monkeypatch):
     assert checksums(folder / "out") == checksums(folder / "reference")
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="processes are found in /proc")
+def test_a_killed_batch_leaves_none_of_the_programs_of_the_cluster_that_it_started(folder, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    place = tempfile.mkdtemp(prefix="tsmgan-")  # a short name: the sockets' names below it may have 107 bytes
+    monkeypatch.setenv("RAY_TMPDIR", place)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    write_recording(folder / "in/long.wav", frames=8000 * 900)
+    write_recording(folder / "in/short.wav")
+
+    def programs() -> list[int]:
+        """Processes that name the folder in which Ray keeps this test's sessions."""
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if place.encode() in file.read_bytes():
+                    found.append(int(file.parent.name))
+        return found
+
+    process = start([*BATCH, "--jobs", "1"])
+    wait_until(lambda: process.poll() is not None or temporary_files(folder / "out"))
+    assert process.poll() is None and programs()
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not programs())
+    shutil.rmtree(place, ignore_errors=True)
+
+
 @pytest.mark.parametrize("text, address", [("ray", None), ("ray://head:10001", "head:10001"), ("ray://10.0.0.1:10001/", "10.0.0.1:10001")])
 def test_addresses(text, address):
     assert parse_address(text) == address
@@ -131,7 +163,7 @@ def test_a_recording_over_which_three_workers_are_lost_is_given_up_and_what_wait
 
     bad, good = (Task(f"{name}.wav", "out", f"{name}@2.wav", 2.0, Settings()) for name in ("bad", "good"))
     workers = RayWorkers.__new__(RayWorkers)
-    workers._losses, workers._waiting, workers._again = Counter(), deque([bad, good]), lambda task: task
+    workers._losses, workers._waiting, workers._again, workers._folders = Counter(), deque([bad, good]), lambda task: task, set()
     told = []
     for _ in range(3):
         worker = _Worker(None, tasks=deque(enumerate(workers._waiting)))

@@ -68,7 +68,7 @@ def test_a_provider_that_onnx_runtime_leaves_out_does_not_count_as_running():
     assert generator_module._open_session(MODEL.onnx.read_bytes(), "cuda", 1) is None
 
 
-@pytest.mark.parametrize(("device", "threads", "says"), [("gpu", None, "auto, cuda"), ("CPU", None, "auto"), ("cpu", 0, "at least 1")])
+@pytest.mark.parametrize(("device", "threads", "says"), [("gpu", None, "auto, cuda"), ("CPU", None, "auto"), ("cpu", 0, "from 1 to 256")])
 def test_what_cannot_be_asked_for_is_told(device, threads, says):
     with pytest.raises(UsageError, match=says):
         Generator(MODEL, device, threads)

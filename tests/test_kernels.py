@@ -116,6 +116,51 @@ def test_a_file_of_another_user_is_not_run(cache, compiled):
     assert filled() == [1, 3, 5, 7] and compiled == ["fill", "fill"]
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="links and modes are those of POSIX")
+def test_a_link_to_a_file_that_the_user_owns_is_not_run(cache, compiled, tmp_path):
+    filled()
+    (file,) = cache.iterdir()
+    elsewhere = tmp_path / "elsewhere"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    assert filled() == [1, 3, 5, 7] and compiled == ["fill", "fill"]
+    assert elsewhere.read_bytes() == before and not file.is_symlink() and file.is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="links and modes are those of POSIX")
+@pytest.mark.parametrize("what", ["the folder is a link", "all may write", "all may write above", "a pipe"])
+def test_a_folder_or_file_that_others_could_have_put_there_is_not_used(cache, compiled, what):
+    filled()
+    (file,) = cache.iterdir()
+    if what == "the folder is a link":
+        cache.rename(cache.with_name("real"))
+        cache.symlink_to("real")
+    elif what == "a pipe":
+        file.unlink()
+        os.mkfifo(file)
+    else:
+        (cache if what == "all may write" else cache.parent).chmod(0o777)
+    assert filled() == [1, 3, 5, 7] and compiled == ["fill", "fill"]
+    filled()
+    assert len(compiled) == (2 if what == "a pipe" else 3), "a folder that is not trusted is not written to either"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="links and modes are those of POSIX")
+def test_a_folder_in_one_where_all_may_write_and_nobody_may_rename_is_used(cache, compiled):
+    filled()
+    cache.parent.chmod(0o1777)
+    filled()
+    assert compiled == ["fill"]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away")
+def test_a_folder_of_another_user_is_not_used(cache, compiled):
+    filled()
+    os.chown(cache, 12345, 12345)
+    assert filled() == [1, 3, 5, 7] and compiled == ["fill", "fill"]
+
+
 def test_what_a_function_says_and_names_is_part_of_its_key(cache, compiled, monkeypatch):
     def double_then_fill(values, factor, out):
         for i in range(len(values)):

@@ -4,13 +4,11 @@
 >>> slower = tsmgan.stretch(y, samplerate, rate=0.8)  # doctest: +SKIP
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 __all__ = ["AudioError", "ModelError", "Stretcher", "TimeMap", "TsmganError", "UsageError", "__version__", "stretch"]
 
+TYPE_CHECKING = False
+"""As in `typing`, which is not imported: `python -m tsmgan` cannot keep the current folder out of its imports before it is here."""
 if TYPE_CHECKING:
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
     from tsmgan.stretcher import Stretcher, stretch
@@ -27,7 +25,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import on first use: `import tsmgan` alone takes no time, and the command line's help needs none of this."""
     if name in _HOMES:
         from importlib import import_module

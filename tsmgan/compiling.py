@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from tsmgan import kernels
+from tsmgan import kernels, processes, stopping
 
 SHARES = (("tsmgan.attacks", "tsmgan.analysis", "tsmgan.features"), ("tsmgan.vocoder",))
 """The modules whose kernels each process compiles."""
@@ -30,11 +30,17 @@ class Partners:
             return False
         if not self._processes and kernels.can_keep():
             for modules in SHARES:
-                command = [sys.executable, "-m", "tsmgan.compiling", *modules]
+                command = processes.calling("tsmgan.compiling:compile_kernels", *modules)
                 self._processes.append(
                     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 )
+            stopping.on_leaving(self.end)
         return bool(self._processes) and self._processes[shares[0]].wait() == 0
+
+    def end(self) -> None:
+        """End the processes, whatever they are at; what they have compiled is kept."""
+        for process in self._processes:
+            process.kill()
 
 
 def share() -> None:
@@ -43,7 +49,7 @@ def share() -> None:
         kernels.partner = Partners()
 
 
-def main(modules: list[str]) -> None:
+def compile_kernels(*modules: str) -> None:
     """Compile the kernels of these modules for the types of arrays that a stretch has, and run none."""
     import numpy as np
 
@@ -59,7 +65,3 @@ def main(modules: list[str]) -> None:
         frame_features(frames, g)
         vocoder = Vocoder(g, 1)
         vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

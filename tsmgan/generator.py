@@ -14,6 +14,7 @@ import numpy as np
 
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.features import FEATURES
+from tsmgan.limits import MOST_THREADS, require_count
 from tsmgan.models import LARGEST_CONTEXT, LARGEST_ONNX_BYTES, Model, read_regular
 from tsmgan.onnx_file import require_generator
 from tsmgan.vocoder import BANDS, Field
@@ -63,7 +64,7 @@ class Generator:
         device: what it runs on, one of PROVIDERS.
 
     Raises:
-        UsageError: there is no such device, or threads is below one.
+        UsageError: there is no such device, or threads is not from 1 to MOST_THREADS.
         ModelError: the model is missing, damaged, or of another architecture.
         TsmganError: the device was asked for and cannot be used here.
     """
@@ -71,8 +72,7 @@ class Generator:
     def __init__(self, model: Model, device: str = "auto", threads: int | None = None, *, time_limit: float = TIME_LIMIT) -> None:
         if device not in DEVICES:
             raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
-        if threads is not None and (int(threads) != threads or threads < 1):
-            raise UsageError(f"The number of threads is {threads}; it must be at least 1.")
+        threads = 1 if threads is None else require_count("threads", threads, MOST_THREADS)
         config = model.config["generator"]
         self._path, self._time_limit = model.path, time_limit
         self.context = _size(model, "context", LARGEST_CONTEXT)
@@ -87,7 +87,7 @@ class Generator:
         except OSError:
             raise ModelError(f"{model.onnx} is missing; write it with `tsmgan export-onnx`.") from None
         with _lock:
-            self._session, self.device = _session(model.onnx, written, device, threads or 1, time_limit)
+            self._session, self.device = _session(model.onnx, written, device, threads, time_limit)
         self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
     def __call__(self, features: np.ndarray, rates: np.ndarray, noise: np.ndarray) -> Field:

@@ -7,9 +7,9 @@ is called through ctypes, without the interpreter's lock. It is the very code th
 A kernel fills arrays that its caller made. It returns nothing, allocates nothing and raises nothing, since it is compiled without numba's
 memory management and without wrappers for Python, which a first run would wait for.
 
-A file is read again only if it is whole (a checksum), belongs to this user or to the system's, can be written by nobody else, and was made
-from the same code, by the same numba, for the same processor. Whatever is amiss, the kernel is compiled again. Where numba's inside or the
-linker turns out to be another than expected, numba's dispatcher does the work as usual.
+A file is read again only if it is whole (a checksum), is no link, can be written or replaced by nobody but this user and the system's, and
+was made from the same code, by the same numba, for the same processor. Whatever is amiss, the kernel is compiled again. Where numba's
+inside or the linker turns out to be another than expected, numba's dispatcher does the work as usual.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import sys
 import tempfile
 import threading
@@ -38,6 +39,7 @@ FORMAT = "tsmgan kernel 1"
 """Of the files. Another format is another code."""
 LARGEST_BYTES = 1 << 24
 """Of a file. Larger ones are not read."""
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _C_TYPES = {"f4": ctypes.c_float, "f8": ctypes.c_double, "i8": ctypes.c_int64}
 """How a number is passed, by its NumPy type."""
@@ -335,8 +337,11 @@ def _read(name: str, key: str) -> tuple[str, bytes] | None:
     """Symbol and machine code of a file in one of the folders; None if there is none that is sound."""
     for folder in _safe_folders():
         try:
-            with open(folder / name, "rb") as file:
-                if not _is_trusted(os.fstat(file.fileno())):
+            if not _is_own_folder(folder):
+                continue
+            # A link's target was written for another purpose; a FIFO would be waited for.
+            with open(os.open(folder / name, os.O_RDONLY | _NO_LINKS), "rb") as file:
+                if not _is_own_file(os.fstat(file.fileno())):
                     continue
                 content = file.read(LARGEST_BYTES)
         except OSError:
@@ -351,11 +356,53 @@ def _read(name: str, key: str) -> tuple[str, bytes] | None:
     return None
 
 
-def _is_trusted(status: os.stat_result) -> bool:
+def _is_own_file(status: os.stat_result) -> bool:
     """Whether nobody but this user and the system's can have written a file."""
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    return not hasattr(os, "getuid") or (status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022)
+
+
+def _is_own_folder(folder: Path) -> bool:
+    """Whether nobody but this user and the system's can put files into a folder, or put another one in its place. It must exist.
+
+    Raises:
+        OSError: it does not.
+    """
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        return False
     if not hasattr(os, "getuid"):
         return True  # Windows: the folders are the user's own
-    return status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022
+    if status.st_uid not in (os.getuid(), 0) or _is_open_to_others(status):
+        return False
+    if folder.parent == Path(__file__).parent:
+        return True  # who can change the folder of the package can change the package
+    for above in {*folder.absolute().parents, *folder.parent.resolve().parents, folder.parent.resolve()}:
+        status = os.lstat(above)
+        if status.st_uid not in (os.getuid(), 0):
+            return False
+        if stat.S_ISDIR(status.st_mode) and not status.st_mode & stat.S_ISVTX and _is_open_to_others(status):
+            return False
+    return True
+
+
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """Whether others can put files into a folder. Many systems give every user a group of his own, which may write."""
+    return bool(status.st_mode & 0o002) or (bool(status.st_mode & 0o020) and not _is_private(status.st_gid))
+
+
+@functools.lru_cache(maxsize=8)
+def _is_private(group: int) -> bool:
+    """Whether this user alone is in a group."""
+    import grp
+    import pwd
+
+    try:
+        user, found = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return found.gr_name == user and set(found.gr_mem) <= {user}
 
 
 def _write(name: str, key: str, symbol: str, code: bytes) -> None:
@@ -365,7 +412,9 @@ def _write(name: str, key: str, symbol: str, code: bytes) -> None:
     for folder in _safe_folders():
         temporary = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_own_folder(folder):
+                continue
             number, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)  # for this user alone
             with open(number, "wb") as file:
                 file.write(content)
@@ -381,7 +430,8 @@ def can_keep() -> bool:
     for folder in _safe_folders():
         existing = next((each for each in (folder, *folder.parents) if each.exists()), None)
         if existing is not None and existing.is_dir() and os.access(existing, os.W_OK):
-            return True
+            if existing != folder or _is_own_folder(folder):
+                return True
     return False
 
 

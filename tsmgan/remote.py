@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tsmgan import places
+from tsmgan import places, stopping
 from tsmgan.audio.leftovers import NAME, OLD_SECONDS, create, release_for_rename, remove_leftovers, temporary_name
 from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.places import Stamp
@@ -237,7 +237,7 @@ def put(local: str | os.PathLike[str], url: str, *, replace: bool) -> Stamp:
         UsageError: a package is missing, or the scheme cannot be written to.
     """
     require_writable(url)
-    with _told_in_a_sentence(url, "written"):
+    with stopping.unwinding(), _told_in_a_sentence(url, "written"):
         file_system, target = _locate(url)
         _require_free(file_system, target, url, replace)
         if places.scheme(url) in OBJECT_STORES:

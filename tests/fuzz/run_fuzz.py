@@ -125,7 +125,7 @@ def main() -> int:
         most = max(most, found.megabytes)
         faults.extend(found.faults)
 
-    with Pool(run_chunk, arguments.jobs, preload=["fuzz_classes"], quiet=True) as pool:
+    with Pool(run_chunk, arguments.jobs, quiet=True) as pool:
         for event in pool.run(chunks(numbers, CHUNK)):
             count(event)
         for each in dead[:]:

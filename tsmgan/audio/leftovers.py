@@ -9,6 +9,8 @@ import secrets
 import time
 from pathlib import Path
 
+from tsmgan import stopping
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -25,6 +27,11 @@ OLD_SECONDS = 24 * 3600.0
 """Where files cannot be locked, one that nobody has written to for this long is taken for abandoned."""
 
 
+_begun: set[str] = set()
+"""Temporary names that this process has given out; those of finished outputs are gone from the disk."""
+MOST_REMEMBERED = 100
+
+
 def _short_stem(stem: str) -> str:
     while len(os.fsencode(stem)) > LONGEST_STEM:
         stem = stem[:-1]
@@ -39,7 +46,19 @@ def temporary_name(name: str) -> str:
 
 def temporary_path(target: Path) -> Path:
     """A hidden name beside the target, new each time, with the target's ending."""
-    return target.with_name(temporary_name(target.name))
+    path = target.with_name(temporary_name(target.name))
+    if len(_begun) >= MOST_REMEMBERED:
+        _begun.difference_update([each for each in list(_begun) if not os.path.lexists(each)])
+    _begun.add(os.path.abspath(path))
+    return path
+
+
+@stopping.on_leaving
+def remove_unfinished() -> None:
+    """Remove the temporary files of this process, which is about to end."""
+    for path in list(_begun):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:

@@ -17,13 +17,20 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
+from tsmgan import stopping
+from tsmgan.audio.leftovers import remove_leftovers
 from tsmgan.batch.executor import AHEAD_TASKS, AHEAD_WEIGHT, Died, Done, Part
 from tsmgan.batch.manifest import Entry
 from tsmgan.batch.plan import Settings, Task
 from tsmgan.batch.work import model_version, stretch_task
 from tsmgan.errors import TsmganError, UsageError
+from tsmgan.limits import MOST_WORKERS, most_processes, require_count
+from tsmgan.places import is_url, parent
+from tsmgan.processes import Process
 
 ADDRESS = re.compile(r"ray(://(?P<address>[^/]+)/?)?")
 MOST_LOSSES = 3
@@ -86,10 +93,15 @@ def connect(text: str, jobs: int | None) -> bool:
         except ConnectionError:
             if address == "auto" or os.environ.get("RAY_ADDRESS"):
                 raise
+        if jobs is not None:
+            require_count("jobs", jobs, most_processes())
         # With every processor at work, Ray's own programs may take their time; it would count them as dead.
         os.environ.setdefault("RAY_health_check_timeout_ms", "60000")
         ray.init("local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
+        _end_with_this_process(str(ray.get_runtime_context().get_session_name()))
         return True
+    except UsageError:
+        raise
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
@@ -100,6 +112,29 @@ def connect(text: str, jobs: int | None) -> bool:
     finally:
         with contextlib.suppress(ValueError, TypeError):  # not in the main thread
             signal.signal(signal.SIGTERM, before)
+
+
+_heirs: list[Process] = []
+
+
+def _end_with_this_process(session: str) -> None:
+    """Have what Ray has started ended when this process is gone, also when it is killed: Ray's own programs outlive it otherwise."""
+    if os.path.exists("/proc/self/cmdline"):
+        heir = Process(_outlive, quiet=True)
+        heir.connection.send(session)
+        _heirs.append(heir)
+
+
+def _outlive(connection: Connection) -> None:
+    """The other process's side: wait for the end of the first, and kill the programs of its Ray session that are left."""
+    session = connection.recv().encode()
+    with contextlib.suppress(EOFError, OSError):
+        connection.recv()
+    time.sleep(GRACE_SECONDS)
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if session in file.read_bytes():
+                os.kill(int(file.parent.name), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -187,6 +222,8 @@ class RayWorkers:
         weigh: Callable[[Task], int] = lambda task: 0,
         again: Callable[[Task], Task] = lambda task: task,
     ) -> None:
+        if jobs is not None:
+            require_count("jobs", jobs, MOST_WORKERS)
         self._has_joined = connect(cluster, jobs)
         import ray
 
@@ -202,6 +239,8 @@ class RayWorkers:
         self._asked: dict[Any, _Worker] = {}
         """By the reference of how far they are."""
         self._waiting: deque[Task] = deque()
+        self._folders: set[str] = set()
+        """Where lost workers may have left unfinished outputs."""
         self._losses: Counter[str] = Counter()
         """Workers lost over an output."""
 
@@ -213,6 +252,7 @@ class RayWorkers:
     def _run(self, tasks: Iterable[Task]) -> Iterator[Done | Part | Died]:
         source, looked, helped = iter(tasks), float("-inf"), time.monotonic()
         while (task := self._take(source)) is not None or any(worker.tasks for worker in self._workers):
+            stopping.check()
             now = time.monotonic()
             helped = now if self._workers else helped
             if now - helped > PATIENCE_SECONDS:
@@ -297,6 +337,7 @@ class RayWorkers:
         """Forget a lost worker, and give what it had to others, unless the task at work has cost several."""
         self._workers.remove(worker)
         lost = [task for _, task in worker.tasks]
+        self._folders |= {parent(task.target) for task in lost if not is_url(task.target)}
         worker.tasks.clear()
         self._losses[lost[0].target] += 1
         if self._losses[lost[0].target] >= MOST_LOSSES:
@@ -331,6 +372,8 @@ class RayWorkers:
             for worker in [*self._workers, *self._starting.values()]:
                 self._ray.kill(worker.actor)
         self._workers, self._starting, self._asked = [], {}, {}
+        for folder in self._folders:
+            remove_leftovers(folder)
         if self._has_joined:
             with contextlib.suppress(Exception):
                 self._ray.shutdown()

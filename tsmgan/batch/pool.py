@@ -6,18 +6,18 @@ The standard library's pools give up altogether, or wait for ever, when a proces
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import multiprocessing.connection
-import os
 import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from multiprocessing.connection import Connection, wait
+from typing import Generic, TypeVar
 
+from tsmgan import stopping
 from tsmgan.batch.executor import AHEAD_TASKS, AHEAD_WEIGHT, Died, Done, Part
+from tsmgan.limits import most_processes, require_count
+from tsmgan.processes import Process
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,43 +27,20 @@ GRACE_SECONDS = 5.0
 """What processes get to tidy up before they are killed."""
 
 
-def processor_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass
 class _Worker:
-    process: Any
-    connection: multiprocessing.connection.Connection
+    process: Process
     tasks: deque = field(default_factory=deque)
     """Sent and not answered, the first is the one at work."""
 
-
-def _context(preload: list[str]):
-    """New processes never inherit threads, locks or sessions: on Linux they are copies of a small server that has only imported."""
-    if sys.platform.startswith("linux"):
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(preload)
-        return context
-    return multiprocessing.get_context("spawn")
+    @property
+    def connection(self) -> Connection:
+        return self.process.connection
 
 
-def _leave(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
-
-
-def _serve(connection: multiprocessing.connection.Connection, function: Callable[..., Any], quiet: bool) -> None:
+def _serve(connection: Connection) -> None:
     """A process's life: take tasks until the other end goes away."""
-    if quiet:
-        # Decoders in C print what they think of a damaged file wherever the cursor is.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-    # Ctrl-C, and a terminal that is closed, reach every process of the terminal; the first one decides and tells the others with SIGTERM.
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    function = connection.recv()
     reported = time.monotonic()
 
     def report(part: float) -> None:
@@ -72,10 +49,9 @@ def _serve(connection: multiprocessing.connection.Connection, function: Callable
             reported = time.monotonic()
             connection.send((False, part))
 
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            task = connection.recv()
-            connection.send((True, function(task, report)))
+    while True:
+        task = connection.recv()
+        connection.send((True, function(task, report)))
 
 
 class Pool(Generic[T, R]):
@@ -85,8 +61,11 @@ class Pool(Generic[T, R]):
         function: takes a task and a function to report the part done with, and returns a result. Must be importable by name.
         jobs: number of processes.
         weigh: how much work a task is, in bytes.
-        preload: modules that every process needs.
         quiet: throw away what processes print on standard error.
+        environment: further environment variables of the processes.
+
+    Raises:
+        UsageError: there are more jobs than this machine can bear.
     """
 
     def __init__(
@@ -95,20 +74,19 @@ class Pool(Generic[T, R]):
         jobs: int,
         *,
         weigh: Callable[[T], int] = lambda task: 0,
-        preload: Iterable[str] = (),
         quiet: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._function, self._jobs, self._weigh, self._quiet = function, jobs, weigh, quiet
-        self._context = _context(list(preload))
+        self._function, self._jobs = function, require_count("jobs", jobs, most_processes())
+        self._weigh, self._quiet = weigh, quiet
+        self._environment = environment
         self._workers: list[_Worker] = []
         self._waiting: deque[T] = deque()
 
     def _start(self) -> _Worker:
-        here, there = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(there, self._function, self._quiet), daemon=True)
-        process.start()
-        there.close()
-        worker = _Worker(process, here)
+        worker = _Worker(Process(_serve, quiet=self._quiet, environment=self._environment))
+        with contextlib.suppress(OSError):  # a dead process is noticed when it is asked for its answer
+            worker.connection.send(self._function)
         self._workers.append(worker)
         return worker
 
@@ -120,7 +98,8 @@ class Pool(Generic[T, R]):
             busy = {worker.connection: worker for worker in self._workers if worker.tasks}
             if not busy:
                 return
-            for connection in multiprocessing.connection.wait(list(busy)):
+            stopping.check()
+            for connection in wait(list(busy), timeout=REPORT_SECONDS):
                 worker = busy[connection]  # type: ignore[index]
                 try:
                     finished, value = worker.connection.recv()
@@ -156,7 +135,7 @@ class Pool(Generic[T, R]):
     def _bury(self, worker: _Worker) -> str:
         """Forget a dead process, take back what still waited for it, and say how it died."""
         worker.process.join(GRACE_SECONDS)
-        code = worker.process.exitcode
+        code = worker.process.exit_code
         self._workers.remove(worker)
         self._waiting.extendleft(reversed(worker.tasks))
         worker.connection.close()
@@ -177,9 +156,8 @@ class Pool(Generic[T, R]):
         for worker in self._workers:
             if worker.tasks:
                 worker.process.join(max(0.1, deadline - time.monotonic()))
-                if worker.process.is_alive():
+                if worker.process.exit_code is None:
                     worker.process.kill()
-                    worker.process.join()
                 # Whatever was cut in the middle of a message is no message.
                 with contextlib.suppress(Exception):
                     while worker.connection.poll():

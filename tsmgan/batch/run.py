@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
+from tsmgan import stopping
 from tsmgan.audio.leftovers import remove_leftovers
 from tsmgan.batch.executor import Died, Done, Executor, Part
 from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, is_own, open_manifest
 from tsmgan.batch.plan import Task, taken
-from tsmgan.batch.pool import Pool, processor_count
+from tsmgan.batch.pool import Pool
 from tsmgan.batch.work import new_entry, stretch_task
 from tsmgan.errors import AudioError
+from tsmgan.limits import processor_count
 from tsmgan.places import exists, is_url, parent
 
-PRELOAD = ("tsmgan.cli", "tsmgan.audio", "tsmgan.stretcher", "soundfile", "onnxruntime")
 DEATHS = {
     "SIGKILL": "its process was killed, most likely for lack of memory; run fewer --jobs",
     "SIGSEGV": "its process crashed while reading it; the file is damaged in a rare way",
@@ -83,6 +84,20 @@ def run_batch(
         TsmganError: the cluster cannot be used.
     """
     outcome = outcome if outcome is not None else Outcome(len(tasks))
+    with stopping.noting():
+        return _run_in(root, tasks, jobs, cluster, force, watch, outcome)
+
+
+def _run_in(
+    root: str | None,
+    tasks: Sequence[Task],
+    jobs: int | None,
+    cluster: str | None,
+    force: bool,
+    watch: Callable[[Outcome], None],
+    outcome: Outcome,
+) -> Outcome:
+    """Do the tasks in an output folder, or without one."""
     start = partial(_executor, jobs, cluster, len(tasks))
     if root is None:
         return _run(tasks, start, History(), None, force, watch, outcome)
@@ -107,7 +122,7 @@ def _executor(jobs: int | None, cluster: str | None, most: int) -> Executor:
         from tsmgan.batch.cluster import RayWorkers
 
         return RayWorkers(cluster, jobs, most=most, weigh=weight, again=lambda task: replace(task, adopt=True))
-    return Pool(stretch_task, min(jobs or processor_count(), most), weigh=weight, preload=PRELOAD, quiet=True)
+    return Pool(stretch_task, min(jobs or processor_count(), most), weigh=weight, quiet=True)
 
 
 def _run(
@@ -148,6 +163,7 @@ def _run(
 
     def pending() -> Iterator[Task]:
         for task in tasks:
+            stopping.check()
             if not force and is_done(task, history.entries.get(task.output)):
                 outcome.kept += 1
                 outcome.weight += weight(task)

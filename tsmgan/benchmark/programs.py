@@ -11,12 +11,13 @@ from statistics import median
 import numpy as np
 import soundfile
 
+from tsmgan import processes
 from tsmgan.benchmark.processes import Cost, cost_of, sum_of
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.peers import PEERS
 
 BASELINE = "rubberband-r3"
-TSMGAN = [sys.executable, "-m", "tsmgan"]
+TSMGAN = processes.python("from tsmgan.cli import main\nmain()\n")
 
 
 @dataclass
@@ -77,7 +78,7 @@ def own_starts(folder: Path, options: Sequence[str] = ()) -> list[Program]:
     target = folder / "short-out.wav"
     return [
         Program("python", [[sys.executable, "-c", "pass"]]),
-        Program("import tsmgan", [[sys.executable, "-c", "import tsmgan"]]),
+        Program("import tsmgan", [processes.python("import tsmgan")]),
         Program("tsmgan --help", [[*TSMGAN, "--help"]]),
         Program("tsmgan stretch, 0.1 s", [_stretch(nothing, target, 1.3, options)], [target]),
         Program("tsmgan stretch, 5 s", [_stretch(short, target, 1.3, options)], [target]),

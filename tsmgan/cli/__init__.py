@@ -15,15 +15,13 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from tsmgan import __version__
-from tsmgan.cli import console
+from tsmgan import __version__, stopping
+from tsmgan.cli import console, streams
 from tsmgan.errors import TsmganError, UsageError
 
 COMMANDS = {
@@ -39,6 +37,8 @@ COMMANDS = {
     "benchmark": "Measures",
 }
 """Every command in the order of the help, and the panel that it stands in there. Those whose file is missing do not exist."""
+ENDS_AT_ONCE = ("stretch", "info", "models")
+"""Commands that a signal may end anywhere, since unfinished outputs are all that they leave; the rest unwind."""
 
 
 class CommandFiles(TyperGroup):
@@ -52,6 +52,8 @@ class CommandFiles(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS or not _exists(cmd_name):
             return None
+        if cmd_name not in ENDS_AT_ONCE and not self._is_listing:
+            stopping.unwind()
         function = getattr(importlib.import_module(f"{__name__}.{_function(cmd_name)}"), _function(cmd_name))
         if self._is_listing:
             return TyperCommand(cmd_name, help=inspect.getdoc(function), rich_help_panel=COMMANDS[cmd_name], rich_markup_mode="rich")
@@ -80,7 +82,7 @@ class CommandFiles(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             # Typer would make 1 of it; other filters end like this when nobody reads on (`| head`).
-            raise Stopped(int(getattr(signal, "SIGPIPE", 13))) from None
+            raise stopping.Stopped(int(getattr(signal, "SIGPIPE", 13))) from None
 
 
 def _function(command: str) -> str:
@@ -122,39 +124,6 @@ def tsmgan(
     """
 
 
-class Stopped(BaseException):
-    """A signal, or the end of an output pipe's reader, ends the program. No Exception, so that no library takes it for its own error."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.exit_code = 128 + signal_number
-        self.message = "Stopped; no file was written."
-        self.is_broken_pipe = signal_number == getattr(signal, "SIGPIPE", 13)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into `Stopped`, so that every `with` and `finally` on the way out tidies up."""
-    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-    def stop(number: int, frame: object) -> None:
-        # A second Ctrl-C must not interrupt the tidying up.
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    try:
-        # One that the parent process ignores (nohup) stays ignored.
-        before = {each: signal.signal(each, stop) for each in signals if signal.getsignal(each) != signal.SIG_IGN}
-    except ValueError:  # not in the main thread
-        before = {}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
     """--debug is understood anywhere before a lone `--`."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -167,27 +136,45 @@ def run(arguments: list[str]) -> int:
     arguments, debug = _take_debug(arguments)
     command = typer.main.get_command(app)
     try:
-        with _stopped_by_signals():
-            result = command.main(arguments or ["--help"], prog_name="tsmgan", standalone_mode=False)
+        result = command.main(arguments or ["--help"], prog_name="tsmgan", standalone_mode=False)
+        stopping.check()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except Stopped as stop:
-        if stop.is_broken_pipe:
-            # The interpreter must not flush to the pipe again.
-            sys.stdout = open(os.devnull, "w")
-        else:
-            console.say(stop.message, "yellow")
-        return stop.exit_code
+    except stopping.Stopped as stop:
+        return _stopped(stop)
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except TsmganError as error:
-        if debug:
-            raise
-        console.error(str(error))
-        return error.exit_code
     except Exception as error:
+        try:
+            stopping.check()
+        except stopping.Stopped as stop:  # a library has made an error of it
+            return _stopped(stop)
+        if isinstance(error, BrokenPipeError):
+            return _stopped(stopping.Stopped(int(getattr(signal, "SIGPIPE", 13))))
+        if isinstance(error, streams.OutputError):
+            _discard_output()
+            console.error(f"Standard output cannot be written: {error.strerror}.")
+            return 1
         if debug and not hasattr(error, "format_message"):
             raise
+        if isinstance(error, TsmganError):
+            console.error(str(error))
+            return error.exit_code
         return _unexpected(error)
+
+
+def _stopped(stop: stopping.Stopped) -> int:
+    if stop.is_broken_pipe:
+        _discard_output()
+    else:
+        console.say(stop.message, "yellow")
+    return stop.exit_code
+
+
+def _discard_output() -> None:
+    # The interpreter must not flush to it again.
+    sys.stdout = open(os.devnull, "w")
 
 
 def _unexpected(error: Exception) -> int:
@@ -218,6 +205,13 @@ def _unexpected(error: Exception) -> int:
 
 def main() -> NoReturn:
     """Entry point of the installed program."""
+    streams.prepare()
     # No stage multiplies matrices in NumPy; threads for it would only take memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(run(sys.argv[1:]))
+    with stopping.handled():
+        code = run(sys.argv[1:])
+        try:
+            sys.stdout.flush()
+        except OSError:  # the reason has been told
+            _discard_output()
+    sys.exit(code)

@@ -11,6 +11,7 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import TsmganError, UsageError
+from tsmgan.limits import MOST_ROUNDS, MOST_SCORES, most_processes, require_count
 
 if TYPE_CHECKING:
     from tsmgan.evaluation.measures import Measure
@@ -44,7 +45,7 @@ def evaluate(
     artefacts: Annotated[
         bool, typer.Option("--artefacts", "-a", help="Also the artefact meter, on synthetic signals; needs no pairs.")
     ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Signals of each sort that the artefact meter makes.")] = 10,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=MOST_ROUNDS, help="Signals of each sort that the artefact meter makes.")] = 10,
     csv: Annotated[Optional[Path], typer.Option("--csv", help="Write every row to this file.", show_default=False)] = None,  # noqa: UP045
     json: Annotated[Path | None, typer.Option("--json", help="Write rows, means and intervals to this file.", show_default=False)] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; from 2 on, one may crash or hang.")] = 2,
@@ -58,6 +59,7 @@ def evaluate(
         typer.Option(
             "--scores",
             min=0,
+            max=MOST_SCORES,
             help=f"Make this many score pairs too (music, made up); {DEFAULT_SCORES} with --make-pairs. Needs no recordings.",
             show_default=False,
         ),
@@ -88,6 +90,7 @@ def evaluate(
     [cyan]tsmgan evaluate --scores 8 --mono -o pairs[/cyan]
     """
     wanted_rates, out = parse_rates(rates, "--rates") if rates and rates.strip() else [], output or former_output
+    require_count("jobs", jobs, most_processes())
     _check_targets([csv, json], pairs)
     if make_pairs is not None or scores is not None:
         if out is None or pairs is not None:

@@ -16,6 +16,7 @@ from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.cli.targets import made_folder
 from tsmgan.errors import UsageError
+from tsmgan.limits import MOST_THREADS, most_processes, require_count
 from tsmgan.places import is_folder, is_url, join, names_folder, parent, plain, stem
 
 if TYPE_CHECKING:
@@ -222,8 +223,10 @@ def stretch(
         return stretch_batch(given, file_list, output, rate, name, jobs, cluster, settings, force=force, quiet=quiet, verbose=verbose)
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
+    if jobs is not None:
+        require_count("jobs", jobs, most_processes())
+    if threads is not None:
+        require_count("threads", threads, MOST_THREADS)
     source = given[0]
     target_seconds = None if duration is None else parse_duration(duration)
     raw_input = _raw_input(source, raw, raw_rate, raw_channels, raw_format)

@@ -13,6 +13,7 @@ from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import UsageError
+from tsmgan.limits import MOST_WORKERS, most_processes, require_count
 from tsmgan.places import is_folder, is_url, join, plain, suffix
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def stretch_batch(
     started = time.perf_counter()
     if rate is None:
         raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"The number of jobs is {jobs}; give at least 1.")
+    if jobs is not None:
+        require_count("jobs", jobs, most_processes() if cluster is None else MOST_WORKERS)
     from tsmgan.batch import plan
 
     rates = parse_rates(rate)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from tsmgan import processes
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.signals import fit_length
 
@@ -156,7 +156,7 @@ class Librosa(Peer):
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         script = _READ + "import librosa; out = librosa.effects.time_stretch(y.T, rate=rate); " + _WRITE
-        return [sys.executable, "-c", script, str(source), str(target), repr(rate)]
+        return processes.python(script, str(source), str(target), repr(rate))
 
 
 class Signalsmith(Peer):
@@ -171,7 +171,7 @@ class Signalsmith(Peer):
             + "out = numpy.asarray(s.process(numpy.ascontiguousarray(y.T))); "
             + _WRITE
         )
-        return [sys.executable, "-c", script, str(source), str(target), repr(rate)]
+        return processes.python(script, str(source), str(target), repr(rate))
 
 
 PEERS: dict[str, Peer] = {

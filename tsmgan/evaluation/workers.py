@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout  # another class than the built-in one before Python 3.11
+from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from tsmgan.errors import TsmganError
+from tsmgan.limits import most_processes, require_count
+from tsmgan.processes import Process
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,13 +33,27 @@ def call_here(function: Callable[..., Any], *arguments: Any, time_limit: float |
     return function(*arguments)
 
 
+def _serve(connection: Connection) -> None:
+    """The process's side: call what is sent until the other end goes away."""
+    import cloudpickle
+
+    while True:
+        function, arguments = cloudpickle.loads(connection.recv_bytes())
+        try:
+            answer = (True, function(*arguments))
+        except Exception as error:
+            answer = (False, error)
+        connection.send_bytes(cloudpickle.dumps(answer))
+
+
 class Worker:
     """A process of its own, started when it is first needed and again after each crash. Functions may be lambdas."""
 
     def __init__(self, threads: int = 1) -> None:
         """threads: how many NumPy and its kind may use."""
         self._environment = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-        self._executor: Any = None
+        self._process: Process | None = None
+        self._lock = threading.Lock()
         self._stopped = False
 
     def call(self, function: Callable[..., Any], *arguments: Any, time_limit: float | None = None) -> Any:
@@ -45,41 +62,60 @@ class Worker:
         Raises:
             WorkerError: the process died of it, or took longer than time_limit seconds and was ended.
         """
-        from joblib.externals.loky import ProcessPoolExecutor
-        from joblib.externals.loky.process_executor import BrokenProcessPool, ShutdownExecutorError
-
-        if self._stopped:
-            raise WorkerError("The run was stopped.")
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(max_workers=1, env=self._environment)
-            self._executor.submit(os.getpid).result()  # its start is not counted
+        with self._lock:
+            if self._stopped:
+                raise WorkerError("The run was stopped.")
+            is_new = self._process is None
+            process = self._process = self._process or Process(_serve, environment=self._environment)
         try:
-            return self._executor.submit(function, *arguments).result(timeout=time_limit)
-        except FutureTimeout:
-            if time_limit is None:  # the function's own
-                raise
-            self._end()
+            if is_new:
+                self._ask(process, os.getpid, (), None)  # its start is not counted
+            is_result, value = self._ask(process, function, arguments, time_limit)
+        except _OutOfTime:
+            self._forget(process)
             raise WorkerError(f"took longer than {time_limit:g} s and was stopped.") from None
-        except (BrokenProcessPool, ShutdownExecutorError):
-            self._end()
-            raise WorkerError("crashed: its process died without a word.") from None
+        except (EOFError, OSError):
+            self._forget(process)
+            raise WorkerError("The run was stopped." if self._stopped else "crashed: its process died without a word.") from None
+        if not is_result:
+            raise value
+        return value
 
-    def _end(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(kill_workers=True)
-            self._executor = None
+    @staticmethod
+    def _ask(process: Process, function: Callable[..., Any], arguments: tuple, time_limit: float | None) -> tuple[bool, Any]:
+        import cloudpickle  # takes functions that have no name
+
+        process.connection.send_bytes(cloudpickle.dumps((function, arguments)))
+        if not process.connection.poll(time_limit):
+            raise _OutOfTime
+        return cloudpickle.loads(process.connection.recv_bytes())
+
+    def _forget(self, process: Process) -> None:
+        process.kill()
+        process.connection.close()
+        self._process = None
 
     def stop(self) -> None:
         """End the process, whatever it is at; every later call raises WorkerError."""
-        self._stopped = True
-        self._end()
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()  # a call that waits for it is told by the connection
+
+
+class _OutOfTime(Exception):
+    """A process did not answer in time."""
 
 
 def run_tasks(task: Callable[[Item, Call], Result], items: Sequence[Item], *, jobs: int = 1) -> Iterator[Result]:
     """task(item, call) for each item, in their order, `jobs` at a time.
 
     What a task does through `call` happens in another process; with one job it happens here, where a crash ends everything.
+
+    Raises:
+        UsageError: there are more jobs than this machine can bear.
     """
+    require_count("jobs", jobs, most_processes())
     if jobs == 1:
         yield from (task(item, call_here) for item in items)
         return

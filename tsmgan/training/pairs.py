@@ -16,18 +16,19 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tsmgan.analysis import Analyser
+from tsmgan.batch.executor import Died, Done
+from tsmgan.batch.pool import Pool
 from tsmgan.errors import AudioError, TsmganError
 from tsmgan.features import COLUMNS, FEATURES, frame_features, silence
 from tsmgan.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.limits import processor_count
 from tsmgan.timemap import TimeMap
 from tsmgan.training import augment
 from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY, WORLD, world_is_there, world_pair
@@ -223,26 +224,23 @@ def make_pairs(
     missing = {name: numbers for name, numbers in shards.items() if not (folder / name / "index.json").is_file()}
     done = count - sum(map(len, missing.values()))
     progress(done, count)
-    workers = min(recipe.data.workers or os.cpu_count() or 1, len(missing))
+    workers = min(recipe.data.workers or processor_count(), len(missing))
     if workers <= 1:
         for name, numbers in missing.items():
             _make_shard(folder, name, recordings, numbers, recipe)
             done += len(numbers)
             progress(done, count)
     else:
-        # spawn: a forked child would inherit the parent's torch and numba threads in an unknown state
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet_worker) as pool:
-            futures = {
-                pool.submit(_make_shard, folder, name, recordings, numbers, recipe): len(numbers) for name, numbers in missing.items()
-            }
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    done += futures[future]
+        tasks = [(folder, name, recordings, numbers, recipe) for name, numbers in missing.items()]
+        with Pool(_try_shard, workers, environment={"OMP_NUM_THREADS": "1"}) as pool:
+            for event in pool.run(tasks):
+                if isinstance(event, Died):
+                    raise TsmganError(f"A process that made training pairs died ({event.reason}); the same command goes on from there.")
+                if isinstance(event, Done):
+                    if event.result is not None:
+                        raise event.result
+                    done += len(event.task[3])
                     progress(done, count)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
     skipped: dict[str, Skipped] = {}
     for name in shards:
         for entry in json.loads((folder / name / "index.json").read_text())["skipped"]:
@@ -250,12 +248,13 @@ def make_pairs(
     return folder, list(skipped.values())
 
 
-def _quiet_worker() -> None:
-    """Ctrl-C is the parent's to handle; one thread a worker."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _try_shard(task: tuple[Path, str, list[Recording], range, Recipe], report: Callable[[float], None]) -> Exception | None:
+    """Make a shard in a process of its own; returns what went wrong."""
+    try:
+        _make_shard(*task)
+    except Exception as error:
+        return error
+    return None
 
 
 class Rows(NamedTuple):

@@ -1,0 +1,36 @@
+"""How many threads, processes and rounds may be asked for: a slip of the finger must not take the machine down."""
+
+from __future__ import annotations
+
+import os
+
+from tsmgan.errors import UsageError
+
+MOST_THREADS = 256
+"""Of the network in one process; more than any network here can use."""
+MOST_WORKERS = 4096
+"""Of a cluster. Those for which it has no processor wait there."""
+MOST_ROUNDS = 1000
+"""Of something that is repeated to take a mean."""
+MOST_SCORES = 10000
+
+
+def processor_count() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def most_processes() -> int:
+    """Processes that do the same work side by side on this machine: each takes a processor and 100 MB or more."""
+    return max(16, 4 * processor_count())
+
+
+def require_count(what: str, value: float, most: int) -> int:
+    """The value as a whole number.
+
+    Raises:
+        UsageError: it is no whole number from 1 to `most`.
+    """
+    if not 1 <= value <= most or int(value) != value:
+        raise UsageError(f"The number of {what} is {value}; it must be a whole number from 1 to {most}.")
+    return int(value)
