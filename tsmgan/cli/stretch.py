@@ -336,7 +336,7 @@ def _map_for(info: AudioInfo, target_seconds: float | None, path: str | None, sa
     if path is not None:
         if not os.path.isfile(path):
             raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
-        return TimeMap.from_csv(path, info.samplerate)
+        return TimeMap.from_csv(path).in_samples(info.samplerate)
     assert target_seconds is not None
     frames = info.frames
     if frames is None:
