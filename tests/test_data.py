@@ -141,7 +141,7 @@ def test_an_inverse_stretcher_follows_a_rate_that_changes(name):
     y = np.zeros(48000, np.float32)
     y[::4800] = 1.0
     y += 1e-4 * np.random.default_rng(0).standard_normal(48000).astype(np.float32)
-    time_map = TimeMap([0, 24000, 48000], [0, 48000, 64000])
+    time_map = TimeMap.from_samples([0, 24000, 48000], [0, 48000, 64000])
     x = INVERSE_STRETCHERS[name](y, SAMPLERATE, time_map)
     for place in (9600, 19200, 28800, 38400):
         expected = np.interp(place, [0, 24000, 48000], [0, 48000, 64000])

@@ -7,12 +7,16 @@ import threading
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tsmgan
 import tsmgan.stretcher
+from tsmgan.analysis import Analyser
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.geometry import geometry
+from tsmgan.vocoder import BANDS, Field, Vocoder
 
 SECOND = 24000
 
@@ -59,7 +63,7 @@ def test_rate_one_gives_the_input_back_bit_for_bit(dtype, samplerate, coherence)
 
 def test_a_piece_of_a_map_at_rate_one_is_copied_where_it_is_not_shifted():
     y = noise(4 * SECOND)[0]
-    time_map = tsmgan.TimeMap.from_seconds([2, 4], [2, 6], SECOND)
+    time_map = tsmgan.TimeMap.through([2, 4], [2, 6])
     out = tsmgan.stretch(y, SECOND, time_map=time_map)
     assert len(out) == 6 * SECOND
     assert np.array_equal(out[: int(1.9 * SECOND)], y[: int(1.9 * SECOND)])
@@ -261,6 +265,7 @@ def test_a_stop_while_rendering_leaves_no_thread_behind(monkeypatch):
         ({}, "either a rate or a time map"),
         ({"rate": 1.2, "coherence": 1.5}, "coherence"),
         ({"rate": 1.2, "seed": -1}, "seed"),
+        ({"rate": 1.2, "time_map": tsmgan.TimeMap.from_rate(2)}, "either a rate or a time map"),
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments, message):
@@ -271,8 +276,9 @@ def test_wrong_arguments_are_usage_errors(arguments, message):
 def test_wrong_signals_are_refused_with_the_reason():
     with pytest.raises(UsageError, match="dimensions"):
         tsmgan.stretch(np.zeros((1, 2, 3), np.float32), SECOND, 1.2)
-    with pytest.raises(UsageError, match="float32 or float64"):
-        tsmgan.stretch(np.zeros(100, np.int16), SECOND, 1.2)
+    for wrong in (np.int64, np.uint16, np.complex64, bool, object):
+        with pytest.raises(UsageError, match="float32 or float64"):
+            tsmgan.stretch(np.zeros(100, wrong), SECOND, 1.2)
     with pytest.raises(UsageError, match="sample rate"):
         tsmgan.stretch(np.zeros(100, np.float32), 10, 1.2)
     bad = noise(5000)
@@ -319,3 +325,133 @@ def test_samples_do_not_depend_on_how_many_cores_multiply_matrices():
         for cores in ("1", "2")
     ]
     assert found[0] == found[1] and len(found[0]) > 60
+
+
+@pytest.mark.parametrize("shape", [(412800, 2), (1025, 5000), (100, 2), (9, 8)])
+def test_a_transposed_array_is_refused_before_memory_is_taken_for_its_channels(shape):
+    with pytest.raises(UsageError, match=r"looks transposed; give y\.T"):
+        tsmgan.stretch(np.zeros(shape, np.float32), SECOND, 1.2)
+
+
+def test_a_stream_has_at_most_1024_channels():
+    with pytest.raises(UsageError, match="1 to 1024"):
+        tsmgan.Stretcher(SECOND, 1025, rate=1.2)
+    assert tsmgan.stretch(np.zeros((8, 3), np.float32), SECOND, 1.5).shape == (8, 2)
+
+
+@pytest.mark.parametrize("block", [1, 500, 4096])
+@pytest.mark.parametrize("rate", [0.7, 1.0, 1.5])
+def test_a_caller_may_fill_one_array_again_for_every_block(rate, block):
+    y = noise(30000, 2)[:, : 30000 // block * block] if block > 1 else noise(3000, 2)
+    expected = tsmgan.stretch(y, SECOND, rate)
+    stretcher, buffer, pieces = tsmgan.Stretcher(SECOND, 2, rate=rate), np.empty((2, block), np.float32), []
+    for at in range(0, y.shape[1], block):
+        buffer[:] = y[:, at : at + block]
+        pieces.append(stretcher.process(buffer))
+        buffer[:] = np.nan
+    pieces.append(stretcher.flush())
+    assert np.array_equal(np.concatenate(pieces, axis=1), expected)
+
+
+@pytest.mark.parametrize(("dtype", "soundfile_type"), [("<i2", "int16"), (">i2", "int16"), ("<i4", "int32"), (">i4", "int32")])
+def test_integers_are_scaled_as_soundfile_scales_them(tmp_path, dtype, soundfile_type):
+    scale = 1 << (8 * np.dtype(dtype).itemsize - 1)
+    integers = np.rint(noise(9000)[0].astype(np.float64) * scale).astype(soundfile_type)
+    soundfile.write(tmp_path / "x.wav", integers, SECOND, subtype={"int16": "PCM_16", "int32": "PCM_32"}[soundfile_type])
+    floats, _ = soundfile.read(tmp_path / "x.wav", dtype="float64")
+    expected = tsmgan.stretch(floats if soundfile_type == "int32" else floats.astype(np.float32), SECOND, 1.3)
+    out = tsmgan.stretch(integers.astype(dtype), SECOND, 1.3)
+    assert out.dtype == expected.dtype and np.array_equal(out, expected)
+
+
+def test_unsigned_bytes_and_foreign_floats_are_taken():
+    y = noise(6000)[0]
+    expected = tsmgan.stretch(y, SECOND, 0.8)
+    assert np.array_equal(tsmgan.stretch(y.astype(">f4"), SECOND, 0.8), expected)
+    assert tsmgan.stretch(y.astype(np.float16), SECOND, 0.8).dtype == np.float32
+    assert tsmgan.stretch(np.full(6000, 128, np.uint8), SECOND, 0.8).any() == 0
+    half = tsmgan.stretch(np.full(6000, 192, np.uint8), SECOND, 0.8)
+    assert np.allclose(half[2000:4000], 0.5, atol=0.01)
+
+
+def mains_hum(seconds=1.2, samplerate=SECOND):
+    t = np.arange(int(seconds * samplerate)) / samplerate
+    return (0.1 * sum(np.sin(2 * np.pi * 50 * k * t + k) / k for k in range(1, 12))).astype(np.float32)
+
+
+def frame_levels(y, instants, width):
+    """Largest level of y over frames of `width` samples, Hann-weighted as the stretcher sees them, around the instants."""
+    padded, window = np.pad(y, width), np.hanning(width)
+    return max(np.sqrt((padded[i + width - width // 2 :][:width] ** 2 * window**2).sum() / (window**2).sum()) for i in instants)
+
+
+SOUNDS = {
+    "tone": lambda: tone(440, 1.2),
+    "offset": lambda: np.full(int(1.2 * SECOND), 0.1, np.float32),
+    "voice with an offset": lambda: voice(int(1.2 * SECOND)) + np.float32(0.1),
+    "hum": mains_hum,
+    "hum in noise": lambda: mains_hum() + 0.01 * noise(int(1.2 * SECOND))[0],
+    "tone in noise": lambda: tone(1000, 1.2) + 0.003 * noise(int(1.2 * SECOND))[0],
+    "noise": lambda: noise(int(1.2 * SECOND))[0],
+    "two tones": lambda: tone(440, 1.2) + tone(447, 1.2),
+    "sweep": lambda: (0.3 * np.sin(2 * np.pi * 2000 * (np.arange(int(1.2 * SECOND)) / SECOND) ** 2)).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("model", ["default", "handmade"])
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3, 3.0, 20.0])
+@pytest.mark.parametrize("sound", SOUNDS)
+def test_no_50_ms_are_more_than_3_db_louder_than_what_the_map_sees_there(sound, rate, model):
+    y = SOUNDS[sound]()
+    out = tsmgan.stretch(y, SECOND, rate, model=model)
+    width, span = int(0.04 * SECOND), int(0.05 * SECOND)
+    for start in range(0, max(1, len(out) - span), span // 2):
+        piece = out[start : start + span]
+        first, last = start * rate - width // 2, (start + len(piece)) * rate + width // 2
+        seen = frame_levels(y, range(max(0, int(first)), min(int(last), len(y)) + 1, 48), width)
+        assert np.sqrt((piece**2).mean()) < 10 ** (3 / 20) * seen + 1e-5
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3, 1.3, 3.0, 20.0])
+@pytest.mark.parametrize("sound", ["tone", "offset", "hum", "tone in noise", "noise"])
+def test_a_steady_sound_keeps_its_level_at_every_rate(sound, rate):
+    y = SOUNDS[sound]()
+    out = tsmgan.stretch(y, SECOND, rate)
+    inner = out[len(out) // 4 : -len(out) // 4]
+    assert abs(20 * np.log10(np.sqrt((inner**2).mean() / (y**2).mean()))) < 3
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+def test_a_slowed_tone_begins_at_its_level(rate):
+    y = tone(440, 1.2)
+    out = tsmgan.stretch(y, SECOND, rate)
+    start = out[: int(0.02 * SECOND / rate)]
+    assert abs(20 * np.log10(np.sqrt((start**2).mean() / (y**2).mean()))) < 3
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.75, 1.5, 2.0])
+@pytest.mark.parametrize("make", [lambda: tone(440, 1.5), lambda: noise(36000)[0], lambda: voice(36000)])
+def test_the_output_follows_the_input_down_to_minus_100_db(make, rate):
+    y = make()
+    expected = tsmgan.stretch(y, SECOND, rate)
+    for decibels in (-40, -80, -100):
+        gain = np.float32(10 ** (decibels / 20))
+        out = tsmgan.stretch(y * gain, SECOND, rate) / gain
+        assert abs(10 * np.log10((out**2).mean() / (expected**2).mean())) < 0.25
+
+
+@pytest.mark.parametrize("extreme", ["coherence", "alpha_mix", "log_gain", "rotation", "texture"])
+@pytest.mark.parametrize("value", [1e30, -1e30])
+def test_whatever_a_model_decides_the_vocoder_stage_stays_within_3_db(extreme, value):
+    g, frames = geometry(SECOND), 40
+    y = np.stack([voice(SECOND), noise(SECOND)[0]])
+    instants = 4000 + np.arange(frames) * g.hop // 2
+    analysed, rates = Analyser(g, 2)(y, 0, instants), np.full(frames, 0.5)
+    field = Field(*(np.full((frames, BANDS), value if name == extreme else 0.0, np.float32) for name in Field._fields))
+    vocoder = Vocoder(g, 2)
+    out, _ = vocoder.synthesise(analysed, field, rates, *vocoder.rotations(analysed, field, rates))
+    plain = Field(*(np.zeros((frames, BANDS), np.float32) for _ in Field._fields))
+    vocoder = Vocoder(g, 2)
+    expected, _ = vocoder.synthesise(analysed, plain, rates, *vocoder.rotations(analysed, plain, rates))
+    change = 10 * np.log10((out[:, g.window_length :] ** 2).mean(1) / (expected[:, g.window_length :] ** 2).mean(1))
+    assert np.isfinite(out).all() and (change < 3.5).all()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tsmgan
 from tsmgan.errors import UsageError
 from tsmgan.timemap import TimeMap
 
@@ -40,13 +41,13 @@ def maps(draw):
 @given(maps())
 def test_a_map_passes_through_its_points_and_is_as_long_as_its_last(points):
     x, y = points
-    time_map = TimeMap.from_seconds(x, y, 48000)
+    time_map = TimeMap(x, y).in_samples(48000)
     np.testing.assert_allclose(time_map.input_at(y * 48000), x * 48000, rtol=1e-9, atol=1e-6)
     assert abs(time_map.output_length(round(x[-1] * 48000)) - y[-1] * 48000) <= 11  # half an input sample at the slowest rate, and rounding
 
 
 def test_a_map_goes_on_at_its_last_rate():
-    time_map = TimeMap.from_seconds([1, 2], [1, 3], 1000)
+    time_map = TimeMap.through([1, 2], [1, 3]).in_samples(1000)
     assert time_map.output_length(4000) == 7000
     assert time_map.rate_at(np.array([500, 2500, 9000])).tolist() == [1.0, 0.5, 0.5]
 
@@ -75,12 +76,26 @@ def test_a_bad_map_says_which_line_is_wrong(tmp_path, text, message):
     file = tmp_path / "map.csv"
     file.write_text(text)
     with pytest.raises(UsageError, match=message):
-        TimeMap.from_csv(file, 48000)
+        TimeMap.from_csv(file)
 
 
 def test_a_csv_may_have_a_heading_comments_and_empty_lines(tmp_path):
     file = tmp_path / "map.csv"
     file.write_text("input second, output second\n# the slow part\n\n0, 0\n1.5, 3\n2.5, 3.5\n")
-    time_map = TimeMap.from_csv(file, 1000)
+    time_map = TimeMap.from_csv(file).in_samples(1000)
     assert time_map.output_length(2500) == 3500
     assert time_map.rate_at(np.array([0, 3200])).tolist() == [0.5, 2.0]
+
+
+def test_a_map_is_in_seconds_and_a_stretch_follows_it_at_any_sample_rate():
+    time_map = TimeMap([0, 0.5, 1], [0, 0.25, 1.25])
+    assert float(time_map.input_at(0.25)) == 0.5
+    for samplerate in (8000, 48000):
+        assert tsmgan.stretch(np.zeros(samplerate, np.float32), samplerate, time_map=time_map).shape == (1.25 * samplerate,)
+        assert time_map.output_length(samplerate, samplerate) == 1.25 * samplerate
+
+
+def test_a_length_in_samples_of_a_map_in_seconds_needs_the_sample_rate():
+    with pytest.raises(UsageError, match="sample rate"):
+        TimeMap([0, 1], [0, 2]).output_length(48000)
+    assert TimeMap.from_samples([0, 48000], [0, 96000]).output_length(48000) == 96000

@@ -57,6 +57,8 @@ class Frames(NamedTuple):
     """Where the frame's attack stands in the input relative to the frame's instant, (frames,), float32, seconds; 0 where there is none."""
     attack_share: np.ndarray
     """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""
+    inside: np.ndarray
+    """First sample of each frame that lies in the recording, and the one after the last, (frames, 2), int64: 0 and N but near the ends."""
 
 
 class Analyser:
@@ -91,7 +93,9 @@ class Analyser:
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)
         self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
-        return Frames(x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g))
+        starts = instants - g.window_length // 2
+        inside = np.stack([-starts, origin + signal.shape[1] - starts], axis=1).clip(0, g.window_length)
+        return Frames(x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g), inside)
 
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:

@@ -43,6 +43,8 @@ COLUMNS = {
 FEATURES = 130
 FLOOR = 1e-9
 """Power, relative to a full-scale sine, that counts as silence (-90 dB)."""
+RELATIVE_FLOOR, SMALLEST_POWER = 1e-9, 1e-20
+"""Ratios are taken of powers above this share of the frame's own and above this much: what a frame is does not depend on its level."""
 
 
 def band_weights(frequencies: np.ndarray, centres: np.ndarray) -> np.ndarray:
@@ -94,15 +96,16 @@ def frame_features(frames: Frames, geometry: Geometry) -> np.ndarray:
     bins = len(narrow[0])
     scale = np.float32((2.0 / geometry.window_length) ** 2)
     power = frames.power[:, :bins] * scale
+    floor = np.float32(RELATIVE_FLOOR) * power.sum(1) + np.float32(SMALLEST_POWER)
     out = np.empty((len(power), FEATURES), np.float32)
     out[:, COLUMNS["log power"]] = (np.log(_in_bands(power, narrow) + np.float32(FLOOR)) + 12) / 5
     out[:, COLUMNS["loudness"]] = (np.log(power.sum(1, keepdims=True) + np.float32(FLOOR)) + 8) / 5
     measures, totals = np.zeros((4, len(power), bins), np.float32), np.zeros((3, len(power), bins), np.float32)
     modulation = out[:, COLUMNS["modulation"]]
     scratch = np.zeros((4 + 2 * len(frames.spectra), bins), np.float32)
-    local_measures(frames.spectra, frames.before, scale, *_pulse_bins(geometry), measures, totals, modulation, scratch)
+    local_measures(frames.spectra, frames.before, scale, *_pulse_bins(geometry), floor, measures, totals, modulation, scratch)
     shares = _in_bands(measures, wide)
-    totals = _in_bands(totals, wide) + np.float32(FLOOR)
+    totals = _in_bands(totals, wide) + np.stack([floor, floor, np.sqrt(floor)])[..., None]
     out[:, COLUMNS["tonality"]] = shares[0] / totals[0]
     out[:, COLUMNS["concentration"]] = np.sqrt(shares[1] ** 2 + shares[2] ** 2) / totals[1]
     out[:, COLUMNS["position"]] = shares[2] / totals[1]
@@ -113,8 +116,8 @@ def frame_features(frames: Frames, geometry: Geometry) -> np.ndarray:
     energy = np.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
     whole, total = correlation.sum(0), energy.sum(0)
     periods = out[:, COLUMNS["periodicity"]]
-    periods[:, :3] = (correlation.max(2) / (energy + np.float32(FLOOR))).T
-    periods[:, 3] = whole.max(1) / (total + np.float32(FLOOR))
+    periods[:, :3] = (correlation.max(2) / (energy + floor)).T
+    periods[:, 3] = whole.max(1) / (total + floor)
     out[:, COLUMNS["period"]] = (PERIODICITY_LAGS_SECONDS[whole.argmax(1)] * 100)[:, None]
     return out
 
@@ -162,12 +165,12 @@ def lag_sums(power, low, table, out):
 
 
 @kernel(fastmath={"reassoc", "nsz"})  # no contraction: a fused sum over channels depends on their order
-def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modulation, scratch):
+def local_measures(x, p, scale, edges, lowest, highest, floor, measures, totals, modulation, scratch):
     """Sums over channels, per frame and bin, from which the band measures are made.
 
     Fills measures (4, frames, bins), all zero before: size of the product X conj(P) over three neighbouring bins; real and imaginary part
     of the product of neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation
-    (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power.
+    (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power, to which floor (frames,) is added.
     """
     channels, frames, _ = x.shape
     bins = measures.shape[2]
@@ -198,7 +201,7 @@ def local_measures(x, p, scale, edges, lowest, highest, measures, totals, modula
             totals[2, m, f] = louder + quieter
         for band in range(len(edges) - 1):
             low, high = edges[band], edges[band + 1]
-            total = np.float32(1e-9)
+            total = floor[m]
             for f in range(low, high):
                 total += now[f]
             strongest = np.float32(0.0)

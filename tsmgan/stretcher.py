@@ -23,6 +23,9 @@ from tsmgan.vocoder import BANDS, Field, Vocoder
 RUN = LARGEST_CONTEXT
 """Frames that are processed together: as many as a generator may look to either side, so that a run's neighbours hold all that it sees.
 Runs start at multiples of this whatever the caller's blocks are, so the output does not depend on them."""
+MOST_CHANNELS = 1024
+FEW_CHANNELS = 8
+"""An array with more channels than this, and with more channels than samples, is taken for a transposed one."""
 LARGEST_SAMPLE = 1e6
 """Larger samples, relative to full scale, are taken for a corrupt file; their squares would leave float32."""
 _MOVED = np.iinfo(np.int64).min
@@ -48,7 +51,7 @@ class Stretcher:
 
     Args:
         samplerate: in Hz, 1 kHz to 768 kHz.
-        channels: number of channels, at least 1.
+        channels: number of channels, 1 to 1024.
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map.
         time_map: which input instant each output instant looks at.
         model: name of a shipped model, or a model folder.
@@ -77,15 +80,15 @@ class Stretcher:
     ) -> None:
         if (rate is None) == (time_map is None):
             raise UsageError("Give either a rate or a time map.")
-        if int(channels) != channels or channels < 1:
-            raise UsageError(f"The number of channels is {channels}; it must be at least 1.")
+        if int(channels) != channels or not 1 <= channels <= MOST_CHANNELS:
+            raise UsageError(f"The number of channels is {channels}; 1 to {MOST_CHANNELS} are possible.")
         if coherence is not None and not 0 <= coherence <= 1:
             raise UsageError(f"The coherence is {coherence}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
         if int(seed) != seed or seed < 0:
             raise UsageError(f"The seed is {seed}; it must be a whole number that is not negative.")
-        self.samplerate, self.channels = int(samplerate), int(channels)
-        self.time_map = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
         self._geometry = geometry(samplerate)
+        self.samplerate, self.channels = int(samplerate), int(channels)
+        self.time_map = (time_map if time_map is not None else TimeMap.from_rate(rate)).in_samples(self.samplerate)  # type: ignore[arg-type]
         self._generator = Generator(find_model(model), device, threads)
         self._coherence, self._seed = coherence, int(seed)
         self._analyser = Analyser(self._geometry, self.channels)
@@ -113,10 +116,11 @@ class Stretcher:
         """Take the next block of input and return the output that is ready.
 
         Args:
-            block: (channels, samples), or (samples,) for one channel; float32 or float64, full scale 1.0.
+            block: (channels, samples), or (samples,) for one channel; see `stretch` for the types of samples. The array may be filled
+                anew as soon as the call returns.
 
         Returns:
-            (channels, ready samples), possibly none; of the block's dtype.
+            (channels, ready samples), possibly none; of the block's dtype, of integers as `stretch` says.
 
         Raises:
             UsageError: the block's shape or type is wrong, or the stream was flushed.
@@ -145,8 +149,7 @@ class Stretcher:
             block = block[None]
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise UsageError(f"A block has shape {block.shape}; it must be ({self.channels}, samples).")
-        if block.dtype not in (np.float32, np.float64):
-            raise UsageError(f"A block holds {block.dtype} samples; convert them to float32 or float64 with full scale 1.0.")
+        block = _as_float(block)
         sound = np.abs(block) <= LARGEST_SAMPLE  # False for NaN as well
         if not sound.all():
             first = int(np.argmin(sound.all(axis=0)))
@@ -172,7 +175,7 @@ class Stretcher:
         """Runs that the block makes complete, each with the one behind it, whose beginning it looks at."""
         while block.shape[1]:  # no more than a run needs at a time: however long the block is, it is copied once
             piece, block = np.split(block, [max(0, self._needed - self._received)], axis=1)
-            self._blocks.append(piece)
+            self._blocks.append(piece.copy())  # the caller may fill the same array again for the next call
             self._received += piece.shape[1]
             if self._received >= self._needed:
                 yield from self._advance(RUN)
@@ -310,24 +313,48 @@ def stretch(
     (32000,)
 
     Args:
-        y: (samples,) or (channels, samples), float32 or float64, full scale 1.0.
+        y: (samples,) or (channels, samples). Floating-point samples have full scale 1.0. Integers (uint8, int16, int32) are scaled to it as
+            `soundfile` scales them. Any byte order will do.
         samplerate: in Hz.
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map.
         time_map, model, coherence, seed: see Stretcher.
 
     Returns:
-        (round(samples / rate),) or (channels, round(samples / rate)), or as long as the map says; of y's dtype.
+        (round(samples / rate),) or (channels, round(samples / rate)), or as long as the map says; float64 where y is float64 or
+        int32, float32 otherwise.
 
     Raises:
-        UsageError: an argument is out of its range, or y is not a float array of one or two dimensions.
+        UsageError: an argument is out of its range, y is no array of samples of one or two dimensions, or it looks transposed: more channels
+            than samples, or more than 1024.
         AudioError: y holds NaN or infinite samples.
         ModelError: the model cannot be used.
     """
     y = np.asarray(y)
     if y.ndim not in (1, 2):
         raise UsageError(f"The signal has {y.ndim} dimensions; it must be (samples,) or (channels, samples).")
+    _require_channels_first(y)
     stretcher = Stretcher(
         samplerate, 1 if y.ndim == 1 else y.shape[0], rate=rate, time_map=time_map, model=model, coherence=coherence, seed=seed
     )
     out = np.concatenate([stretcher.process(y), stretcher.flush()], axis=1)
     return out[0] if y.ndim == 1 else out
+
+
+def _require_channels_first(y: np.ndarray) -> None:
+    """Refuse (samples, channels), as `soundfile.read` returns it, before anything is allocated for so many channels."""
+    if y.ndim == 2 and (y.shape[0] > MOST_CHANNELS or (y.shape[0] > FEW_CHANNELS and y.shape[0] > y.shape[1] > 0)):
+        raise UsageError(f"The signal has {y.shape[0]} channels of {y.shape[1]} samples, so it looks transposed; give y.T.")
+
+
+def _as_float(block: np.ndarray) -> np.ndarray:
+    """Samples as native float32 or float64 with full scale 1.0; integers are scaled as soundfile scales them."""
+    kind, size = block.dtype.kind, block.dtype.itemsize
+    if kind == "f":
+        return block.astype(np.float32 if size <= 4 else np.float64, copy=False)
+    if kind == "i" and size == 2:
+        return block.astype(np.float32) / np.float32(1 << 15)
+    if kind == "i" and size == 4:
+        return block.astype(np.float64) / float(1 << 31)
+    if kind == "u" and size == 1:
+        return (block.astype(np.float32) - np.float32(128)) / np.float32(128)
+    raise UsageError(f"The samples are {block.dtype}; give float32 or float64 with full scale 1.0, or int16, int32 or uint8.")

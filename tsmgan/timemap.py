@@ -1,7 +1,7 @@
 """TimeMap: which input instant each output sample looks at, and how long the output is.
 
 A map is a monotone, piecewise linear function between input and output time. Positions are always computed from the
-map itself, never by adding up hops, so nothing drifts however long a recording is.
+map itself, never by adding up hops, so nothing drifts however long a recording is. Users give seconds; the stretcher works in samples.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ SLOWEST, FASTEST = 0.05, 20.0
 
 
 class TimeMap:
-    """A monotone, piecewise linear map between input and output positions in samples.
+    """A monotone, piecewise linear map between input and output positions, in seconds.
 
     Outside its knots the map goes on with the rate of its first and last piece.
 
+    >>> float(TimeMap([0.0, 10.0, 20.0], [0.0, 10.0, 15.0]).rate_at(12.0))  # the second ten seconds are played twice as fast
+    2.0
+
     Args:
-        input_positions: input position of each knot in samples, increasing, at least two.
-        output_positions: output position of each knot in samples, increasing.
+        input_seconds: input position of each knot, increasing, at least two.
+        output_seconds: output position of each knot, increasing.
 
     Raises:
         UsageError: fewer than two knots, not finite, not increasing, or a rate outside 0.05 to 20.
     """
 
-    def __init__(self, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> None:
-        x = np.asarray(input_positions, dtype=np.float64)
-        y = np.asarray(output_positions, dtype=np.float64)
+    def __init__(self, input_seconds: Sequence[float] | np.ndarray, output_seconds: Sequence[float] | np.ndarray) -> None:
+        x = np.asarray(input_seconds, dtype=np.float64)
+        y = np.asarray(output_seconds, dtype=np.float64)
         if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
             raise UsageError("A time map needs at least two points, each an input and an output position.")
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -44,20 +47,28 @@ class TimeMap:
                 k = int(np.argmax(steps <= 0)) + 2
                 raise UsageError(f"The time map does not go forward: at point {k} the {name} time is not later than at the point before.")
         self._x, self._y, self._rates = x, y, np.diff(x) / np.diff(y)
+        self._in_samples = False
         for k, rate in enumerate(self._rates):
             if not SLOWEST * (1 - 1e-9) <= rate <= FASTEST * (1 + 1e-9):
                 possible = f"rates from {SLOWEST} to {FASTEST:g} are possible"
                 raise UsageError(f"Between points {k + 1} and {k + 2} the time map asks for rate {rate:.4g}; {possible}.")
 
     @classmethod
+    def from_samples(cls, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> TimeMap:
+        """A map whose knots are given in samples, and whose methods take and return samples, at whatever sample rate it is used."""
+        time_map = cls(input_positions, output_positions)
+        time_map._in_samples = True
+        return time_map
+
+    @classmethod
     def from_rate(cls, rate: float) -> TimeMap:
-        """The same speed throughout: 1.5 plays 1.5 times as fast.
+        """The same speed throughout: 1.5 plays 1.5 times as fast. Its methods take and return samples, or seconds, alike.
 
         Raises:
             UsageError: rate is not a number from 0.05 to 20.
         """
         rate = check_rate(rate)
-        return cls([0.0, rate], [0.0, 1.0])
+        return cls.from_samples([0.0, rate], [0.0, 1.0])
 
     @classmethod
     def from_lengths(cls, input_length: int, output_length: int) -> TimeMap:
@@ -71,20 +82,24 @@ class TimeMap:
         rate = input_length / output_length
         if not SLOWEST <= rate <= FASTEST:
             raise UsageError(f"That length would need rate {rate:.4g}; rates from {SLOWEST} to {FASTEST:g} are possible.")
-        return cls([0.0, float(input_length)], [0.0, float(output_length)])
+        return cls.from_samples([0.0, float(input_length)], [0.0, float(output_length)])
 
     @classmethod
-    def from_seconds(cls, input_seconds: Sequence[float], output_seconds: Sequence[float], samplerate: int) -> TimeMap:
-        """A map through points given in seconds. The point (0, 0) is added when the first point is later."""
-        x, y = [float(v) * samplerate for v in input_seconds], [float(v) * samplerate for v in output_seconds]
-        if x and x[0] > 0 and y[0] > 0:
+    def through(cls, input_seconds: Sequence[float], output_seconds: Sequence[float]) -> TimeMap:
+        """A map from the beginning of the recording through these points. The point (0, 0) is added when the first point is later.
+
+        Raises:
+            UsageError: as for the class, or only one side of the first point is 0.
+        """
+        x, y = [float(v) for v in input_seconds], [float(v) for v in output_seconds]
+        if x and y and x[0] > 0 and y[0] > 0:
             x, y = [0.0, *x], [0.0, *y]
-        if x and (x[0] != 0 or y[0] != 0):
+        if x and y and (x[0] != 0 or y[0] != 0):
             raise UsageError("The time map must begin at input second 0 and output second 0, or later on both sides.")
         return cls(x, y)
 
     @classmethod
-    def from_csv(cls, path: str | PathLike[str], samplerate: int) -> TimeMap:
+    def from_csv(cls, path: str | PathLike[str]) -> TimeMap:
         """Read a map from a CSV file with one `input second, output second` pair a line.
 
         Empty lines, lines that begin with `#` and one heading line are skipped.
@@ -117,27 +132,39 @@ class TimeMap:
             raise UsageError(f"The time map {path} cannot be read as a CSV file: {error}") from error
         if not points or points == [(0.0, 0.0)]:
             raise UsageError(f"The time map {path} holds no points; it needs lines of `input second, output second`.")
-        return cls.from_seconds([p[0] for p in points], [p[1] for p in points], samplerate)
+        return cls.through([p[0] for p in points], [p[1] for p in points])
 
-    def input_at(self, output_positions: np.ndarray) -> np.ndarray:
-        """Input positions, in samples, that output positions (any shape, samples) look at; float64."""
+    def in_samples(self, samplerate: int) -> TimeMap:
+        """This map with positions in samples at a sample rate in Hz."""
+        return self if self._in_samples else TimeMap.from_samples(self._x * samplerate, self._y * samplerate)
+
+    def input_at(self, output_positions: np.ndarray | float) -> np.ndarray:
+        """Input positions that output positions (any shape) look at; float64, both in the map's unit."""
         p = np.asarray(output_positions, dtype=np.float64)
         piece = np.clip(np.searchsorted(self._y, p, side="right") - 1, 0, len(self._rates) - 1)
         return self._x[piece] + (p - self._y[piece]) * self._rates[piece]
 
-    def rate_at(self, output_positions: np.ndarray) -> np.ndarray:
-        """Local rate at output positions (any shape, samples); float64."""
+    def rate_at(self, output_positions: np.ndarray | float) -> np.ndarray:
+        """Local rate at output positions (any shape) in the map's unit; float64."""
         p = np.asarray(output_positions, dtype=np.float64)
         return self._rates[np.clip(np.searchsorted(self._y, p, side="right") - 1, 0, len(self._rates) - 1)]
 
     def output_at(self, input_positions: float | np.ndarray) -> np.ndarray:
-        """Output positions, in samples, at which input positions (any shape, samples) are heard; float64. The inverse of `input_at`."""
+        """Output positions at which input positions (any shape) are heard; float64, both in the map's unit. The inverse of `input_at`."""
         p = np.asarray(input_positions, dtype=np.float64)
         piece = np.clip(np.searchsorted(self._x, p, side="right") - 1, 0, len(self._rates) - 1)
         return self._y[piece] + (p - self._x[piece]) / self._rates[piece]
 
-    def output_length(self, input_length: int) -> int:
-        """Samples that an input of input_length samples becomes: round(n / rate) for a single rate."""
+    def output_length(self, input_length: int, samplerate: int | None = None) -> int:
+        """Samples that an input of input_length samples becomes: round(n / rate) for a single rate.
+
+        Raises:
+            UsageError: the map is in seconds, and no sample rate (Hz) was given.
+        """
+        if not self._in_samples:
+            if samplerate is None:
+                raise UsageError("The time map is in seconds; give the sample rate as well.")
+            return self.in_samples(samplerate).output_length(input_length)
         return round(float(self.output_at(input_length)))
 
     @property

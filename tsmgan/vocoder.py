@@ -47,10 +47,22 @@ ATTACK_REACH = 0.6
 """An attack that belongs further from its frame's middle than this share of the window is none of that frame's business."""
 TEXTURE_BINS = 12
 """Bins on either side (300 Hz) that count as a bin's neighbourhood."""
+LARGEST_LOG_GAIN = 0.35
+"""The gain of a band in amplitude stays within this natural logarithm either way (3 dB), whatever a model decides."""
+LARGEST_TEXTURE = 0.75
+"""The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
+TEXTURE_LINEAR, TEXTURE_SQUARE = 0.42, 0.5
+"""Texture gamma changes the power of white noise, whose bins are exponentially distributed, by Gamma(2 + gamma). A parabola with these
+coefficients comes within 3 % of it for |gamma| < 0.75."""
+TEXTURE_MARGIN = 1.15
+"""Texture may change the power of a frame by this factor more, or less, than it changes that of noise: a tone that is taken for noise
+neither explodes nor sinks."""
 SMALLEST_POWER = 1e-20
 """Added to powers before their logarithm is taken."""
 SMALLEST_NORM = np.float32(1e-3)
 """The sum of squared windows is taken to be at least this, at the very ends of a recording."""
+LEAST_INSIDE = np.float32(0.5)
+"""Share of the sum of windows that counts at least where frames reach beyond the recording: half of each lies inside at its very end."""
 
 
 class Field(NamedTuple):
@@ -70,6 +82,16 @@ class Field(NamedTuple):
     texture: Any
     """gamma: amplitudes are raised to the power 1 + gamma, relative to their neighbourhood's. Noise that is slowed down repeats itself
     from frame to frame and comes out uneven, noise that is sped up comes out too even; gamma < 0 and > 0 put that right."""
+
+    def bounded(self) -> Field:
+        """The field with every value in the range that the vocoder stage allows; arrays only."""
+        return Field(
+            np.clip(self.coherence, 0, 1),
+            np.clip(self.alpha_mix, 0, 1),
+            np.clip(self.log_gain, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
+            np.clip(self.rotation, -np.pi, np.pi),
+            np.clip(self.texture, -LARGEST_TEXTURE, LARGEST_TEXTURE),
+        )
 
 
 class BandSpread(NamedTuple):
@@ -104,7 +126,7 @@ class Vocoder:
         self._theta = np.zeros(geometry.bins, np.float32)
         n = geometry.window_length
         self._tail = np.zeros((channels, n), np.float32)
-        self._tail_norm = np.zeros(n, np.float32)
+        self._tail_norms = np.zeros((2, n), np.float32)
 
     def rotations(self, frames: Frames, field: Field, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotation of each frame, and how far it moves the frame as a whole.
@@ -118,6 +140,7 @@ class Vocoder:
             theta, (frames, bins), float32, radians, without the field's own rotation; and the delay that coherence and attacks gave
             each frame, (frames,), int64, samples.
         """
+        field = field.bounded()
         theta = np.empty(frames.power.shape, np.float32)
         stretch = (1.0 / rates - 1.0).astype(np.float32)
         scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
@@ -150,23 +173,24 @@ class Vocoder:
             (channels, frames * H) float32: the samples that are complete, the first of them N/2 before the run's first
             frame; and (frames,) bool: which frames were left as they are (no rotation, no gain).
         """
-        g = self._geometry
+        g, field = self._geometry, field.bounded()
         channels, count, _ = frames.spectra.shape
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(count, np.bool_)
         early = self._attack_places(frames, rates) > ATTACK_REACH
         rotate(
             frames.spectra, frames.power, theta, field.log_gain, field.rotation, field.texture, early, frames.attack_share,
-            field.alpha_mix, *self._spread, np.empty(g.bins, np.float32), spectra, unmoved,
+            field.alpha_mix, *self._spread, np.empty((2, g.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
         blocks = fft.irfft(spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
-        overlap_add(blocks, delays, self._analysis_window, self._window, g.hop, self._tail, self._tail_norm, out)
+        overlap_add(blocks, delays, frames.inside, self._analysis_window, self._window, g.hop, self._tail, self._tail_norms, out)
         return out, unmoved
 
     def tail(self, hops: int) -> np.ndarray:
         """The next hops of H samples behind the last frame's run, (channels, hops * H) float32, when no frame follows."""
         count = hops * self._geometry.hop
-        return self._tail[:, :count] / np.maximum(self._tail_norm[:count], SMALLEST_NORM)
+        whole, inside = self._tail_norms[:, :count]
+        return self._tail[:, :count] / np.maximum(np.maximum(inside, LEAST_INSIDE * whole), SMALLEST_NORM)
 
 
 @helper()
@@ -271,25 +295,19 @@ def propagate(
 
 @kernel()
 def rotate(
-    spectra, power, theta, log_gain, rotation, texture, early, attack_share, alpha_mix, lower, weight, unevenness, out, unmoved
+    spectra, power, theta, log_gain, rotation, texture, early, attack_share, alpha_mix, lower, weight, scratch, out, unmoved
 ):  # fmt: skip
     """out (channels, frames, bins): spectra times gain and exp(i (theta + rotation)); unmoved (frames,): whether that left them alone.
 
-    unevenness (bins,) is scratch.
+    scratch is (2, bins) float32.
     """
     channels, frames, bins = spectra.shape
+    gains = scratch[0]
     for m in range(frames):
-        textured = False
-        for b in range(texture.shape[1]):
-            textured = textured or texture[m, b] != 0
-        if textured:
-            measure_unevenness(power[m], unevenness)
+        fill_gains(power[m], log_gain[m], texture[m], lower, weight, scratch[1], gains)
         for f in range(bins):
             b, w = lower[f], weight[f]
-            level = log_gain[m, b] + w * (log_gain[m, b + 1] - log_gain[m, b])
-            if textured:
-                level += unevenness[f] * (texture[m, b] + w * (texture[m, b + 1] - texture[m, b]))
-            gain = np.exp(level) if level != 0 else np.float32(1.0)
+            gain = gains[f]
             if early[m]:
                 gain *= 1 - attack_share[m, f] * (alpha_mix[m, b] + w * (alpha_mix[m, b + 1] - alpha_mix[m, b]))
             angle = theta[m, f] + rotation[m, b] + w * (rotation[m, b + 1] - rotation[m, b])
@@ -299,6 +317,40 @@ def rotate(
             for ch in range(channels):
                 z = spectra[ch, m, f]
                 out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
+
+
+@helper()
+def fill_gains(power, log_gain, texture, lower, weight, unevenness, gains):
+    """Fills gains (bins,): the gain of each bin in amplitude that log_gain and texture (bands,) ask for.
+
+    Texture alone changes the frame's power as it changes that of noise, up to TEXTURE_MARGIN either way. unevenness (bins,) is scratch.
+    """
+    bins = len(power)
+    textured = False
+    for b in range(len(texture)):
+        textured = textured or texture[b] != 0
+    if textured:
+        measure_unevenness(power, unevenness)
+    expected, found = 0.0, 0.0
+    for f in range(bins):
+        b, w = lower[f], weight[f]
+        level = log_gain[b] + w * (log_gain[b + 1] - log_gain[b])
+        if textured:
+            gamma = texture[b] + w * (texture[b + 1] - texture[b])
+            before = power[f] * np.exp(2 * level)
+            level += unevenness[f] * gamma
+            expected += before * (1 + gamma * (np.float32(TEXTURE_LINEAR) + np.float32(TEXTURE_SQUARE) * gamma))
+            found += power[f] * np.exp(2 * level)
+        gains[f] = np.exp(level) if level != 0 else np.float32(1.0)
+    if textured and found > 0:
+        change = np.float32(1.0)
+        if found > TEXTURE_MARGIN * expected:
+            change = np.float32(np.sqrt(TEXTURE_MARGIN * expected / found))
+        elif TEXTURE_MARGIN * found < expected:
+            change = np.float32(np.sqrt(expected / (TEXTURE_MARGIN * found)))
+        if change != 1:
+            for f in range(bins):
+                gains[f] *= change
 
 
 @helper()
@@ -319,27 +371,36 @@ def measure_unevenness(power, out):
 
 
 @kernel()
-def overlap_add(blocks, delays, analysis_window, window, hop, tail, tail_norm, out):
+def overlap_add(blocks, delays, inside, analysis_window, window, hop, tail, tail_norms, out):
     """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 
     That is the product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the
     product is another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
-    What the later samples have gathered so far carries over in tail (channels, N) and tail_norm (N,).
+    Samples outside of the recording, which inside (frames, 2) leaves out, let nothing through, so a slowed tone begins at its full
+    level. Rotations spread a little sound to there as well; LEAST_INSIDE keeps it from being made loud.
+    What the later samples have gathered so far carries over in tail (channels, N) and tail_norms (2, N): the sum over whole frames, and
+    over what lies inside.
     """
     channels, frames, length = blocks.shape
+    whole, known = tail_norms[0], tail_norms[1]
     for m in range(frames):
+        first, last = inside[m, 0], inside[m, 1]
         for i in range(length):
-            tail_norm[i] += window[i] * analysis_window[(i - delays[m]) % length]
+            place = (i - delays[m]) % length
+            product = window[i] * analysis_window[place]
+            whole[i] += product
+            if first <= place < last:
+                known[i] += product
         for c in range(channels):
             for i in range(length):
                 tail[c, i] += window[i] * blocks[c, m, i]
             for i in range(hop):
-                out[c, m * hop + i] = tail[c, i] / max(tail_norm[i], SMALLEST_NORM)
+                out[c, m * hop + i] = tail[c, i] / max(known[i], LEAST_INSIDE * whole[i], SMALLEST_NORM)
             for i in range(length - hop):
                 tail[c, i] = tail[c, i + hop]
             for i in range(length - hop, length):
                 tail[c, i] = np.float32(0.0)
         for i in range(length - hop):
-            tail_norm[i] = tail_norm[i + hop]
+            whole[i], known[i] = whole[i + hop], known[i + hop]
         for i in range(length - hop, length):
-            tail_norm[i] = np.float32(0.0)
+            whole[i], known[i] = np.float32(0.0), np.float32(0.0)

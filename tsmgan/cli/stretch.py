@@ -361,7 +361,7 @@ def _map_for(passage: Passage, target_seconds: float | None, path: str | None, s
     if path is not None:
         if not os.path.isfile(path):
             raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
-        return TimeMap.from_csv(path, info.samplerate)
+        return TimeMap.from_csv(path).in_samples(info.samplerate)
     assert target_seconds is not None
     frames = passage.frames
     if frames is None:

@@ -127,7 +127,7 @@ def make_item(recordings: list[Recording], number: int, recipe: Recipe, skipped:
     rates = (data.rates[0], data.rates[1])
     if generator.random() < data.unpaired:
         inputs, outputs = random_knots(round(len(y) / rates[0]), generator, rates, data.varying)
-        return _analysed(y, TimeMap(inputs, outputs), y, notes | {"paired": False, "stretcher": ""})
+        return _analysed(y, TimeMap.from_samples(inputs, outputs), y, notes | {"paired": False, "stretcher": ""})
     inputs, outputs = random_knots(len(y), generator, rates, data.varying)
     shares = {k: v for k, v in first_match(data.stretchers, recording.folder).items() if v > 0}
     names = [n for n in sorted(shares) if len(inputs) == 2 or n not in ONE_RATE_ONLY] or ["coherent", "incoherent"]
@@ -138,11 +138,11 @@ def make_item(recordings: list[Recording], number: int, recipe: Recipe, skipped:
     if name == WORLD:
         try:
             x, answer = world_pair(y, SAMPLERATE, inputs[1] / outputs[1])
-            return _analysed(x, TimeMap(inputs, outputs), answer, notes | {"paired": True, "stretcher": name, "exact": True})
+            return _analysed(x, TimeMap.from_samples(inputs, outputs), answer, notes | {"paired": True, "stretcher": name, "exact": True})
         except AudioError:  # no voice in this piece
             name = "coherent"
-    x = INVERSE_STRETCHERS[name](y, SAMPLERATE, TimeMap(outputs, inputs))
-    return _analysed(x, TimeMap(inputs, outputs), y, notes | {"paired": True, "stretcher": name})
+    x = INVERSE_STRETCHERS[name](y, SAMPLERATE, TimeMap.from_samples(outputs, inputs))
+    return _analysed(x, TimeMap.from_samples(inputs, outputs), y, notes | {"paired": True, "stretcher": name})
 
 
 def _analysed(x: np.ndarray, time_map: TimeMap, answer: np.ndarray, notes: dict[str, Any]) -> Item:

@@ -3,7 +3,7 @@
 The table of `tsmgan.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The shift
 tau is a choice among shifts, so it is held constant, and so are the places of attacks; the share lambda of the remainder that is taken
 away, the alpha mix within the increments and in the share that attacks take, gain and extra rotation carry the gradient, through time as
-far as the clip reaches.
+far as the clip reaches. Clips are pieces of recordings, so frames that reach beyond a recording's ends are not told from others here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,16 @@ from tsmgan.vocoder import (
     ATTACK_REACH,
     BANDS,
     CLIMB_STEPS,
+    LARGEST_LOG_GAIN,
+    LARGEST_TEXTURE,
     SHIFT_PENALTY,
     SHIFT_STEP_SECONDS,
     SMALLEST_NORM,
     SMALLEST_POWER,
     TEXTURE_BINS,
+    TEXTURE_LINEAR,
+    TEXTURE_MARGIN,
+    TEXTURE_SQUARE,
     band_spread,
     frame_shift,
     shift_grid,
@@ -298,7 +303,13 @@ class Stage(nn.Module):
         Args: as of `rotations`; log_gain, texture: (batch, frames, BANDS).
         """
         with torch.autocast(power.device.type, enabled=False):
-            level = log_gain.float() @ self.spread + (texture.float() @ self.spread) * unevenness(power)
+            gain = log_gain.float().clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN) @ self.spread
+            gamma = texture.float().clamp(-LARGEST_TEXTURE, LARGEST_TEXTURE) @ self.spread
+            level = gain + gamma * unevenness(power)
+            expected = (power * torch.exp(2 * gain) * (1 + gamma * (TEXTURE_LINEAR + TEXTURE_SQUARE * gamma))).sum(-1, keepdim=True)
+            found = (power * torch.exp(2 * level)).sum(-1, keepdim=True)
+            share = (found + SMALLEST_POWER) / (expected + SMALLEST_POWER)
+            level = level + 0.5 * (torch.log(share.clamp(1 / TEXTURE_MARGIN, TEXTURE_MARGIN)) - torch.log(share))
             early = attack_offset * torch.exp(-log_rate.float()) > ATTACK_REACH * self.seconds
             return torch.exp(level) * (1 - early[..., None] * attack_share * (alpha_mix.float() @ self.spread))
 
