@@ -2,10 +2,10 @@
 
 `tsmgan export-onnx -o MODEL.onnx` writes the model. Its axes `batch` and `frames` are free:
 
-    features (batch, frames, 130)   what `tsmgan.features` says of each frame, in tsmgan.features.COLUMNS
+    features (batch, frames, 130)   what `tsmgan.core.features` says of each frame, in tsmgan.core.features.COLUMNS
     log_rate (batch, frames)        natural logarithm of the speed there
     noise    (batch, frames, 4)     z, standard normal
-    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): see tsmgan.vocoder.Field
+    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): see tsmgan.core.vocoder.Field
 """
 
 import sys
@@ -14,10 +14,10 @@ import numpy as np
 import onnxruntime
 import soundfile
 
-from tsmgan.analysis import Analyser
-from tsmgan.features import frame_features
-from tsmgan.geometry import geometry
-from tsmgan.vocoder import BAND_CENTRES_HZ
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import frame_features
+from tsmgan.core.geometry import geometry
+from tsmgan.core.vocoder import BAND_CENTRES_HZ
 
 
 def main(source: str, model: str, rate: float) -> dict[str, np.ndarray]:

@@ -6,10 +6,10 @@ import numpy as np
 import onnxruntime
 import soundfile
 
-from tsmgan.analysis import Analyser
-from tsmgan.features import frame_features
-from tsmgan.geometry import geometry
-from tsmgan.vocoder import Field, Vocoder
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import frame_features
+from tsmgan.core.geometry import geometry
+from tsmgan.core.vocoder import Field, Vocoder
 
 
 def main(source: str, target: str, model: str, rate: float) -> None:

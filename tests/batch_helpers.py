@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tsmgan.audio.leftovers import NAME
+from tsmgan.storage.leftovers import NAME
 
 SAMPLERATE = 8000
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import tsmgan
-from tsmgan.attacks import LOOKAHEAD_SECONDS, beginning_share, find_attacks
+from tsmgan.core.attacks import LOOKAHEAD_SECONDS, beginning_share, find_attacks
+from tsmgan.core.geometry import geometry
 from tsmgan.evaluation.spectral import onset_correlation
-from tsmgan.geometry import geometry
 
 SAMPLERATE = 24000
 

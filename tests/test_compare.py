@@ -17,11 +17,11 @@ from tsmgan.cli import run
 from tsmgan.evaluation import peers
 from tsmgan.evaluation.methods import Method, find_method
 from tsmgan.evaluation.peers import PEERS, Peer
-from tsmgan.report.comparison import attacks, render
-from tsmgan.report.loudness import loudness
-from tsmgan.report.page import Subject, build_page
-from tsmgan.report.scales import FIELD_COLOURS, SPECTROGRAM_COLOURS
-from tsmgan.report.sound import encode, playable
+from tsmgan.listening.comparison import attacks, render
+from tsmgan.listening.loudness import loudness
+from tsmgan.listening.page import Subject, build_page
+from tsmgan.listening.scales import FIELD_COLOURS, SPECTROGRAM_COLOURS
+from tsmgan.listening.sound import encode, playable
 
 SAMPLERATE = 16000
 FOUR_PEERS = ("rubberband-r3", "soundtouch", "sonic", "sox")

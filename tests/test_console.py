@@ -135,7 +135,7 @@ def test_every_extra_that_is_suggested_brings_the_package():
 
 def test_without_matplotlib_plot_names_the_small_extra(folder, monkeypatch, capsys):
     write_recording(folder / "in.wav")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib" or name == "tsmgan.plotting"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib" or name == "tsmgan.listening.picture"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert run(["plot", "in.wav"]) == 1

@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 
 from training_helpers import make_tree, tiny_recipe, voice
 
+from tsmgan.core.geometry import geometry
+from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, TsmganError
-from tsmgan.geometry import geometry
-from tsmgan.timemap import TimeMap
 from tsmgan.training import augment, pairs
 from tsmgan.training.inverse import INVERSE_STRETCHERS
 from tsmgan.training.pairs import Pairs, cache_key, make_item, make_pairs

@@ -95,8 +95,8 @@ def test_the_waveform_example_gives_what_a_stretch_gives(tmp_path):
 
 
 def test_the_feature_example_shows_the_decisions_of_a_model(capsys):
+    from tsmgan.core.vocoder import BANDS
     from tsmgan.models import find_model
-    from tsmgan.vocoder import BANDS
 
     field = load("onnx_features").main(str(ROOT / "examples" / "voice.flac"), str(find_model().onnx), 1.5)
     assert field["coherence"].shape == (402, BANDS) and len(capsys.readouterr().out.splitlines()) == BANDS

@@ -16,17 +16,17 @@ soundfile = pytest.importorskip("soundfile")
 from training_helpers import chord, voice  # noqa: E402
 
 import tsmgan  # noqa: E402
-from tsmgan import precision as precision_module  # noqa: E402
 from tsmgan.cli import run  # noqa: E402
+from tsmgan.core.features import FEATURES  # noqa: E402
+from tsmgan.core.vocoder import BANDS, Field  # noqa: E402
 from tsmgan.errors import ModelError, TsmganError  # noqa: E402
 from tsmgan.evaluation.pairs import Pair  # noqa: E402
-from tsmgan.export import OPSET, onnx_bytes, read_generator, write_model  # noqa: E402
-from tsmgan.features import FEATURES  # noqa: E402
+from tsmgan.export import precision as precision_module  # noqa: E402
+from tsmgan.export.check import Exported, Inputs, clips, differences, example_sound, real_inputs, run_torch  # noqa: E402
+from tsmgan.export.onnx import OPSET, onnx_bytes, read_generator, write_model  # noqa: E402
+from tsmgan.export.precision import checked_onnx, pesq_change, to_fp16, to_int8  # noqa: E402
 from tsmgan.models import find_model, load_config  # noqa: E402
-from tsmgan.parity import Exported, Inputs, clips, differences, example_sound, real_inputs, run_torch  # noqa: E402
-from tsmgan.precision import checked_onnx, pesq_change, to_fp16, to_int8  # noqa: E402
 from tsmgan.training.network import Generator, GeneratorConfig  # noqa: E402
-from tsmgan.vocoder import BANDS, Field  # noqa: E402
 
 SAMPLERATE = 24000
 SMALL = GeneratorConfig(width=16, blocks=2, kernel=5)
@@ -116,7 +116,7 @@ def test_a_recording_sounds_the_same_through_torch_within_90_decibels(folder, mo
             inputs = Inputs(np.stack(features), np.log(np.stack(rates)).astype(np.float32), np.stack(noise))
             return [Field(*(values[0] for values in run_torch(self.generator, inputs)))]
 
-    monkeypatch.setattr("tsmgan.stretcher.Generator", InTorch)
+    monkeypatch.setattr("tsmgan.core.stretcher.Generator", InTorch)
     through_torch = tsmgan.stretch(y, SAMPLERATE, rate, model=str(folder))
     assert calls and np.abs(exported).max() > 0.1
     assert np.abs(exported - through_torch).max() < 10 ** (-90 / 20)

@@ -18,11 +18,11 @@ import pytest
 import soundfile
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
 
-from tsmgan.audio.leftovers import hold, remove_leftovers, replace_file, temporary_path
 from tsmgan.batch.plan import Settings, Task, make_tasks
 from tsmgan.batch.run import run_batch
 from tsmgan.batch.work import stretch_task
 from tsmgan.cli import run
+from tsmgan.storage.leftovers import hold, remove_leftovers, replace_file, temporary_path
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 BATCH = [*TSMGAN, "stretch", "in", "-o", "out", "--rate", "1.3", "--jobs", "2"]
@@ -148,7 +148,7 @@ def test_the_writer_holds_its_temporary_file(folder):
 
 SWEEPER = """
 import sys
-from tsmgan.audio.leftovers import remove_leftovers
+from tsmgan.storage.leftovers import remove_leftovers
 print("ready", flush=True)
 while True:
     remove_leftovers(sys.argv[1])

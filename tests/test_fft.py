@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import fft as public
 
-from tsmgan import fft
+from tsmgan.core.compiled import fft
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tsmgan import generator as generator_module
 from tsmgan.cli import run
+from tsmgan.core import generator as generator_module
+from tsmgan.core.features import silence
+from tsmgan.core.generator import AUTO, DEVICES, PACKAGES, PROVIDERS, Generator, available_devices
+from tsmgan.core.stretcher import Stretcher
 from tsmgan.errors import ModelError, TsmganError, UsageError
-from tsmgan.features import silence
-from tsmgan.generator import AUTO, DEVICES, PACKAGES, PROVIDERS, Generator, available_devices
 from tsmgan.models import find_model, load_config
-from tsmgan.stretcher import Stretcher
 
 MODEL = find_model("handmade")
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import tsmgan
-from tsmgan import kernels
-from tsmgan.kernels import Kernel, helper, kernel
+from tsmgan.core.compiled import kernels
+from tsmgan.core.compiled.kernels import Kernel, helper, kernel
 
 OFFSET = np.float32(0.5)
 

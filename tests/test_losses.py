@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch")
 
 from training_helpers import voice  # noqa: E402
 
-from tsmgan.geometry import geometry  # noqa: E402
+from tsmgan.core.geometry import geometry  # noqa: E402
+from tsmgan.core.vocoder import BANDS, Field  # noqa: E402
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior  # noqa: E402
 from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
-from tsmgan.vocoder import BANDS, Field  # noqa: E402
 
 ALL = [MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss()]
 FULL = torch.tensor([12000.0])

@@ -16,11 +16,11 @@ import soundfile
 
 import tsmgan
 from tsmgan.cli import run
+from tsmgan.core.generator import Generator
+from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError
-from tsmgan.generator import Generator
 from tsmgan.models import LARGEST_CONTEXT, find_model
 from tsmgan.onnx_file import OPERATORS, read_metadata, require_generator
-from tsmgan.vocoder import Field
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = find_model().onnx.read_bytes()
@@ -73,7 +73,7 @@ def test_pipes_devices_and_folders_in_a_model_are_refused_and_not_waited_for(mod
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_weights_that_are_no_regular_file_are_refused_and_not_waited_for(model, kind):
-    export = pytest.importorskip("tsmgan.export")
+    export = pytest.importorskip("tsmgan.export.onnx")
     special(kind, model / "generator.safetensors")
     with pytest.raises(ModelError, match="no regular file"):
         export.read_generator(find_model(model))
@@ -432,7 +432,7 @@ def test_a_run_that_takes_too_long_is_stopped(model):
 def test_a_network_that_takes_too_long_to_load_is_given_up_and_does_not_keep_the_process(model):
     (model / "generator.onnx").write_bytes(changed(slow(known=True)))
     script = (
-        "import sys\nfrom tsmgan.errors import ModelError\nfrom tsmgan.generator import Generator\nfrom tsmgan.models import find_model\n"
+        "import sys\nfrom tsmgan.errors import ModelError\nfrom tsmgan.core.generator import Generator\nfrom tsmgan.models import find_model\n"
         "try:\n    Generator(find_model(sys.argv[1]), 'cpu', time_limit=2.0)\nexcept ModelError as error:\n    sys.exit(str(error))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(model)], capture_output=True, text=True, timeout=60, cwd=ROOT)

@@ -11,15 +11,15 @@ import soundfile
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
-from tsmgan import plotting
 from tsmgan.cli import run
+from tsmgan.core.geometry import geometry
+from tsmgan.core.stretcher import stretch
+from tsmgan.core.vocoder import BANDS
 from tsmgan.errors import AudioError
-from tsmgan.geometry import geometry
-from tsmgan.report.excerpt import read_excerpt
-from tsmgan.report.field import bands_below, stretch_and_watch
-from tsmgan.report.scales import FIELD_COLOURS, SPECTROGRAM_COLOURS
-from tsmgan.stretcher import stretch
-from tsmgan.vocoder import BANDS
+from tsmgan.listening import picture as plotting
+from tsmgan.listening.excerpt import read_excerpt
+from tsmgan.listening.field import bands_below, stretch_and_watch
+from tsmgan.listening.scales import FIELD_COLOURS, SPECTROGRAM_COLOURS
 
 SAMPLERATE = 16000
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tsmgan
-import tsmgan.stretcher
-from tsmgan.analysis import Analyser
+import tsmgan.core.stretcher
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.geometry import geometry
+from tsmgan.core.vocoder import BANDS, Field, Vocoder
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.geometry import geometry
-from tsmgan.vocoder import BANDS, Field, Vocoder
 
 SECOND = 24000
 
@@ -168,7 +168,7 @@ def test_coherence_one_keeps_pulses_that_coherence_zero_dissolves():
 
 
 def test_the_seed_alone_decides_the_noise():
-    from tsmgan.stretcher import Stretcher
+    from tsmgan.core.stretcher import Stretcher
 
     a, b, c = (Stretcher(SECOND, rate=1.1, seed=s)._noise(256) for s in (3, 3, 4))
     assert np.array_equal(a, b) and not np.array_equal(a, c)
@@ -208,7 +208,7 @@ def test_several_threads_get_what_one_gets():
 
 def test_a_long_block_is_analysed_and_rendered_by_two_threads_that_end_with_the_call(monkeypatch):
     analysed, rendered = set(), set()
-    features, rotations = tsmgan.stretcher.frame_features, tsmgan.stretcher.Vocoder.rotations
+    features, rotations = tsmgan.core.stretcher.frame_features, tsmgan.core.stretcher.Vocoder.rotations
 
     def seen_features(*arguments):
         analysed.add(threading.get_ident())
@@ -218,8 +218,8 @@ def test_a_long_block_is_analysed_and_rendered_by_two_threads_that_end_with_the_
         rendered.add(threading.get_ident())
         return rotations(*arguments)
 
-    monkeypatch.setattr(tsmgan.stretcher, "frame_features", seen_features)
-    monkeypatch.setattr(tsmgan.stretcher.Vocoder, "rotations", seen_rotations)
+    monkeypatch.setattr(tsmgan.core.stretcher, "frame_features", seen_features)
+    monkeypatch.setattr(tsmgan.core.stretcher.Vocoder, "rotations", seen_rotations)
     before = threading.active_count()
     tsmgan.Stretcher(SECOND, rate=0.8).process(noise(5 * SECOND))
     assert analysed == {threading.get_ident()} and len(rendered) == 1 and not analysed & rendered
@@ -231,7 +231,7 @@ def test_what_goes_wrong_while_rendering_is_told_by_the_call_that_asked_for_it(m
         raise AudioError("no")
 
     stretcher, before = tsmgan.Stretcher(SECOND, rate=0.8), threading.active_count()
-    monkeypatch.setattr(tsmgan.stretcher.Vocoder, "rotations", fail)
+    monkeypatch.setattr(tsmgan.core.stretcher.Vocoder, "rotations", fail)
     with pytest.raises(AudioError, match="no"):
         stretcher.process(noise(5 * SECOND))
     assert threading.active_count() == before
@@ -241,7 +241,7 @@ def test_a_stop_while_rendering_leaves_no_thread_behind(monkeypatch):
     class Stop(BaseException):
         pass
 
-    analyse, calls = tsmgan.stretcher.Analyser.__call__, []
+    analyse, calls = tsmgan.core.stretcher.Analyser.__call__, []
 
     def stopped(*arguments):
         calls.append(1)
@@ -249,7 +249,7 @@ def test_a_stop_while_rendering_leaves_no_thread_behind(monkeypatch):
             raise Stop
         return analyse(*arguments)
 
-    monkeypatch.setattr(tsmgan.stretcher.Analyser, "__call__", stopped)
+    monkeypatch.setattr(tsmgan.core.stretcher.Analyser, "__call__", stopped)
     before = threading.active_count()
     with pytest.raises(Stop):
         tsmgan.stretch(noise(5 * SECOND), SECOND, 0.8)
@@ -299,13 +299,13 @@ def test_runs_may_be_decided_together_as_on_a_gpu(batch, monkeypatch):
     """With the CPU standing for a GPU: the same sound to rounding, and still the same for every division into blocks."""
     y = np.stack([voice(9 * SECOND), noise(9 * SECOND)[0]])
     expected = tsmgan.stretch(y, SECOND, 0.8)
-    original = tsmgan.stretcher.Generator.__init__
+    original = tsmgan.core.stretcher.Generator.__init__
 
     def init(self, *arguments):
         original(self, *arguments)
         self.batch = batch
 
-    monkeypatch.setattr(tsmgan.stretcher.Generator, "__init__", init)
+    monkeypatch.setattr(tsmgan.core.stretcher.Generator, "__init__", init)
     together = tsmgan.stretch(y, SECOND, 0.8)
     np.testing.assert_allclose(together, expected, atol=2e-4)
     stretcher = tsmgan.Stretcher(SECOND, 2, rate=0.8)

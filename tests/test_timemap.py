@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tsmgan
+from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
-from tsmgan.timemap import TimeMap
 
 RATES = st.floats(0.05, 20)
 

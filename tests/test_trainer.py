@@ -76,7 +76,7 @@ def test_the_model_knows_the_resolved_recipe_and_where_it_came_from(finished):
 
 
 def test_the_exported_onnx_decides_as_the_torch_generator_does(finished, tree, cache):
-    from tsmgan.generator import Generator as Exported
+    from tsmgan.core.generator import Generator as Exported
     from tsmgan.models import find_model
     from tsmgan.training.network import Generator, GeneratorConfig
 

@@ -12,13 +12,13 @@ torch = pytest.importorskip("torch")
 
 from training_helpers import chord, voice  # noqa: E402
 
-from tsmgan.analysis import Analyser  # noqa: E402
-from tsmgan.geometry import geometry  # noqa: E402
-from tsmgan.timemap import TimeMap  # noqa: E402
+from tsmgan.core.analysis import Analyser  # noqa: E402
+from tsmgan.core.geometry import geometry  # noqa: E402
+from tsmgan.core.timemap import TimeMap  # noqa: E402
+from tsmgan.core.vocoder import BANDS, Field, Vocoder  # noqa: E402
 from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
 from tsmgan.training.stage import Rotated, Shifts, Stage, Walk, walk_batch, wrap  # noqa: E402
 from tsmgan.training.stage import _walk_cpu as walk_cpu  # noqa: E402
-from tsmgan.vocoder import BANDS, Field, Vocoder  # noqa: E402
 
 SAMPLERATE = 24000
 G = geometry(SAMPLERATE)

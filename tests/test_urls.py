@@ -15,10 +15,10 @@ import pytest
 import soundfile
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
 
-from tsmgan import places
-from tsmgan.audio.leftovers import NAME
 from tsmgan.batch.plan import is_pattern
 from tsmgan.cli import run
+from tsmgan.storage import places
+from tsmgan.storage.leftovers import NAME
 
 fsspec = pytest.importorskip("fsspec")
 TSMGAN = [sys.executable, "-m", "tsmgan"]
@@ -27,7 +27,7 @@ TSMGAN = [sys.executable, "-m", "tsmgan"]
 @pytest.fixture
 def temporary(folder, monkeypatch):
     """Where copies are kept for a while."""
-    from tsmgan import remote
+    from tsmgan.storage import remote
 
     (folder / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
@@ -133,7 +133,7 @@ def test_an_output_has_another_name_until_its_last_byte_is_there(memory, monkeyp
 
 
 def test_object_stores_get_whole_objects_at_once_and_refuse_taken_names_themselves(memory, monkeypatch):
-    from tsmgan import remote
+    from tsmgan.storage import remote
 
     monkeypatch.setattr(remote, "OBJECT_STORES", {"memory"})
     seen, put_file = [], type(memory).put_file
@@ -214,7 +214,7 @@ def test_a_missing_package_is_named(folder, monkeypatch, capsys, scheme, package
 
 
 def test_without_fsspec_the_extra_is_named(folder, monkeypatch, capsys):
-    from tsmgan import remote
+    from tsmgan.storage import remote
 
     remote._file_system.cache_clear()
     monkeypatch.setitem(sys.modules, "fsspec", None)

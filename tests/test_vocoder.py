@@ -5,9 +5,9 @@ import heapq
 import numpy as np
 import pytest
 
-from tsmgan.analysis import Analyser, arctan2, propagation_table
-from tsmgan.geometry import HOPS_PER_WINDOW, WINDOW_SECONDS, geometry
-from tsmgan.vocoder import SHIFT_HZ, SHIFT_STEP_SECONDS, best_shift, shift_grid
+from tsmgan.core.analysis import Analyser, arctan2, propagation_table
+from tsmgan.core.geometry import HOPS_PER_WINDOW, WINDOW_SECONDS, geometry
+from tsmgan.core.vocoder import SHIFT_HZ, SHIFT_STEP_SECONDS, best_shift, shift_grid
 
 
 def spectra(seed, channels=1, frames=6, bins=65):

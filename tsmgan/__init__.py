@@ -10,14 +10,14 @@ __all__ = ["AudioError", "ModelError", "Stretcher", "TimeMap", "TsmganError", "U
 TYPE_CHECKING = False
 """As in `typing`, which is not imported: `python -m tsmgan` cannot keep the current folder out of its imports before it is here."""
 if TYPE_CHECKING:
+    from tsmgan.core.stretcher import Stretcher, stretch
+    from tsmgan.core.timemap import TimeMap
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
-    from tsmgan.stretcher import Stretcher, stretch
-    from tsmgan.timemap import TimeMap
 
 _HOMES = {
-    "Stretcher": "stretcher",
-    "stretch": "stretcher",
-    "TimeMap": "timemap",
+    "Stretcher": "core.stretcher",
+    "stretch": "core.stretcher",
+    "TimeMap": "core.timemap",
     "AudioError": "errors",
     "ModelError": "errors",
     "TsmganError": "errors",

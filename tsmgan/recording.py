@@ -13,11 +13,11 @@ import numpy as np
 from tsmgan.audio.samples import FLOATING
 from tsmgan.audio.true_peak import TruePeakMeter
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.places import is_url
+from tsmgan.storage.places import is_url
 
 if TYPE_CHECKING:
     from tsmgan.audio import Reader, Writer
-    from tsmgan.stretcher import Stretcher
+    from tsmgan.core.stretcher import Stretcher
 
 Gain = float | Literal["auto"]
 """Decibels, or as little attenuation as keeps the true peak."""

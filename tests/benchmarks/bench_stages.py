@@ -13,15 +13,15 @@ import pytest
 
 pytest.importorskip("pytest_benchmark")
 
-from tsmgan.analysis import Analyser
 from tsmgan.audio import open_reader, open_writer
-from tsmgan.features import frame_features, silence
-from tsmgan.generator import Generator
-from tsmgan.geometry import geometry
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import frame_features, silence
+from tsmgan.core.generator import Generator
+from tsmgan.core.geometry import geometry
+from tsmgan.core.stretcher import RUN, stretch
+from tsmgan.core.timemap import TimeMap
+from tsmgan.core.vocoder import Field, Vocoder
 from tsmgan.models import find_model
-from tsmgan.stretcher import RUN, stretch
-from tsmgan.timemap import TimeMap
-from tsmgan.vocoder import Field, Vocoder
 
 SAMPLERATE, CHANNELS, RATE = 48000, 2, 1.3
 GEOMETRY = geometry(SAMPLERATE)

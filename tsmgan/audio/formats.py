@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tsmgan import places
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import LOSSY, WIDTHS
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.storage import places
 
 SUFFIXES = {
     ".wav": "WAV",

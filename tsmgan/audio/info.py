@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tsmgan.timemap import TimeMap
+    from tsmgan.core.timemap import TimeMap
 
 Data = bytes
 """`AudioInfo.bytes` hides the type's own name."""

@@ -18,10 +18,10 @@ from tsmgan.audio.ogg import read_pages
 from tsmgan.audio.pipes import open_pipe_reader
 from tsmgan.audio.reader import BLOCK_FRAMES, Reader, complain, require_sane
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.places import is_url, plain, suffix
+from tsmgan.storage.places import is_url, plain, suffix
 
 if TYPE_CHECKING:
-    from tsmgan.remote import Copy
+    from tsmgan.storage.remote import Copy
 
 
 def require_readable(path: str, name: str) -> int:
@@ -131,7 +131,7 @@ def open_reader(
             require_readable(path, path)
         raise UsageError(f"{path} has no header; describe its samples with --raw-rate, --raw-channels and --raw-format.")
     if is_url(path):
-        from tsmgan.remote import fetch
+        from tsmgan.storage.remote import fetch
 
         copy = fetch(path)
         try:

@@ -10,9 +10,9 @@ import numpy as np
 
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import require_finite
+from tsmgan.core.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
 from tsmgan.errors import AudioError
-from tsmgan.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
-from tsmgan.places import Stamp
+from tsmgan.storage.places import Stamp
 
 BLOCK_FRAMES = 32768
 """Samples per channel of a block."""

@@ -18,17 +18,17 @@ import numpy as np
 from tsmgan.audio.files import native_name, stream_class
 from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
-from tsmgan.audio.leftovers import create, release_for_rename
 from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bits, to_integers
 from tsmgan.audio.tags import Undo, add_tags, missing_tags, needs_more_tags, set_native_tags, with_tags
 from tsmgan.audio.wav import INFO_TAGS, wav_header
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.places import Stamp, checksum, is_url, plain, suffix
+from tsmgan.storage.leftovers import create, release_for_rename
+from tsmgan.storage.places import Stamp, checksum, is_url, plain, suffix
 
 if TYPE_CHECKING:
     import soundfile
 
-    from tsmgan.timemap import TimeMap
+    from tsmgan.core.timemap import TimeMap
 
 WRITE_FRAMES = 16384
 """Samples per channel given to an encoder at once: some of libsndfile's keep copies of a whole call on the stack."""
@@ -316,7 +316,7 @@ class UrlWriter(FileWriter):
     """A file that is put under its URL once it is complete here."""
 
     def __init__(self, url: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool) -> None:
-        from tsmgan.remote import local_target
+        from tsmgan.storage.remote import local_target
 
         self.stamp: Stamp | None = None
         """What the store said of the output when it was there."""
@@ -324,7 +324,7 @@ class UrlWriter(FileWriter):
         super().__init__(os.fspath(local_target(url)), info, output, frames=frames, force=force, name=url)
 
     def _publish(self) -> None:
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         assert self._temporary is not None
         self.sha256 = checksum(os.fspath(self._temporary))
@@ -453,7 +453,7 @@ def open_writer(
 
 
 def _open_url_writer(url: str, info: AudioInfo, frames: int | None, subtype: str | None, bitrate: float | None, force: bool) -> Writer:
-    from tsmgan import remote
+    from tsmgan.storage import remote
 
     remote.require_writable(url)
     if url == info.path:

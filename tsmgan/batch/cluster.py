@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from tsmgan import stopping
-from tsmgan.audio.leftovers import remove_leftovers
 from tsmgan.batch.executor import AHEAD_TASKS, AHEAD_WEIGHT, Died, Done, Part
 from tsmgan.batch.manifest import Entry
 from tsmgan.batch.plan import Settings, Task
 from tsmgan.batch.work import model_version, stretch_task
 from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
-from tsmgan.places import is_url, parent
 from tsmgan.processes import Process
+from tsmgan.storage.leftovers import remove_leftovers
+from tsmgan.storage.places import is_url, parent
 
 ADDRESS = re.compile(r"ray(://(?P<address>[^/]+)/?)?")
 MOST_LOSSES = 3

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from tsmgan.batch.plan import Task
 from tsmgan.errors import AudioError
-from tsmgan.places import absolute, checksum, is_url, join, stamp
+from tsmgan.storage.places import absolute, checksum, is_url, join, stamp
 
 NAME = "manifest.jsonl"
 LONGEST_LINE = 1 << 20
@@ -33,7 +33,7 @@ class Entry:
     """Digest of the batch's settings."""
     input_bytes: int | None = None
     input_version: int | str | None = None
-    """See `tsmgan.places.Stamp`."""
+    """See `tsmgan.storage.places.Stamp`."""
     samplerate: int | None = None
     channels: int | None = None
     input_frames: int | None = None
@@ -211,7 +211,7 @@ class UrlManifest:
     """
 
     def __init__(self, url: str) -> None:
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         remote.require_writable(url)
         self.path = url
@@ -229,7 +229,7 @@ class UrlManifest:
 
     def flush(self) -> None:
         """Put the lines under the URL."""
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         if self._changed:
             started = time.monotonic()

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import MEDIA_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
+from tsmgan.storage.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
 
 DEFAULT_NAME = "{stem}@{rate}.{ext}"
 FIELDS = ("stem", "rate", "ext", "input_ext", "folder")
@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """How every recording of a batch is stretched. See `tsmgan.stretcher.Stretcher` and `tsmgan.audio.open_writer`."""
+    """How every recording of a batch is stretched. See `tsmgan.core.stretcher.Stretcher` and `tsmgan.audio.open_writer`."""
 
     model: str = "default"
     coherence: float | None = None
@@ -157,7 +157,7 @@ def _matches(pattern: str, avoided: str | None) -> Iterator[Source]:
 
 
 def _walk_behind(url: str, avoided: str | None) -> Iterator[Source]:
-    from tsmgan import remote
+    from tsmgan.storage import remote
 
     for name, size in remote.find(url).items():
         if not any(part.startswith(".") for part in name.split("/")) and _is_recording(name.rpartition("/")[2]):
@@ -165,7 +165,7 @@ def _walk_behind(url: str, avoided: str | None) -> Iterator[Source]:
 
 
 def _matches_behind(pattern: str, avoided: str | None) -> Iterator[Source]:
-    from tsmgan import remote
+    from tsmgan.storage import remote
 
     fixed = pattern[: next(k for k, character in enumerate(pattern) if glob.has_magic(character))]
     top = parent(fixed)

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 
 from tsmgan import stopping
-from tsmgan.audio.leftovers import remove_leftovers
 from tsmgan.batch.executor import Died, Done, Executor, Part
 from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, is_own, open_manifest
 from tsmgan.batch.plan import Task, taken
@@ -17,7 +16,8 @@ from tsmgan.batch.pool import Pool
 from tsmgan.batch.work import new_entry, stretch_task
 from tsmgan.errors import AudioError
 from tsmgan.limits import processor_count
-from tsmgan.places import exists, is_url, parent
+from tsmgan.storage.leftovers import remove_leftovers
+from tsmgan.storage.places import exists, is_url, parent
 
 DEATHS = {
     "SIGKILL": "its process was killed, most likely for lack of memory; run fewer --jobs",
@@ -102,7 +102,7 @@ def _run_in(
     if root is None:
         return _run(tasks, start, History(), None, force, watch, outcome)
     if is_url(root):
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         # Asked for at once, what is there need not be asked for one by one.
         remote.find(root)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from tsmgan.audio.leftovers import temporary_path
 from tsmgan.batch.manifest import Entry
 from tsmgan.batch.plan import Task, require_inside, taken
 from tsmgan.errors import AudioError, TsmganError, UsageError
-from tsmgan.places import absolute, checksum, exists, is_url, stamp
+from tsmgan.storage.leftovers import temporary_path
+from tsmgan.storage.places import absolute, checksum, exists, is_url, stamp
 
 
 def model_version(model: str) -> str:
@@ -86,7 +86,7 @@ def _adopt(task: Task, entry: Entry, report: Callable[[float], None] | None) -> 
 def _beside(target: str) -> Path:
     if not is_url(target):
         return Path(target)
-    from tsmgan.remote import local_target
+    from tsmgan.storage.remote import local_target
 
     return local_target(target)
 
@@ -94,7 +94,7 @@ def _beside(target: str) -> Path:
 @contextlib.contextmanager
 def _local(place: str) -> Iterator[str]:
     if is_url(place):
-        from tsmgan.remote import fetch
+        from tsmgan.storage.remote import fetch
 
         with fetch(place) as copy:
             yield copy.path
@@ -122,9 +122,9 @@ def _is_same(path: str, other: str) -> bool:
 def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float], None] | None) -> None:
     from tsmgan.audio import open_reader, open_writer
     from tsmgan.audio.writer import UrlWriter
+    from tsmgan.core.stretcher import Stretcher
+    from tsmgan.core.timemap import TimeMap
     from tsmgan.recording import Passage, stretch_passage
-    from tsmgan.stretcher import Stretcher
-    from tsmgan.timemap import TimeMap
 
     settings = task.settings
     with open_reader(task.input, salvage=settings.salvage) as reader:

@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsmgan.analysis import Analyser
 from tsmgan.audio import AudioInfo, open_reader, open_writer
 from tsmgan.audio.formats import default_suffix
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import frame_features, silence
+from tsmgan.core.generator import Generator, available_devices
+from tsmgan.core.geometry import geometry
+from tsmgan.core.stretcher import RUN
+from tsmgan.core.timemap import TimeMap
+from tsmgan.core.vocoder import Vocoder
 from tsmgan.errors import TsmganError
-from tsmgan.features import frame_features, silence
-from tsmgan.generator import Generator, available_devices
-from tsmgan.geometry import geometry
 from tsmgan.models import Model
-from tsmgan.stretcher import RUN
-from tsmgan.timemap import TimeMap
-from tsmgan.vocoder import Vocoder
 
 STAGES = ("reading", "analysis", "features", "generator", "vocoder", "writing")
 

@@ -54,7 +54,7 @@ def benchmark(
     from tsmgan.benchmark.programs import first_start, own_programs, own_starts, peer_programs, write_source
     from tsmgan.benchmark.report import Report
     from tsmgan.benchmark.stages import read_beginning, time_stages
-    from tsmgan.generator import Generator
+    from tsmgan.core.generator import Generator
     from tsmgan.models import find_model
 
     found = find_model(model)

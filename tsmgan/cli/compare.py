@@ -16,7 +16,7 @@ from tsmgan.errors import TsmganError, UsageError
 
 if TYPE_CHECKING:
     from tsmgan.evaluation.methods import Method
-    from tsmgan.report.comparison import Rendering
+    from tsmgan.listening.comparison import Rendering
 
 DEFAULT_PEERS = "rubberband-r3,soundtouch,sonic,signalsmith"
 DEFAULT_LENGTH = "30"
@@ -64,20 +64,20 @@ def compare(
 
     [cyan]tsmgan compare talk.wav --rate 1.6 --with tsmgan:coherence=0,tsmgan:coherence=1[/cyan]
     """
-    from tsmgan.timemap import check_rate
+    from tsmgan.core.timemap import check_rate
 
     speed = check_rate(parse_rate(rate))
     first, seconds = 0.0 if start is None else parse_instant(start), parse_duration(length)
     methods = _choose_methods(with_, model, time_limit)
 
-    from tsmgan.report.target import check_target, choose_target, write_whole
+    from tsmgan.listening.target import check_target, choose_target, write_whole
 
     target = choose_target(source, made_folder(output), speed, ".html")
     check_target(target, source, force=force)
 
-    from tsmgan.report.comparison import attacks, render
-    from tsmgan.report.excerpt import read_excerpt
-    from tsmgan.report.page import Subject, build_page
+    from tsmgan.listening.comparison import attacks, render
+    from tsmgan.listening.excerpt import read_excerpt
+    from tsmgan.listening.page import Subject, build_page
 
     y, samplerate, goes_on = read_excerpt(source, start=first, length=seconds)
     if round(y.shape[1] / speed) < 1:

@@ -49,10 +49,10 @@ def export_onnx(
     _require_free(target, force)
 
     from tsmgan.evaluation.pairs import read_pairs
-    from tsmgan.export import OPSET, replace_file
+    from tsmgan.export.check import RATES, example_sound
+    from tsmgan.export.onnx import OPSET, replace_file
+    from tsmgan.export.precision import checked_onnx
     from tsmgan.models import find_model
-    from tsmgan.parity import RATES, example_sound
-    from tsmgan.precision import checked_onnx
 
     found = find_model(model)
     listed = read_pairs(pairs) if pairs is not None else []
@@ -82,7 +82,7 @@ def _beginning(file: str) -> tuple[np.ndarray, int]:
     import numpy as np
 
     from tsmgan.audio import open_reader
-    from tsmgan.parity import CHECK_SECONDS
+    from tsmgan.export.check import CHECK_SECONDS
 
     blocks = []
     with open_reader(file) as reader:

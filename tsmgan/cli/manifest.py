@@ -15,7 +15,7 @@ import typer
 
 from tsmgan.cli import console
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.places import is_url, join, plain, stamp
+from tsmgan.storage.places import is_url, join, plain, stamp
 
 if TYPE_CHECKING:
     from tsmgan.batch.manifest import Entry
@@ -93,7 +93,7 @@ def _local_manifest(folder: str) -> Iterator[str]:
 
     path = join(folder, NAME)
     if is_url(folder):
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         with remote.fetch(path) as copy:
             yield copy.path

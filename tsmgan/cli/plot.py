@@ -41,22 +41,22 @@ def plot(
 
     [cyan]tsmgan plot song.flac --rate 0.6 --start 1:10 --length 8 -o song.svg[/cyan]
     """
-    from tsmgan.timemap import check_rate
+    from tsmgan.core.timemap import check_rate
 
     speed = check_rate(parse_rate(rate))
     first = 0.0 if start is None else parse_instant(start)
     seconds = None if length is None else parse_duration(length)
 
-    from tsmgan.report.target import check_target, choose_target, write_whole
+    from tsmgan.listening.target import check_target, choose_target, write_whole
 
     target = choose_target(source, made_folder(output), speed, ".png")
     if target.suffix.lower() not in FORMATS:
         raise UsageError(f"{target} is neither a .png nor an .svg; give one of these endings with -o.")
     check_target(target, source, force=force)
 
-    from tsmgan import plotting
-    from tsmgan.report.excerpt import read_excerpt
-    from tsmgan.report.field import stretch_and_watch
+    from tsmgan.listening import picture as plotting
+    from tsmgan.listening.excerpt import read_excerpt
+    from tsmgan.listening.field import stretch_and_watch
 
     y, samplerate, _ = read_excerpt(source, start=first, length=seconds)
     if round(y.shape[1] / speed) < 1:

@@ -42,7 +42,7 @@ def parse_rates(text: str, option: str = "--rate") -> list[float]:
     Raises:
         UsageError: one is no possible rate, or the comma may as well be a decimal one.
     """
-    from tsmgan.timemap import check_rate
+    from tsmgan.core.timemap import check_rate
 
     doubtful = _DOUBTFUL.fullmatch(text.strip())
     if doubtful and (int(doubtful["whole"]) < 10 or _writes_decimal_commas()):

@@ -17,12 +17,12 @@ from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.cli.targets import made_folder
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_THREADS, most_processes, require_count
-from tsmgan.places import is_folder, is_url, join, names_folder, parent, plain, stem
+from tsmgan.storage.places import is_folder, is_url, join, names_folder, parent, plain, stem
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat, Writer
+    from tsmgan.core.timemap import TimeMap
     from tsmgan.recording import Gain, Passage
-    from tsmgan.timemap import TimeMap
 
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
@@ -233,8 +233,8 @@ def stretch(
     fixed_map = None if rate is None else _map_from_rate(rate)
 
     from tsmgan.audio import open_reader, open_writer
-    from tsmgan.audio.leftovers import remove_leftovers
     from tsmgan.recording import Passage, stretch_passage
+    from tsmgan.storage.leftovers import remove_leftovers
 
     with open_reader(source, raw=raw_input, salvage=salvage) as reader:
         info = reader.info
@@ -256,8 +256,9 @@ def stretch(
             if verbose:
                 _explain(info, writer, model)
             total = None if passage.frames is None else passage.frames / info.samplerate
-            from tsmgan import compiling, kernels
-            from tsmgan.stretcher import Stretcher
+            from tsmgan.core.compiled import first_run as compiling
+            from tsmgan.core.compiled import kernels
+            from tsmgan.core.stretcher import Stretcher
 
             compiling.share()
             compiled_before = kernels.seconds_compiling
@@ -349,13 +350,13 @@ def _raw_input(source: str, raw: bool, samplerate: int | None, channels: int | N
 
 
 def _map_from_rate(text: str) -> TimeMap:
-    from tsmgan.timemap import TimeMap
+    from tsmgan.core.timemap import TimeMap
 
     return TimeMap.from_rate(parse_rate(text))
 
 
 def _map_for(passage: Passage, target_seconds: float | None, path: str | None, salvage: bool) -> TimeMap:
-    from tsmgan.timemap import TimeMap
+    from tsmgan.core.timemap import TimeMap
 
     info = passage.info
     if path is not None:

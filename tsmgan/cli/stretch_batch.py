@@ -14,7 +14,7 @@ from tsmgan.cli.durations import format_duration
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
-from tsmgan.places import is_folder, is_url, join, plain, suffix
+from tsmgan.storage.places import is_folder, is_url, join, plain, suffix
 
 if TYPE_CHECKING:
     from tsmgan.batch.plan import Settings
@@ -145,7 +145,7 @@ def _require_folder(output: str | None, sources: list[str]) -> None:
     if is_file or (suffix(output).lower() in SUFFIXES and not is_folder(output)):
         raise UsageError(f"{output} is no folder, and there are several outputs; name a folder with -o.")
     if is_url(output):
-        from tsmgan.remote import require_writable
+        from tsmgan.storage.remote import require_writable
 
         require_writable(output)
     for source in sources:
@@ -163,7 +163,7 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list == "-":
         return list(map(plain, read_list(map(os.fsdecode, sys.stdin.buffer))))
     if is_url(file_list := plain(file_list)):
-        from tsmgan.remote import fetch
+        from tsmgan.storage.remote import fetch
 
         with fetch(file_list) as copy, open(copy.path, "rb") as file:
             return list(map(plain, read_list(map(os.fsdecode, file))))
@@ -180,7 +180,7 @@ def model_version(model: str, device: str, threads: int | None) -> str:
 
     version = work.model_version(model)
     if device != "auto" or threads is not None:
-        from tsmgan.generator import Generator
+        from tsmgan.core.generator import Generator
         from tsmgan.models import find_model
 
         Generator(find_model(model), device, threads)

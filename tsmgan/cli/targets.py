@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tsmgan.errors import AudioError
-from tsmgan.places import names_folder
+from tsmgan.storage.places import names_folder
 
 
 def made_folder(output: str | None) -> Path | None:

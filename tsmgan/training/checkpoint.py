@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tsmgan.errors import ModelError, TsmganError
-from tsmgan.export import replace_file
+from tsmgan.export.onnx import replace_file
 from tsmgan.models import parse_json, require_regular
 
 FORMAT = 1

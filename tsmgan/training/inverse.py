@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numba as nb
 import numpy as np
 
-from tsmgan.analysis import Analyser
-from tsmgan.geometry import HOPS_PER_WINDOW, geometry
-from tsmgan.timemap import TimeMap
-from tsmgan.vocoder import BANDS, Field, Vocoder
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.core.timemap import TimeMap
+from tsmgan.core.vocoder import BANDS, Field, Vocoder
 
 WSOLA_WINDOW_SECONDS, WSOLA_SEARCH_SECONDS = 0.020, 0.008
 

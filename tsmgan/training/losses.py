@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsmgan.geometry import Geometry
+from tsmgan.core.geometry import Geometry
+from tsmgan.core.vocoder import Field
 from tsmgan.training.pairs import EDGE_FRAMES
 from tsmgan.training.recordings import SAMPLERATE
-from tsmgan.vocoder import Field
 
 MEL_RESOLUTIONS = ((2048, 100), (1024, 80), (512, 40), (256, 20))
 """Window (samples at 24 kHz) and bands of each."""

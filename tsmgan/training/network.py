@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsmgan.features import COLUMNS, FEATURES, WIDE_HZ, band_weights
+from tsmgan.core.features import COLUMNS, FEATURES, WIDE_HZ, band_weights
+from tsmgan.core.vocoder import BAND_CENTRES_HZ, BANDS, Field
 from tsmgan.training.recipe import HANDMADE_CONTEXT, GeneratorRecipe, setting
-from tsmgan.vocoder import BAND_CENTRES_HZ, BANDS, Field
 
 VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
 """Coherence of the hand-made default where a voice has a period, and how much of it goes with each unit of log rate: pulses are nearly

@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsmgan.analysis import Analyser
 from tsmgan.batch.executor import Died, Done
 from tsmgan.batch.pool import Pool
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import COLUMNS, FEATURES, frame_features, silence
+from tsmgan.core.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, TsmganError
-from tsmgan.features import COLUMNS, FEATURES, frame_features, silence
-from tsmgan.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.limits import processor_count
-from tsmgan.timemap import TimeMap
 from tsmgan.training import augment
 from tsmgan.training.inverse import INVERSE_STRETCHERS, ONE_RATE_ONLY, WORLD, world_is_there, world_pair
 from tsmgan.training.recipe import Recipe, first_match

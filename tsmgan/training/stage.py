@@ -1,6 +1,6 @@
-"""The vocoder stage with gradients: the same rotations and overlap-add as `tsmgan.vocoder`, in torch, over a batch of clips.
+"""The vocoder stage with gradients: the same rotations and overlap-add as `tsmgan.core.vocoder`, in torch, over a batch of clips.
 
-The table of `tsmgan.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The shift
+The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The shift
 tau is a choice among shifts, so it is held constant, and so are the places of attacks; the share lambda of the remainder that is taken
 away, the alpha mix within the increments and in the share that attacks take, gain and extra rotation carry the gradient, through time as
 far as the clip reaches. Clips are pieces of recordings, so frames that reach beyond a recording's ends are not told from others here.
@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsmgan.geometry import HOPS_PER_WINDOW, Geometry
-from tsmgan.kernels import kernel
-from tsmgan.training.pairs import EDGE_FRAMES
-from tsmgan.vocoder import (
+from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
+from tsmgan.core.vocoder import (
     ATTACK_REACH,
     BANDS,
     CLIMB_STEPS,
@@ -39,7 +38,8 @@ from tsmgan.vocoder import (
     frame_shift,
     shift_grid,
 )
-from tsmgan.vocoder import wrap as wrap_phase
+from tsmgan.core.vocoder import wrap as wrap_phase
+from tsmgan.training.pairs import EDGE_FRAMES
 
 
 def wrap(phase: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def wrap(phase: Tensor) -> Tensor:
 
 def unevenness(power: Tensor) -> Tensor:
     """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; (batch, frames, bins), as
-    `tsmgan.vocoder.measure_unevenness`."""
+    `tsmgan.core.vocoder.measure_unevenness`."""
     width = 2 * TEXTURE_BINS + 1
     mean = functional.avg_pool1d(power, width, 1, TEXTURE_BINS, count_include_pad=False)
     return 0.5 * (torch.log(power + SMALLEST_POWER) - torch.log(mean + SMALLEST_POWER))

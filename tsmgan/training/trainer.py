@@ -31,9 +31,10 @@ from accelerate import Accelerator
 from rich.console import Console
 from torch import Tensor, nn
 
+from tsmgan.core.geometry import geometry
+from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError, TsmganError
-from tsmgan.export import read_weights, replace_file, write_model
-from tsmgan.geometry import geometry
+from tsmgan.export.onnx import read_weights, replace_file, write_model
 from tsmgan.models import find_model
 from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint
 from tsmgan.training.critics import Critics, feature_matching, make_critics
@@ -46,7 +47,6 @@ from tsmgan.training.recordings import SAMPLERATE, Skipped, hold_out, scan
 from tsmgan.training.reports import Reports
 from tsmgan.training.stage import Rotated, Stage
 from tsmgan.training.validation import LOW_BANDS, Validation
-from tsmgan.vocoder import Field
 
 NOT_A_NUMBER_LIMIT = 10
 """Steps in a row without a finite gradient after which a run stops."""

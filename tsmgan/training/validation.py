@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
 from tsmgan.evaluation.perceptual import pesq_wb
 from tsmgan.evaluation.spectral import log_mel_distance
 from tsmgan.evaluation.voice import pulse_peakiness
 from tsmgan.training.pairs import Pairs
 from tsmgan.training.recordings import SAMPLERATE
 from tsmgan.training.reports import Reports
-from tsmgan.vocoder import BAND_CENTRES_HZ, Field
 
 if TYPE_CHECKING:
     from tsmgan.training.trainer import Batch, Trainer

@@ -15,12 +15,12 @@ import numpy as np
 import onnx
 from torch import Tensor, nn
 
+from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError, TsmganError, UsageError
-from tsmgan.export import INPUTS, float_copy, metadata, onnx_bytes, read_generator, replace_file, trace, with_metadata
+from tsmgan.export.check import CHECK_SECONDS, TOLERANCES, Difference, Inputs, differences, real_inputs
+from tsmgan.export.onnx import INPUTS, float_copy, metadata, onnx_bytes, read_generator, replace_file, trace, with_metadata
 from tsmgan.models import Model
-from tsmgan.parity import CHECK_SECONDS, TOLERANCES, Difference, Inputs, differences, real_inputs
 from tsmgan.training.network import Generator
-from tsmgan.vocoder import Field
 
 if TYPE_CHECKING:
     from tsmgan.evaluation.pairs import Pair

@@ -41,7 +41,7 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         TsmganError: there is no room, or no permission.
     """
-    from tsmgan.audio.leftovers import replace_file
+    from tsmgan.storage.leftovers import replace_file
 
     try:
         replace_file(target, content)

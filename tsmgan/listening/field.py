@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tsmgan.geometry import geometry
-from tsmgan.stretcher import Stretcher
-from tsmgan.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.core.geometry import geometry
+from tsmgan.core.stretcher import Stretcher
+from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
 
 
 class WatchedStretcher(Stretcher):

@@ -18,10 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tsmgan import places, stopping
-from tsmgan.audio.leftovers import NAME, OLD_SECONDS, create, release_for_rename, remove_leftovers, temporary_name
+from tsmgan import stopping
 from tsmgan.errors import AudioError, TsmganError, UsageError
-from tsmgan.places import Stamp
+from tsmgan.storage import places
+from tsmgan.storage.leftovers import NAME, OLD_SECONDS, create, release_for_rename, remove_leftovers, temporary_name
+from tsmgan.storage.places import Stamp
 
 PACKAGES = {
     "s3": "s3fs",

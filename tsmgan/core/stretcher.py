@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsmgan.analysis import Analyser, Frames
-from tsmgan.attacks import LOOKAHEAD_SECONDS
+from tsmgan.core.analysis import Analyser, Frames
+from tsmgan.core.attacks import LOOKAHEAD_SECONDS
+from tsmgan.core.features import frame_features, silence
+from tsmgan.core.generator import Generator
+from tsmgan.core.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.core.timemap import TimeMap
+from tsmgan.core.vocoder import BANDS, Field, Vocoder
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.features import frame_features, silence
-from tsmgan.generator import Generator
-from tsmgan.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.models import LARGEST_CONTEXT, find_model
-from tsmgan.timemap import TimeMap
-from tsmgan.vocoder import BANDS, Field, Vocoder
 
 RUN = LARGEST_CONTEXT
 """Frames that are processed together: as many as a generator may look to either side, so that a run's neighbours hold all that it sees.
@@ -57,7 +57,7 @@ class Stretcher:
         model: name of a shipped model, or a model folder.
         coherence: overrides the generator's coherence field by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
         seed: of the generator's noise.
-        device, threads: what the generator runs on, see tsmgan.generator.
+        device, threads: what the generator runs on, see tsmgan.core.generator.
 
     Raises:
         UsageError: an argument is out of its range.

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsmgan import fft
-from tsmgan.geometry import Geometry
-from tsmgan.kernels import kernel
+from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.geometry import Geometry
 
 BLOCK_SECONDS = 0.001
 BEFORE_BLOCKS, BEHIND_BLOCKS = 28, 12

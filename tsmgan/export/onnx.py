@@ -1,4 +1,4 @@
-"""Export: a generator in torch becomes a model folder, or an ONNX file alone, that `tsmgan.generator` runs without torch."""
+"""Export: a generator in torch becomes a model folder, or an ONNX file alone, that `tsmgan.core.generator` runs without torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
-from tsmgan.audio.leftovers import replace_file
+from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import FORMAT, Model, require_regular
+from tsmgan.storage.leftovers import replace_file
 from tsmgan.training.network import Generator, GeneratorConfig
 from tsmgan.training.recipe import changed, check_generator
-from tsmgan.vocoder import Field
 
 OPSET = 20
 """The newest that torch's tracing exporter writes; ONNX Runtime reads it since 1.17. It has GELU as one operator."""

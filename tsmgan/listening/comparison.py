@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import librosa
 import numpy as np
 
+from tsmgan.core.vocoder import Field
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.methods import Method, Ourselves
-from tsmgan.report.columns import measure, measure_synthetic
-from tsmgan.report.field import stretch_and_watch
-from tsmgan.vocoder import Field
+from tsmgan.listening.columns import measure, measure_synthetic
+from tsmgan.listening.field import stretch_and_watch
 
 
 @dataclass

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsmgan import fft
-from tsmgan.attacks import frame_attacks
-from tsmgan.geometry import Geometry
-from tsmgan.kernels import helper, kernel
+from tsmgan.core.attacks import frame_attacks
+from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.kernels import helper, kernel
+from tsmgan.core.geometry import Geometry
 
 RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""

@@ -1,7 +1,7 @@
 """Vocoder stage: rotate the spectra so that they continue each other, overlap-add them into a waveform of exact length.
 
 The rotation theta is shared by all channels, so every level and phase difference between channels survives. For each
-frame, with the table of `tsmgan.analysis`,
+frame, with the table of `tsmgan.core.analysis`,
 
     theta_m(f) = theta_{m-1}(source) + horizontal + (alpha - 1) vertical
 
@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsmgan import fft
-from tsmgan.analysis import Frames
-from tsmgan.geometry import MAX_SHIFT_SECONDS, Geometry, between_bands
-from tsmgan.kernels import helper, kernel
+from tsmgan.core.analysis import Frames
+from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.kernels import helper, kernel
+from tsmgan.core.geometry import MAX_SHIFT_SECONDS, Geometry, between_bands
 
 SHIFT_HZ = 6000.0
 """Bins below this choose the shift tau."""

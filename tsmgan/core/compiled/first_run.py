@@ -11,9 +11,10 @@ import os
 import subprocess
 import sys
 
-from tsmgan import kernels, processes, stopping
+from tsmgan import processes, stopping
+from tsmgan.core.compiled import kernels
 
-SHARES = (("tsmgan.attacks", "tsmgan.analysis", "tsmgan.features"), ("tsmgan.vocoder",))
+SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features"), ("tsmgan.core.vocoder",))
 """The modules whose kernels each process compiles."""
 
 
@@ -30,7 +31,7 @@ class Partners:
             return False
         if not self._processes and kernels.can_keep():
             for modules in SHARES:
-                command = processes.calling("tsmgan.compiling:compile_kernels", *modules)
+                command = processes.calling("tsmgan.core.compiled.first_run:compile_kernels", *modules)
                 self._processes.append(
                     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 )
@@ -53,10 +54,10 @@ def compile_kernels(*modules: str) -> None:
     """Compile the kernels of these modules for the types of arrays that a stretch has, and run none."""
     import numpy as np
 
-    from tsmgan.analysis import Analyser
-    from tsmgan.features import frame_features
-    from tsmgan.geometry import geometry
-    from tsmgan.vocoder import BANDS, Field, Vocoder
+    from tsmgan.core.analysis import Analyser
+    from tsmgan.core.features import frame_features
+    from tsmgan.core.geometry import geometry
+    from tsmgan.core.vocoder import BANDS, Field, Vocoder
 
     g, rates = geometry(8000), np.ones(2)
     field = Field(*(np.zeros((len(rates), BANDS), np.float32) for _ in Field._fields))

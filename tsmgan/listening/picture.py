@@ -10,10 +10,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from tsmgan.geometry import geometry
-from tsmgan.report.field import bands_below, frame_seconds
-from tsmgan.report.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ, hertz_label
-from tsmgan.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.core.geometry import geometry
+from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.listening.field import bands_below, frame_seconds
+from tsmgan.listening.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ, hertz_label
 
 COLUMNS = 1600
 """Columns of the pictures: longer recordings are shown by the extremes of a column, never by every n-th sample."""
@@ -25,7 +25,7 @@ def plot(y: np.ndarray, samplerate: int, field: Field, *, title: str = "", forma
     Args:
         y: (channels, samples); the waveform shows the extremes over channels, the spectrogram their mean power.
         samplerate: in Hz.
-        field: of the frames of y, as `tsmgan.report.field.stretch_and_watch` gives it.
+        field: of the frames of y, as `tsmgan.listening.field.stretch_and_watch` gives it.
         title: over the picture.
         format: png or svg.
 

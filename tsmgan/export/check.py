@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tsmgan.analysis import Analyser
+from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import frame_features
+from tsmgan.core.geometry import geometry
+from tsmgan.core.timemap import TimeMap
+from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError
-from tsmgan.export import INPUTS
-from tsmgan.features import frame_features
-from tsmgan.geometry import geometry
-from tsmgan.timemap import TimeMap
+from tsmgan.export.onnx import INPUTS
 from tsmgan.training.network import Generator
-from tsmgan.vocoder import Field
 
 LENGTHS = (1, 2, 7, 64, 192, 1000)
 """Frames of the clips that are compared; the stretcher asks for 192 at a time."""

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from tsmgan import __version__
-from tsmgan.report.columns import RECORDING, SYNTHETIC, Column
-from tsmgan.report.comparison import Rendering
-from tsmgan.report.field import bands_below, frame_seconds
-from tsmgan.report.loudness import loudness
-from tsmgan.report.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ
-from tsmgan.report.sound import Sounds, data_uri, encode, playable
-from tsmgan.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.listening.columns import RECORDING, SYNTHETIC, Column
+from tsmgan.listening.comparison import Rendering
+from tsmgan.listening.field import bands_below, frame_seconds
+from tsmgan.listening.loudness import loudness
+from tsmgan.listening.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ
+from tsmgan.listening.sound import Sounds, data_uri, encode, playable
 
 SCRIPTS = ("player.js", "views.js", "abx.js", "main.js")
 HIGHEST_MATCH_DB = 24.0

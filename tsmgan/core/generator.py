@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tsmgan.core.features import FEATURES
+from tsmgan.core.vocoder import BANDS, Field
 from tsmgan.errors import ModelError, TsmganError, UsageError
-from tsmgan.features import FEATURES
 from tsmgan.limits import MOST_THREADS, require_count
 from tsmgan.models import LARGEST_CONTEXT, LARGEST_ONNX_BYTES, Model, read_regular
 from tsmgan.onnx_file import require_generator
-from tsmgan.vocoder import BANDS, Field
 
 PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     # Rounded products (TF32) would take the output further from the CPU's than a recording's last bit.

@@ -1,6 +1,6 @@
 """Paths and URLs: the little that the program asks of a place for files, whichever of the two it is.
 
-A path is the operating system's affair. A URL (`s3://bucket/talk.wav`) is that of `tsmgan.remote`, which alone knows fsspec, and which
+A path is the operating system's affair. A URL (`s3://bucket/talk.wav`) is that of `tsmgan.storage.remote`, which alone knows fsspec, and which
 is imported only when somebody gives a URL.
 """
 
@@ -92,7 +92,7 @@ def absolute(place: str) -> str:
 def exists(place: str) -> bool:
     """Whether the name is taken, by whatever."""
     if is_url(place):
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         return remote.exists(place)
     return os.path.lexists(place)
@@ -101,7 +101,7 @@ def exists(place: str) -> bool:
 def is_folder(place: str) -> bool:
     """Whether this is a folder; of a URL: whether anything lies below it."""
     if is_url(place):
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         return scheme(place) not in WEB and (place.endswith("/") or remote.is_folder(place))
     return os.path.isdir(place)
@@ -130,7 +130,7 @@ def stamp(place: str) -> Stamp:
         OSError: it is not there or cannot be asked.
     """
     if is_url(place):
-        from tsmgan import remote
+        from tsmgan.storage import remote
 
         return remote.stamp(place)
     found = os.stat(place)

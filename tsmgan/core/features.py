@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tsmgan.analysis import Frames
-from tsmgan.geometry import NETWORK_HZ, Geometry, between_bands
-from tsmgan.kernels import kernel
+from tsmgan.core.analysis import Frames
+from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.geometry import NETWORK_HZ, Geometry, between_bands
 
 NARROW_HZ = np.concatenate([np.arange(1, 41) * 23.4375, 960 * (11700 / 960) ** (np.arange(40) / 39)])
 """Centres of the log-power bands: single bins where partials lie apart, a constant ratio above."""
