@@ -5,7 +5,7 @@
     features (batch, frames, 130)   what `tsmgan.core.features` says of each frame, in tsmgan.core.features.COLUMNS
     log_rate (batch, frames)        natural logarithm of the speed there
     noise    (batch, frames, 4)     z, standard normal
-    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): see tsmgan.core.vocoder.Field
+    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): see tsmgan.core.field.Field
 """
 
 import sys
@@ -16,23 +16,23 @@ import soundfile
 
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
+from tsmgan.core.field import BAND_CENTRES_HZ
 from tsmgan.core.geometry import geometry
-from tsmgan.core.vocoder import BAND_CENTRES_HZ
+from tsmgan.core.timemap import TimeMap
 
 
 def main(source: str, model: str, rate: float) -> dict[str, np.ndarray]:
     """Print the mean coherence of each band; returns the field, arrays (frames, 20) by name."""
     y, samplerate = soundfile.read(source, dtype="float32", always_2d=True)
     g = geometry(samplerate)
-    # Output frames are one hop apart; each looks at the input at its own time, multiplied by the rate.
-    instants = np.rint(np.arange(g.frames_for(round(len(y) / rate))) * g.hop * rate).astype(np.int64)
-    features = frame_features(Analyser(g, y.shape[1])(y.T, 0, instants), g)
+    instants, rates = TimeMap.from_rate(rate).instants(0, g.frames_for(round(len(y) / rate)), g.hop)
+    features = frame_features(Analyser(g, y.shape[1])(y.T, 0, instants, rates), g)
 
     session = onnxruntime.InferenceSession(model)
     channels = next(value.shape[-1] for value in session.get_inputs() if value.name == "noise")
     inputs = {
         "features": features[None],
-        "log_rate": np.full((1, len(instants)), np.log(rate), np.float32),
+        "log_rate": np.log(rates)[None].astype(np.float32),
         "noise": np.random.default_rng(0).standard_normal((1, len(instants), channels), dtype=np.float32),
     }
     names = [value.name for value in session.get_outputs()]

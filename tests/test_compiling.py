@@ -9,18 +9,18 @@ import pytest
 
 import tsmgan
 from tsmgan import processes
-from tsmgan.core import analysis, attacks, features, vocoder
+from tsmgan.core import analysis, attacks, features, overlap, vocoder
 from tsmgan.core.compiled import first_run as compiling
 from tsmgan.core.compiled import kernels
 from tsmgan.core.compiled.kernels import Kernel
 
 KERNELS = {
     f"{each.function.__module__}.{each.function.__name__}": each
-    for module in (attacks, analysis, features, vocoder)
+    for module in (attacks, analysis, features, vocoder, overlap)
     for each in vars(module).values()
     if isinstance(each, Kernel)
 }
-FIRST_KERNEL, LAST_KERNEL = analysis._propagation_table, vocoder.overlap_add
+FIRST_KERNEL, LAST_KERNEL = analysis._propagation_table, overlap.overlap_add
 
 
 class Process:

@@ -95,7 +95,7 @@ def test_the_waveform_example_gives_what_a_stretch_gives(tmp_path):
 
 
 def test_the_feature_example_shows_the_decisions_of_a_model(capsys):
-    from tsmgan.core.vocoder import BANDS
+    from tsmgan.core.field import BANDS
     from tsmgan.models import find_model
 
     field = load("onnx_features").main(str(ROOT / "examples" / "voice.flac"), str(find_model().onnx), 1.5)

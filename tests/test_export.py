@@ -18,7 +18,7 @@ from training_helpers import chord, voice  # noqa: E402
 import tsmgan  # noqa: E402
 from tsmgan.cli import run  # noqa: E402
 from tsmgan.core.features import FEATURES  # noqa: E402
-from tsmgan.core.vocoder import BANDS, Field  # noqa: E402
+from tsmgan.core.field import BANDS, Field  # noqa: E402
 from tsmgan.errors import ModelError, TsmganError  # noqa: E402
 from tsmgan.evaluation.pairs import Pair  # noqa: E402
 from tsmgan.export import precision as precision_module  # noqa: E402

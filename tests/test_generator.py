@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from tsmgan.api import Stretcher
 from tsmgan.cli import run
 from tsmgan.core import generator as generator_module
 from tsmgan.core.features import silence
 from tsmgan.core.generator import AUTO, DEVICES, PACKAGES, PROVIDERS, Generator, available_devices
-from tsmgan.core.stretcher import Stretcher
+from tsmgan.core.runs import Seen
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.models import find_model, load_config
 
@@ -23,9 +24,9 @@ MODEL = find_model("handmade")
 
 
 def field_of(generator: Generator):
-    frames = silence(50)
+    frames = silence(150)
     frames += np.random.default_rng(0).uniform(0, 0.3, frames.shape).astype(np.float32)
-    return generator(frames, np.full(50, 1.5), np.zeros((50, generator.noise), np.float32))
+    return generator.decide([Seen(frames, np.full(150, 1.5), np.zeros((150, generator.noise), np.float32))])[0]
 
 
 def absent(device: str) -> None:

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 
 from training_helpers import voice  # noqa: E402
 
+from tsmgan.core.field import BANDS, Field  # noqa: E402
 from tsmgan.core.geometry import geometry  # noqa: E402
-from tsmgan.core.vocoder import BANDS, Field  # noqa: E402
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior  # noqa: E402
 from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
 

@@ -16,8 +16,8 @@ import soundfile
 
 import tsmgan
 from tsmgan.cli import run
+from tsmgan.core.field import Field
 from tsmgan.core.generator import Generator
-from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError
 from tsmgan.models import LARGEST_CONTEXT, find_model
 from tsmgan.onnx_file import OPERATORS, read_metadata, require_generator
@@ -432,7 +432,8 @@ def test_a_run_that_takes_too_long_is_stopped(model):
 def test_a_network_that_takes_too_long_to_load_is_given_up_and_does_not_keep_the_process(model):
     (model / "generator.onnx").write_bytes(changed(slow(known=True)))
     script = (
-        "import sys\nfrom tsmgan.errors import ModelError\nfrom tsmgan.core.generator import Generator\nfrom tsmgan.models import find_model\n"
+        "import sys\nfrom tsmgan.errors import ModelError\nfrom tsmgan.core.generator import Generator\n"
+        "from tsmgan.models import find_model\n"
         "try:\n    Generator(find_model(sys.argv[1]), 'cpu', time_limit=2.0)\nexcept ModelError as error:\n    sys.exit(str(error))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(model)], capture_output=True, text=True, timeout=60, cwd=ROOT)

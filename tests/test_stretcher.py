@@ -12,11 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tsmgan
-import tsmgan.core.stretcher
 from tsmgan.core.analysis import Analyser
+from tsmgan.core.features import frame_features
+from tsmgan.core.field import BANDS, Field
+from tsmgan.core.generator import Generator
 from tsmgan.core.geometry import geometry
-from tsmgan.core.vocoder import BANDS, Field, Vocoder
+from tsmgan.core.overlap import OverlapAdd
+from tsmgan.core.runs import RUN, Run, Surroundings
+from tsmgan.core.stretcher import Stretcher
+from tsmgan.core.vocoder import Vocoder
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.models import find_model
 
 SECOND = 24000
 
@@ -167,11 +173,14 @@ def test_coherence_one_keeps_pulses_that_coherence_zero_dissolves():
     assert dissolved < 0.7 * kept
 
 
-def test_the_seed_alone_decides_the_noise():
-    from tsmgan.core.stretcher import Stretcher
+def test_the_seed_and_the_frame_alone_decide_the_noise():
+    def noise_of(seed, first):
+        g = geometry(SECOND)
+        frames = Analyser(g, 1)(noise(SECOND), 0, *tsmgan.TimeMap.from_rate(1.1).instants(first, RUN, g.hop))
+        return Surroundings(0, 3, seed).see(Run(first, frames, frame_features(frames, g)), None).noise
 
-    a, b, c = (Stretcher(SECOND, rate=1.1, seed=s)._noise(256) for s in (3, 3, 4))
-    assert np.array_equal(a, b) and not np.array_equal(a, c)
+    assert np.array_equal(noise_of(3, RUN), noise_of(3, RUN))
+    assert not np.array_equal(noise_of(3, RUN), noise_of(4, RUN)) and not np.array_equal(noise_of(3, RUN), noise_of(3, 2 * RUN))
 
 
 def test_silence_stays_silent():
@@ -206,53 +215,56 @@ def test_several_threads_get_what_one_gets():
     assert all(np.array_equal(a, b) for a, b in zip(expected, got))
 
 
-def test_a_long_block_is_analysed_and_rendered_by_two_threads_that_end_with_the_call(monkeypatch):
-    analysed, rendered = set(), set()
-    features, rotations = tsmgan.core.stretcher.frame_features, tsmgan.core.stretcher.Vocoder.rotations
-
-    def seen_features(*arguments):
-        analysed.add(threading.get_ident())
-        return features(*arguments)
-
-    def seen_rotations(*arguments):
-        rendered.add(threading.get_ident())
-        return rotations(*arguments)
-
-    monkeypatch.setattr(tsmgan.core.stretcher, "frame_features", seen_features)
-    monkeypatch.setattr(tsmgan.core.stretcher.Vocoder, "rotations", seen_rotations)
+def test_a_long_block_is_rendered_by_one_other_thread_that_ends_with_the_call():
+    rendered = set()
     before = threading.active_count()
-    tsmgan.Stretcher(SECOND, rate=0.8).process(noise(5 * SECOND))
-    assert analysed == {threading.get_ident()} and len(rendered) == 1 and not analysed & rendered
+    stretcher = tsmgan.Stretcher(SECOND, rate=0.8, observer=lambda run, field: rendered.add(threading.get_ident()))
+    stretcher.process(noise(5 * SECOND))
+    assert len(rendered) == 1 and threading.get_ident() not in rendered
     assert threading.active_count() == before
 
 
-def test_what_goes_wrong_while_rendering_is_told_by_the_call_that_asked_for_it(monkeypatch):
+def test_an_observer_sees_the_field_of_every_frame_in_order():
+    seen = []
+    stretcher = tsmgan.Stretcher(SECOND, rate=0.8, coherence=0.3, observer=lambda *run_and_field: seen.append(run_and_field))
+    stretcher.process(noise(5 * SECOND))
+    stretcher.flush()
+    firsts, lengths = [run.first for run, _ in seen], [len(field.coherence) for _, field in seen]
+    assert firsts == [sum(lengths[:k]) for k in range(len(lengths))]
+    assert sum(lengths) == geometry(SECOND).frames_for(round(5 * SECOND / 0.8))
+    assert all((field.coherence == np.float32(0.3)).all() for _, field in seen)
+
+
+def test_what_goes_wrong_while_rendering_is_told_by_the_call_that_asked_for_it():
     def fail(*arguments):
         raise AudioError("no")
 
-    stretcher, before = tsmgan.Stretcher(SECOND, rate=0.8), threading.active_count()
-    monkeypatch.setattr(tsmgan.core.stretcher.Vocoder, "rotations", fail)
+    stretcher, before = tsmgan.Stretcher(SECOND, rate=0.8, observer=fail), threading.active_count()
     with pytest.raises(AudioError, match="no"):
         stretcher.process(noise(5 * SECOND))
     assert threading.active_count() == before
 
 
-def test_a_stop_while_rendering_leaves_no_thread_behind(monkeypatch):
+def test_a_stop_while_rendering_leaves_no_thread_behind():
     class Stop(BaseException):
         pass
 
-    analyse, calls = tsmgan.core.stretcher.Analyser.__call__, []
+    class StoppingMap(tsmgan.TimeMap):
+        calls = 0
 
-    def stopped(*arguments):
-        calls.append(1)
-        if len(calls) == 4:
-            raise Stop
-        return analyse(*arguments)
+        def in_samples(self, samplerate):
+            return self
 
-    monkeypatch.setattr(tsmgan.core.stretcher.Analyser, "__call__", stopped)
+        def instants(self, *arguments):
+            self.calls += 1
+            if self.calls == 12:
+                raise Stop
+            return super().instants(*arguments)
+
     before = threading.active_count()
+    stretcher = tsmgan.Stretcher(SECOND, time_map=StoppingMap.from_samples([0, 4], [0, 5]))
     with pytest.raises(Stop):
-        tsmgan.stretch(noise(5 * SECOND), SECOND, 0.8)
+        stretcher.process(noise(8 * SECOND))
     assert threading.active_count() == before
 
 
@@ -295,22 +307,21 @@ def test_wrong_signals_are_refused_with_the_reason():
 
 
 @pytest.mark.parametrize("batch", [2, 5])
-def test_runs_may_be_decided_together_as_on_a_gpu(batch, monkeypatch):
+def test_runs_may_be_decided_together_as_on_a_gpu(batch):
     """With the CPU standing for a GPU: the same sound to rounding, and still the same for every division into blocks."""
     y = np.stack([voice(9 * SECOND), noise(9 * SECOND)[0]])
     expected = tsmgan.stretch(y, SECOND, 0.8)
-    original = tsmgan.core.stretcher.Generator.__init__
+    decider = Generator(find_model(), "cpu")
+    decider.batch = batch
 
-    def init(self, *arguments):
-        original(self, *arguments)
-        self.batch = batch
+    def stretched(block):
+        stretcher = Stretcher(SECOND, 2, tsmgan.TimeMap.from_rate(0.8), decider)
+        pieces = [stretcher.process(y[:, at : at + block]) for at in range(0, y.shape[1], block)]
+        return np.concatenate([*pieces, stretcher.flush()], axis=1)
 
-    monkeypatch.setattr(tsmgan.core.stretcher.Generator, "__init__", init)
-    together = tsmgan.stretch(y, SECOND, 0.8)
+    together = stretched(y.shape[1])
     np.testing.assert_allclose(together, expected, atol=2e-4)
-    stretcher = tsmgan.Stretcher(SECOND, 2, rate=0.8)
-    pieces = [stretcher.process(y[:, at : at + 50000]) for at in range(0, y.shape[1], 50000)]
-    assert np.array_equal(np.concatenate([*pieces, stretcher.flush()], axis=1), together)
+    assert np.array_equal(stretched(50000), together)
 
 
 def test_samples_do_not_depend_on_how_many_cores_multiply_matrices():
@@ -446,12 +457,10 @@ def test_whatever_a_model_decides_the_vocoder_stage_stays_within_3_db(extreme, v
     g, frames = geometry(SECOND), 40
     y = np.stack([voice(SECOND), noise(SECOND)[0]])
     instants = 4000 + np.arange(frames) * g.hop // 2
-    analysed, rates = Analyser(g, 2)(y, 0, instants), np.full(frames, 0.5)
+    analysed = Analyser(g, 2)(y, 0, instants, np.full(frames, 0.5))
     field = Field(*(np.full((frames, BANDS), value if name == extreme else 0.0, np.float32) for name in Field._fields))
-    vocoder = Vocoder(g, 2)
-    out, _ = vocoder.synthesise(analysed, field, rates, *vocoder.rotations(analysed, field, rates))
+    out = OverlapAdd(g, 2)(Vocoder(g)(analysed, field), analysed)
     plain = Field(*(np.zeros((frames, BANDS), np.float32) for _ in Field._fields))
-    vocoder = Vocoder(g, 2)
-    expected, _ = vocoder.synthesise(analysed, plain, rates, *vocoder.rotations(analysed, plain, rates))
+    expected = OverlapAdd(g, 2)(Vocoder(g)(analysed, plain), analysed)
     change = 10 * np.log10((out[:, g.window_length :] ** 2).mean(1) / (expected[:, g.window_length :] ** 2).mean(1))
     assert np.isfinite(out).all() and (change < 3.5).all()

@@ -13,9 +13,11 @@ torch = pytest.importorskip("torch")
 from training_helpers import chord, voice  # noqa: E402
 
 from tsmgan.core.analysis import Analyser  # noqa: E402
+from tsmgan.core.field import BANDS, Field  # noqa: E402
 from tsmgan.core.geometry import geometry  # noqa: E402
+from tsmgan.core.overlap import OverlapAdd  # noqa: E402
 from tsmgan.core.timemap import TimeMap  # noqa: E402
-from tsmgan.core.vocoder import BANDS, Field, Vocoder  # noqa: E402
+from tsmgan.core.vocoder import Vocoder  # noqa: E402
 from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
 from tsmgan.training.stage import Rotated, Shifts, Stage, Walk, walk_batch, wrap  # noqa: E402
 from tsmgan.training.stage import _walk_cpu as walk_cpu  # noqa: E402
@@ -27,8 +29,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def analysed(y, rate, frames, g=G):
     # All frames lie within the recording: the torch stage does not know where a recording begins.
-    instants = g.window_length // 2 + np.rint(TimeMap.from_rate(rate).input_at(np.arange(frames) * g.hop)).astype(np.int64)
-    return Analyser(g, 1)(y[None], 0, instants)
+    instants, rates = TimeMap.from_rate(rate).instants(0, frames, g.hop)
+    return Analyser(g, 1)(y[None], 0, g.window_length // 2 + instants, rates)
 
 
 def random_field(frames, seed=0):
@@ -46,9 +48,8 @@ def difference(y, rate, field, samplerate=SAMPLERATE):
     """Largest difference of the two stages' waveforms, relative to their peak."""
     g, count = geometry(samplerate), len(field.coherence)
     frames = analysed(y, rate, count, g)
-    vocoder, stage = Vocoder(g, 1), Stage(g)
-    rates = np.full(count, rate)
-    expected, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
+    stage = Stage(g)
+    expected = OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
     coherence, alpha_mix, log_gain, rotation, texture = (torch.from_numpy(values)[None] for values in field)
     power, _, _, _, *attacks = table = tensors(frames)
     log_rate = torch.full((1, count), float(np.log(rate)))

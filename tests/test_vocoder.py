@@ -95,5 +95,5 @@ def test_every_instant_is_transformed_once_so_that_rate_one_has_no_rotation():
     g = geometry(24000)
     analyser = Analyser(g, 2)
     for first in (0, 16, 32):
-        frames = analyser(signal, 0, (first + np.arange(16)) * g.hop)
+        frames = analyser(signal, 0, (first + np.arange(16)) * g.hop, np.ones(16))
         assert not frames.horizontal.any()

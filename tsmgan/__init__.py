@@ -10,13 +10,13 @@ __all__ = ["AudioError", "ModelError", "Stretcher", "TimeMap", "TsmganError", "U
 TYPE_CHECKING = False
 """As in `typing`, which is not imported: `python -m tsmgan` cannot keep the current folder out of its imports before it is here."""
 if TYPE_CHECKING:
-    from tsmgan.core.stretcher import Stretcher, stretch
+    from tsmgan.api import Stretcher, stretch
     from tsmgan.core.timemap import TimeMap
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
 
 _HOMES = {
-    "Stretcher": "core.stretcher",
-    "stretch": "core.stretcher",
+    "Stretcher": "api",
+    "stretch": "api",
     "TimeMap": "core.timemap",
     "AudioError": "errors",
     "ModelError": "errors",

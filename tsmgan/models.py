@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tsmgan.core.frames import RUN
 from tsmgan.errors import ModelError
 from tsmgan.onnx_file import read_metadata
 
@@ -24,8 +25,8 @@ FORMAT = 1
 LARGEST_CONFIG_BYTES = 1 << 20
 LARGEST_ONNX_BYTES = 1 << 28
 """Larger ONNX files are not read."""
-LARGEST_CONTEXT = 96
-"""Frames on either side that a generator's decision may depend on. Training, export and stretching all keep to this limit."""
+LARGEST_CONTEXT = RUN
+"""Frames on either side that a decision may depend on. Training, export and stretching all keep to this limit."""
 LARGEST_PARAMETERS = 50_000_000
 """Numbers that a generator may learn: in full precision they fit well into LARGEST_ONNX_BYTES."""
 _LONGEST_INTEGER = 18

@@ -13,20 +13,22 @@ import pytest
 
 pytest.importorskip("pytest_benchmark")
 
+from tsmgan.api import stretch
 from tsmgan.audio import open_reader, open_writer
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features, silence
+from tsmgan.core.field import Field
 from tsmgan.core.generator import Generator
 from tsmgan.core.geometry import geometry
-from tsmgan.core.stretcher import RUN, stretch
+from tsmgan.core.overlap import OverlapAdd
+from tsmgan.core.runs import RUN, Run, Seen, Surroundings
 from tsmgan.core.timemap import TimeMap
-from tsmgan.core.vocoder import Field, Vocoder
+from tsmgan.core.vocoder import Vocoder
 from tsmgan.models import find_model
 
 SAMPLERATE, CHANNELS, RATE = 48000, 2, 1.3
 GEOMETRY = geometry(SAMPLERATE)
-PLACES = np.arange(RUN) * GEOMETRY.hop
-INSTANTS = np.rint(TimeMap.from_rate(RATE).input_at(PLACES)).astype(np.int64)
+INSTANTS = TimeMap.from_rate(RATE).instants(0, RUN, GEOMETRY.hop)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +42,14 @@ def sound() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def frames(sound):
-    return Analyser(GEOMETRY, CHANNELS)(sound, 0, INSTANTS)
+    return Analyser(GEOMETRY, CHANNELS)(sound, 0, *INSTANTS)
 
 
 @pytest.fixture(scope="module")
 def field(frames) -> Field:
     generator = Generator(find_model(), "cpu")
-    noise = np.zeros((RUN, generator.noise), np.float32)
-    return generator(frame_features(frames, GEOMETRY), np.full(RUN, RATE), noise)
+    run = Run(0, frames, frame_features(frames, GEOMETRY))
+    return generator.decide([Surroundings(generator.context, generator.noise, 0).see(run, None)])[0]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_reading(benchmark, recording):
 
 
 def test_analysis(benchmark, sound):
-    assert benchmark(lambda: Analyser(GEOMETRY, CHANNELS)(sound, 0, INSTANTS)).power.shape == (RUN, GEOMETRY.bins)
+    assert benchmark(lambda: Analyser(GEOMETRY, CHANNELS)(sound, 0, *INSTANTS)).power.shape == (RUN, GEOMETRY.bins)
 
 
 def test_features(benchmark, frames):
@@ -79,15 +81,15 @@ def test_features(benchmark, frames):
 def test_generator(benchmark, threads):
     generator = Generator(find_model(), "cpu", threads)
     count = RUN + 2 * generator.context
-    inputs = silence(count), np.full(count, RATE), np.zeros((count, generator.noise), np.float32)
-    assert len(benchmark(generator, *inputs).coherence) == count
+    seen = Seen(silence(count), np.full(count, RATE), np.zeros((count, generator.noise), np.float32))
+    assert len(benchmark(generator.decide, [seen])[0].coherence) == RUN
 
 
 @pytest.mark.parametrize("coherence", [None, 0.0])
 def test_vocoder(benchmark, frames, field, coherence):
     chosen = field if coherence is None else field._replace(coherence=np.full_like(field.coherence, coherence))
-    vocoder, rates = Vocoder(GEOMETRY, CHANNELS), np.full(RUN, RATE)
-    out, _ = benchmark(lambda: vocoder.synthesise(frames, chosen, rates, *vocoder.rotations(frames, chosen, rates)))
+    vocoder, overlap = Vocoder(GEOMETRY), OverlapAdd(GEOMETRY, CHANNELS)
+    out = benchmark(lambda: overlap(vocoder(frames, chosen), frames))
     assert out.shape == (CHANNELS, RUN * GEOMETRY.hop)
 
 

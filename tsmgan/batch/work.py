@@ -120,9 +120,9 @@ def _is_same(path: str, other: str) -> bool:
 
 
 def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float], None] | None) -> None:
+    from tsmgan.api import Stretcher
     from tsmgan.audio import open_reader, open_writer
     from tsmgan.audio.writer import UrlWriter
-    from tsmgan.core.stretcher import Stretcher
     from tsmgan.core.timemap import TimeMap
     from tsmgan.recording import Passage, stretch_passage
 

@@ -1,26 +1,24 @@
-"""The time of each stage: the way of the data in this process, run by run, with a stopwatch at every arrow."""
+"""The time of each stage: a stretch in this process, with a stopwatch at every arrow."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tsmgan.audio import AudioInfo, open_reader, open_writer
 from tsmgan.audio.formats import default_suffix
-from tsmgan.core.analysis import Analyser
-from tsmgan.core.features import frame_features, silence
 from tsmgan.core.generator import Generator, available_devices
 from tsmgan.core.geometry import geometry
-from tsmgan.core.stretcher import RUN
+from tsmgan.core.runs import RUN
+from tsmgan.core.stretcher import Stretcher
 from tsmgan.core.timemap import TimeMap
-from tsmgan.core.vocoder import Vocoder
 from tsmgan.errors import TsmganError
 from tsmgan.models import Model
 
@@ -51,6 +49,15 @@ class Stopwatch:
         finally:
             self.seconds[name] += time.perf_counter() - began
 
+    def timed(self, name: str, function: Callable[..., Any]) -> Any:
+        """A function that does the same and is timed."""
+
+        def timed_function(*arguments: Any) -> Any:
+            with self(name):
+                return function(*arguments)
+
+        return timed_function
+
 
 def read_beginning(source: str, seconds: float) -> tuple[np.ndarray, AudioInfo]:
     """The first seconds of a recording, (channels, samples), and what it is."""
@@ -63,34 +70,36 @@ def read_beginning(source: str, seconds: float) -> tuple[np.ndarray, AudioInfo]:
         return np.concatenate(blocks, axis=1)[:, :wanted], reader.info
 
 
+class TimedStretcher(Stretcher):
+    """A Stretcher with a stopwatch at every arrow."""
+
+    def __init__(self, samplerate: int, channels: int, time_map: TimeMap, generator: Generator, watch: Stopwatch) -> None:
+        super().__init__(samplerate, channels, time_map, generator)
+        self._analyser = watch.timed("analysis", self._analyser)
+        self._features = watch.timed("features", self._features)
+        self._decide = watch.timed("generator", self._decide)
+        self._vocoder = watch.timed("vocoder", self._vocoder)
+        self._overlap = watch.timed("vocoder", self._overlap)
+
+
 def walk(source: str, seconds: float, rate: float, generator: Generator, folder: Path) -> dict[str, float]:
-    """Stretch the first seconds of a recording stage by stage, and return the seconds that each of STAGES took."""
+    """Stretch the first seconds of a recording, and return the seconds that each of STAGES took.
+
+    Blocks are shorter than a run of frames, so that the stages take turns instead of sharing the cores.
+    """
     watch = Stopwatch()
     with watch("reading"):
         y, info = read_beginning(source, seconds)
-    g, time_map = geometry(info.samplerate), TimeMap.from_rate(rate)
-    analyser, vocoder = Analyser(g, len(y)), Vocoder(g, len(y))
-    count = g.frames_for(time_map.output_length(y.shape[1]))
-    context = generator.context
-    noise = np.random.default_rng(0).standard_normal((RUN + 2 * context, generator.noise), dtype=np.float32)
+    stretcher = TimedStretcher(info.samplerate, len(y), TimeMap.from_rate(rate), generator, watch)
+    step = max(1, round(RUN * geometry(info.samplerate).hop * rate / 2))
     with open_writer(folder / f"out{default_suffix(info)}", info, force=True) as writer:
-        for first in range(0, count, RUN):
-            places = np.arange(first, min(first + RUN, count)) * g.hop
-            rates = time_map.rate_at(places)
-            with watch("analysis"):
-                frames = analyser(y, 0, np.rint(time_map.input_at(places)).astype(np.int64))
-            with watch("features"):
-                features = frame_features(frames, g)
-            around = silence(RUN + 2 * context)
-            around[context : context + len(features)] = features
-            with watch("generator"):
-                field = generator(around, np.full(len(around), rate), noise)
-            field = type(field)(*(values[context : context + len(features)] for values in field))
-            with watch("vocoder"):
-                out, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
+        for first in range(0, y.shape[1], step):
+            block = stretcher.process(y[:, first : first + step])
             with watch("writing"):
-                writer.write(out.astype(y.dtype, copy=False))
+                writer.write(block)
+        block = stretcher.flush()
         with watch("writing"):
+            writer.write(block)
             writer.commit()
     return watch.seconds
 

@@ -256,9 +256,9 @@ def stretch(
             if verbose:
                 _explain(info, writer, model)
             total = None if passage.frames is None else passage.frames / info.samplerate
+            from tsmgan.api import Stretcher
             from tsmgan.core.compiled import first_run as compiling
             from tsmgan.core.compiled import kernels
-            from tsmgan.core.stretcher import Stretcher
 
             compiling.share()
             compiled_before = kernels.seconds_compiling

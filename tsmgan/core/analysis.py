@@ -12,13 +12,12 @@ order the heap finds is a widest-path tree on a line, and two sweeps over the bi
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tsmgan.core.attacks import frame_attacks
 from tsmgan.core.compiled import fft
 from tsmgan.core.compiled.kernels import helper, kernel
+from tsmgan.core.frames import Frames
 from tsmgan.core.geometry import Geometry
 
 RELATIVE_FLOOR = 1e-10
@@ -38,29 +37,6 @@ ARCTAN = (
 """Coefficients of the polynomial in `arctan2`."""
 
 
-class Frames(NamedTuple):
-    """What is known of a run of frames before any rotation is chosen."""
-
-    spectra: np.ndarray
-    """X, (channels, frames, bins), complex64; phase zero at the frame's centre up to the factor (-1)^bin."""
-    before: np.ndarray
-    """P, like spectra: one synthesis hop earlier in the input."""
-    power: np.ndarray
-    """|X|^2 summed over channels, (frames, bins), float32."""
-    source: np.ndarray
-    """Bin of the frame before from which each bin's rotation comes, (frames, bins), int32."""
-    horizontal: np.ndarray
-    """Rotation gained on the step from the frame before, (frames, bins), float32, radians."""
-    vertical: np.ndarray
-    """Sum of the phase differences between neighbouring bins along the way, (frames, bins), float32, radians."""
-    attack_offset: np.ndarray
-    """Where the frame's attack stands in the input relative to the frame's instant, (frames,), float32, seconds; 0 where there is none."""
-    attack_share: np.ndarray
-    """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""
-    inside: np.ndarray
-    """First sample of each frame that lies in the recording, and the one after the last, (frames, 2), int64: 0 and N but near the ends."""
-
-
 class Analyser:
     """Spectra and tables of consecutive runs of frames of one signal; keeps the last frame between calls."""
 
@@ -71,14 +47,14 @@ class Analyser:
         self._last = np.zeros((channels, 1, geometry.bins), np.complex64)
         self._last_instant: int | None = None
 
-    def __call__(self, signal: np.ndarray, origin: int, instants: np.ndarray) -> Frames:
+    def __call__(self, signal: np.ndarray, origin: int, instants: np.ndarray, rates: np.ndarray) -> Frames:
         """Analyse the next run of frames.
 
         Args:
             signal: (channels, samples), float32 or float64; silence is assumed outside of it. Frames look at half a window to either
                 side, attacks at 80 ms before the first instant and `attacks.LOOKAHEAD_SECONDS` more behind the last.
             origin: position of the signal's first sample in the whole recording.
-            instants: t_m of each frame in samples of the recording, (frames,), int64.
+            instants, rates: t_m and local rate of each frame, as `TimeMap.instants` gives them.
         """
         g, count = self._geometry, len(instants)
         # An instant that serves twice is transformed once. It saves time at rates near 1, and it is what makes rate 1 exact:
@@ -95,7 +71,7 @@ class Analyser:
         self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
         starts = instants - g.window_length // 2
         inside = np.stack([-starts, origin + signal.shape[1] - starts], axis=1).clip(0, g.window_length)
-        return Frames(x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g), inside)
+        return Frames(instants, rates, x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g), inside)
 
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tsmgan.core.analysis import Frames
 from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.frames import Frames
 from tsmgan.core.geometry import NETWORK_HZ, Geometry, between_bands
 
 NARROW_HZ = np.concatenate([np.arange(1, 41) * 23.4375, 960 * (11700 / 960) ** (np.arange(40) / 39)])
@@ -170,7 +170,8 @@ def local_measures(x, p, scale, edges, lowest, highest, floor, measures, totals,
 
     Fills measures (4, frames, bins), all zero before: size of the product X conj(P) over three neighbouring bins; real and imaginary part
     of the product of neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation
-    (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power, to which floor (frames,) is added.
+    (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power, to which floor
+    (frames,) is added.
     """
     channels, frames, _ = x.shape
     bins = measures.shape[2]

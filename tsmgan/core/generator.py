@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tsmgan.core.features import FEATURES
-from tsmgan.core.vocoder import BANDS, Field
+from tsmgan.core.field import BANDS, Field
+from tsmgan.core.runs import Seen
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.limits import MOST_THREADS, require_count
 from tsmgan.models import LARGEST_CONTEXT, LARGEST_ONNX_BYTES, Model, read_regular
@@ -90,35 +91,23 @@ class Generator:
             self._session, self.device = _session(model.onnx, written, device, threads, time_limit)
         self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
-    def __call__(self, features: np.ndarray, rates: np.ndarray, noise: np.ndarray) -> Field:
-        """Decide the field for a run of frames.
-
-        Args:
-            features: (frames, FEATURES), float32.
-            rates: local rate of each frame, (frames,).
-            noise: z, (frames, self.noise), float32, standard normal.
-
-        Returns:
-            A Field of arrays (frames, BANDS), float32.
-        """
-        return self.decide([features], [rates], [noise])[0]
-
-    def decide(self, features: Sequence[np.ndarray], rates: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[Field]:
-        """Decide the fields of several runs of equal length together, at most `batch`; the arguments are as for one, a list of each."""
-        asked = len(features)
+    def decide(self, seen: Sequence[Seen]) -> list[Field]:
+        """Fields of the frames in the middle of what is seen, arrays (frames, BANDS) float32, for at most `batch` runs of equal length."""
+        asked = len(seen)
         # The batch is always full: what comes out for a run must not depend on how many others were ready.
         rows = [min(k, asked - 1) for k in range(max(asked, self.batch))]
         inputs = {
-            "features": np.stack([features[k] for k in rows]),
-            "log_rate": np.log(np.stack([rates[k] for k in rows])).astype(np.float32),
-            "noise": np.stack([noise[k] for k in rows]),
+            "features": np.stack([seen[k].features for k in rows]),
+            "log_rate": np.log(np.stack([seen[k].rates for k in rows])).astype(np.float32),
+            "noise": np.stack([seen[k].noise for k in rows]),
         }
         outputs = self._run(inputs)
         # Whoever made the model, what goes on from here is as large as it must be, and finite.
         shape = (*inputs["log_rate"].shape, BANDS)
         if not all(isinstance(output, np.ndarray) and output.shape == shape and np.isfinite(output).all() for output in outputs):
             raise ModelError(f"The model in {self._path} gives no usable field: its arrays must be {shape} and finite. Export it again.")
-        return [Field(*(output[k] for output in outputs)) for k in range(asked)]
+        middle = slice(self.context, shape[1] - self.context)
+        return [Field(*(output[k, middle] for output in outputs)) for k in range(asked)]
 
     def _run(self, inputs: dict[str, np.ndarray]) -> list[Any]:
         """The network's outputs for its inputs.

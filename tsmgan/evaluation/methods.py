@@ -41,12 +41,12 @@ def explain(error: Exception, name: str) -> str:
 
 @dataclass(frozen=True)
 class Ourselves:
-    """`tsmgan.core.stretcher.stretch` with options, in this process."""
+    """`tsmgan.stretch` with options, in this process."""
 
     options: tuple[tuple[str, Any], ...] = ()
 
     def __call__(self, y: np.ndarray, samplerate: int, rate: float) -> np.ndarray:
-        from tsmgan.core.stretcher import stretch
+        from tsmgan.api import stretch
 
         return stretch(y, samplerate, rate, **dict(self.options))
 

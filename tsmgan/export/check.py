@@ -10,9 +10,9 @@ import torch
 
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
+from tsmgan.core.field import Field
 from tsmgan.core.geometry import geometry
 from tsmgan.core.timemap import TimeMap
-from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError
 from tsmgan.export.onnx import INPUTS
 from tsmgan.training.network import Generator
@@ -64,8 +64,7 @@ def real_inputs(y: np.ndarray, samplerate: int, rate: float, noise: int) -> Inpu
     """What the generator sees when y, (channels, samples), is stretched at rate; a batch of one."""
     g, time_map = geometry(samplerate), TimeMap.from_rate(rate)
     count = g.frames_for(time_map.output_length(y.shape[1]))
-    instants = np.rint(time_map.input_at(np.arange(count) * g.hop)).astype(np.int64)
-    features = frame_features(Analyser(g, len(y))(y, 0, instants), g)
+    features = frame_features(Analyser(g, len(y))(y, 0, *time_map.instants(0, count, g.hop)), g)
     z = np.random.default_rng(count).standard_normal((1, count, noise), dtype=np.float32)
     return Inputs(features[None], np.full((1, count), np.log(rate), np.float32), z)
 

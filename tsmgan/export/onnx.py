@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
-from tsmgan.core.vocoder import Field
+from tsmgan.core.field import Field
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import FORMAT, Model, require_regular
 from tsmgan.storage.leftovers import replace_file

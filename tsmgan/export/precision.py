@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from torch import Tensor, nn
 
-from tsmgan.core.vocoder import Field
+from tsmgan.core.field import Field
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.export.check import CHECK_SECONDS, TOLERANCES, Difference, Inputs, differences, real_inputs
 from tsmgan.export.onnx import INPUTS, float_copy, metadata, onnx_bytes, read_generator, replace_file, trace, with_metadata

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import librosa
 import numpy as np
 
-from tsmgan.core.vocoder import Field
+from tsmgan.core.field import Field
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.methods import Method, Ourselves
 from tsmgan.listening.columns import measure, measure_synthetic

@@ -6,22 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tsmgan.api import Stretcher
+from tsmgan.core.field import BAND_CENTRES_HZ, Field
 from tsmgan.core.geometry import geometry
-from tsmgan.core.stretcher import Stretcher
-from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
-
-
-class WatchedStretcher(Stretcher):
-    """A Stretcher that keeps the field of every run of frames, in order."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fields: list[Field] = []
-
-    def _fields(self, pairs: Any) -> list[Field]:
-        fields = super()._fields(pairs)
-        self.fields += fields
-        return fields
 
 
 def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: Any) -> tuple[np.ndarray, Field]:
@@ -39,9 +26,10 @@ def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: An
     Raises:
         As `tsmgan.stretch`.
     """
-    stretcher = WatchedStretcher(samplerate, y.shape[0], rate=rate, **options)
+    fields: list[Field] = []
+    stretcher = Stretcher(samplerate, y.shape[0], rate=rate, observer=lambda _, field: fields.append(field), **options)
     output = np.concatenate([stretcher.process(y), stretcher.flush()], axis=1)
-    return output, Field(*(np.concatenate(values) for values in zip(*stretcher.fields)))
+    return output, Field(*(np.concatenate(values) for values in zip(*fields)))
 
 
 def frame_seconds(samplerate: int) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tsmgan import __version__
-from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.core.field import BAND_CENTRES_HZ, Field
 from tsmgan.listening.columns import RECORDING, SYNTHETIC, Column
 from tsmgan.listening.comparison import Rendering
 from tsmgan.listening.field import bands_below, frame_seconds

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from tsmgan.core.field import BAND_CENTRES_HZ, Field
 from tsmgan.core.geometry import geometry
-from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
 from tsmgan.listening.field import bands_below, frame_seconds
 from tsmgan.listening.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ, hertz_label
 

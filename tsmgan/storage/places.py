@@ -1,7 +1,7 @@
 """Paths and URLs: the little that the program asks of a place for files, whichever of the two it is.
 
-A path is the operating system's affair. A URL (`s3://bucket/talk.wav`) is that of `tsmgan.storage.remote`, which alone knows fsspec, and which
-is imported only when somebody gives a URL.
+The operating system knows paths. `tsmgan.storage.remote` alone knows fsspec, and with it URLs (`s3://bucket/talk.wav`). It is imported only
+when somebody gives a URL.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ import numba as nb
 import numpy as np
 
 from tsmgan.core.analysis import Analyser
+from tsmgan.core.field import BANDS, Field
 from tsmgan.core.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.core.overlap import OverlapAdd
 from tsmgan.core.timemap import TimeMap
-from tsmgan.core.vocoder import BANDS, Field, Vocoder
+from tsmgan.core.vocoder import Vocoder
 
 WSOLA_WINDOW_SECONDS, WSOLA_SEARCH_SECONDS = 0.020, 0.008
 
@@ -27,14 +29,10 @@ def fit(y: np.ndarray, samples: int) -> np.ndarray:
 
 def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, alpha_mix: float) -> np.ndarray:
     g, length = geometry(samplerate), time_map.output_length(len(y))
-    positions = np.arange(g.frames_for(length) + HOPS_PER_WINDOW) * g.hop
-    instants = np.rint(time_map.input_at(positions)).astype(np.int64)
-    frames = Analyser(g, 1)(y[None], 0, instants)
-    vocoder = Vocoder(g, 1)
-    shape = (len(positions), BANDS)
-    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0, 0.0)))
-    rates = time_map.rate_at(positions)
-    out, _ = vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
+    instants, rates = time_map.instants(0, g.frames_for(length) + HOPS_PER_WINDOW, g.hop)
+    frames = Analyser(g, 1)(y[None], 0, instants, rates)
+    field = Field(*(np.full((len(instants), BANDS), value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0, 0.0)))
+    out = OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
     return fit(out[0, g.window_length // 2 :], length)
 
 
@@ -54,7 +52,7 @@ def wsola(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
     length = time_map.output_length(len(y))
     hop = round(samplerate * WSOLA_WINDOW_SECONDS / 2)
     search = round(samplerate * WSOLA_SEARCH_SECONDS)
-    instants = np.rint(time_map.input_at(np.arange(-(-length // hop) + 1) * hop)).astype(np.int64)
+    instants, _ = time_map.instants(0, -(-length // hop) + 1, hop)
     margin = 2 * hop + search
     padded = np.pad(y, (margin, margin + max(0, int(instants[-1]) - len(y)) + 2 * hop))
     window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop) / hop)).astype(np.float32)

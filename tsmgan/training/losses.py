@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tsmgan.core.field import Field
 from tsmgan.core.geometry import Geometry
-from tsmgan.core.vocoder import Field
 from tsmgan.training.pairs import EDGE_FRAMES
 from tsmgan.training.recordings import SAMPLERATE
 

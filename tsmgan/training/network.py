@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsmgan.core.features import COLUMNS, FEATURES, WIDE_HZ, band_weights
-from tsmgan.core.vocoder import BAND_CENTRES_HZ, BANDS, Field
+from tsmgan.core.field import BAND_CENTRES_HZ, BANDS, Field
 from tsmgan.training.recipe import HANDMADE_CONTEXT, GeneratorRecipe, setting
 
 VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13

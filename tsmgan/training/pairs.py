@@ -151,14 +151,13 @@ def _analysed(x: np.ndarray, time_map: TimeMap, answer: np.ndarray, notes: dict[
     count = time_map.output_length(len(x)) // g.hop
     if notes["paired"]:
         count = min(count, len(answer) // g.hop)
-    positions = np.arange(count) * g.hop
-    instants = np.rint(time_map.input_at(positions)).astype(np.int64)
-    frames = Analyser(g, 1)(x[None].astype(np.float32), 0, instants)
-    start = positions if notes["paired"] else instants
+    instants, rates = time_map.instants(0, count, g.hop)
+    frames = Analyser(g, 1)(x[None].astype(np.float32), 0, instants, rates)
+    start = np.arange(count) * g.hop if notes["paired"] else instants
     return Item(
         frames.spectra[0], frames.source.astype(np.int16), frames.horizontal, frames.vertical,
         frames.attack_offset, frames.attack_share.astype(np.float16), frame_features(frames, g),
-        np.log(time_map.rate_at(positions)).astype(np.float32), start, answer.astype(np.float32), notes,
+        np.log(rates).astype(np.float32), start, answer.astype(np.float32), notes,
     )  # fmt: skip
 
 

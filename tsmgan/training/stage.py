@@ -1,8 +1,8 @@
-"""The vocoder stage with gradients: the same rotations and overlap-add as `tsmgan.core.vocoder`, in torch, over a batch of clips.
+"""The vocoder stage with gradients: the rotations of `tsmgan.core.vocoder` and its overlap-add, in torch, over a batch of clips.
 
-The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The shift
-tau is a choice among shifts, so it is held constant, and so are the places of attacks; the share lambda of the remainder that is taken
-away, the alpha mix within the increments and in the share that attacks take, gain and extra rotation carry the gradient, through time as
+The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The
+shift tau is a choice among shifts, so it is held constant, and so are the places of attacks. The share lambda of the remainder that is
+taken away, the alpha mix within the increments and in the share that attacks take, gain and extra rotation carry the gradient, through time as
 far as the clip reaches. Clips are pieces of recordings, so frames that reach beyond a recording's ends are not told from others here.
 """
 
@@ -19,22 +19,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
+from tsmgan.core.overlap import SMALLEST_NORM
 from tsmgan.core.vocoder import (
     ATTACK_REACH,
-    BANDS,
     CLIMB_STEPS,
-    LARGEST_LOG_GAIN,
-    LARGEST_TEXTURE,
     SHIFT_PENALTY,
     SHIFT_STEP_SECONDS,
-    SMALLEST_NORM,
     SMALLEST_POWER,
     TEXTURE_BINS,
     TEXTURE_LINEAR,
     TEXTURE_MARGIN,
     TEXTURE_SQUARE,
-    band_spread,
     frame_shift,
     shift_grid,
 )

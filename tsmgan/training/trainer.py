@@ -31,8 +31,8 @@ from accelerate import Accelerator
 from rich.console import Console
 from torch import Tensor, nn
 
+from tsmgan.core.field import Field
 from tsmgan.core.geometry import geometry
-from tsmgan.core.vocoder import Field
 from tsmgan.errors import ModelError, TsmganError
 from tsmgan.export.onnx import read_weights, replace_file, write_model
 from tsmgan.models import find_model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from tsmgan.core.vocoder import BAND_CENTRES_HZ, Field
+from tsmgan.core.field import BAND_CENTRES_HZ, Field
 from tsmgan.evaluation.perceptual import pesq_wb
 from tsmgan.evaluation.spectral import log_mel_distance
 from tsmgan.evaluation.voice import pulse_peakiness

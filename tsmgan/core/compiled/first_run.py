@@ -14,7 +14,7 @@ import sys
 from tsmgan import processes, stopping
 from tsmgan.core.compiled import kernels
 
-SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features"), ("tsmgan.core.vocoder",))
+SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features"), ("tsmgan.core.vocoder", "tsmgan.core.overlap"))
 """The modules whose kernels each process compiles."""
 
 
@@ -56,13 +56,15 @@ def compile_kernels(*modules: str) -> None:
 
     from tsmgan.core.analysis import Analyser
     from tsmgan.core.features import frame_features
+    from tsmgan.core.field import BANDS, Field
     from tsmgan.core.geometry import geometry
-    from tsmgan.core.vocoder import BANDS, Field, Vocoder
+    from tsmgan.core.overlap import OverlapAdd
+    from tsmgan.core.timemap import TimeMap
+    from tsmgan.core.vocoder import Vocoder
 
-    g, rates = geometry(8000), np.ones(2)
-    field = Field(*(np.zeros((len(rates), BANDS), np.float32) for _ in Field._fields))
+    g = geometry(8000)
+    field = Field(*(np.zeros((2, BANDS), np.float32) for _ in Field._fields))
     with kernels.only_compiling(modules):
-        frames = Analyser(g, 1)(np.zeros((1, g.window_length), np.float32), 0, np.arange(len(rates)) * g.hop)
+        frames = Analyser(g, 1)(np.zeros((1, g.window_length), np.float32), 0, *TimeMap.from_rate(1.0).instants(0, 2, g.hop))
         frame_features(frames, g)
-        vocoder = Vocoder(g, 1)
-        vocoder.synthesise(frames, field, rates, *vocoder.rotations(frames, field, rates))
+        OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)

@@ -1,0 +1,109 @@
+"""The Python interface: the engine with models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tsmgan.core import stretcher
+from tsmgan.core.field import Field
+from tsmgan.core.generator import Generator
+from tsmgan.core.runs import Run
+from tsmgan.core.samples import MOST_CHANNELS, require_channels_first
+from tsmgan.core.timemap import TimeMap
+from tsmgan.errors import UsageError
+from tsmgan.models import find_model
+
+
+class Stretcher(stretcher.Stretcher):
+    """Stretch a stream of any length in bounded memory.
+
+    Feed blocks of any size to `process` and finish with `flush`. What they return, joined, is the stretched recording: exactly
+    `time_map.output_length(samples)` long, and the same for every division into blocks. The output lags by up to about 2 x 96 frames
+    (1.3 s). Where a block is long enough for several runs of 96 frames, two cores share the work. No thread outlives a call.
+
+    Args:
+        samplerate: in Hz, 1 kHz to 768 kHz.
+        channels: number of channels, 1 to 1024.
+        rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map. Above 6, parts of the input are skipped.
+        time_map: which input instant each output instant looks at.
+        model: name of a shipped model, or a model folder.
+        coherence: overrides the model's coherence by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
+        seed: of the generator's noise.
+        device, threads: what the generator runs on, see `tsmgan.core.generator`.
+        observer: called with each run of frames and its field, in order, from a second thread.
+
+    Raises:
+        UsageError: an argument is out of its range.
+        ModelError: the model cannot be used.
+        TsmganError: the device was asked for and cannot be used here.
+    """
+
+    def __init__(
+        self,
+        samplerate: int,
+        channels: int = 1,
+        *,
+        rate: float | None = None,
+        time_map: TimeMap | None = None,
+        model: str = "default",
+        coherence: float | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int | None = None,
+        observer: Callable[[Run, Field], None] | None = None,
+    ) -> None:
+        if (rate is None) == (time_map is None):
+            raise UsageError("Give either a rate or a time map.")
+        if int(channels) != channels or not 1 <= channels <= MOST_CHANNELS:
+            raise UsageError(f"The number of channels is {channels}; 1 to {MOST_CHANNELS} are possible.")
+        if coherence is not None and not 0 <= coherence <= 1:
+            raise UsageError(f"The coherence is {coherence}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
+        if int(seed) != seed or seed < 0:
+            raise UsageError(f"The seed is {seed}; it must be a whole number that is not negative.")
+        chosen = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
+        decider = Generator(find_model(model), device, threads)
+        super().__init__(samplerate, channels, chosen, decider, coherence=coherence, seed=int(seed), observer=observer)
+
+
+def stretch(
+    y: np.ndarray,
+    samplerate: int,
+    rate: float | None = None,
+    *,
+    time_map: TimeMap | None = None,
+    model: str = "default",
+    coherence: float | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Change the speed of a recording and keep its pitch, voice and stereo image.
+
+    >>> import numpy as np, tsmgan
+    >>> y = np.sin(np.linspace(0, 2000, 48000, dtype=np.float32))
+    >>> tsmgan.stretch(y, 48000, rate=1.5).shape
+    (32000,)
+
+    Args:
+        y: (samples,) or (channels, samples). Floating-point samples have full scale 1.0. Integers (uint8, int16, int32) are scaled to it as
+            `soundfile` scales them. Any byte order will do.
+        samplerate: in Hz.
+        rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map. Above 6, parts of the input are skipped.
+        time_map, model, coherence, seed: see Stretcher.
+
+    Returns:
+        (round(samples / rate),) or (channels, round(samples / rate)), or as long as the map says; float64 where y is float64 or
+        int32, float32 otherwise.
+
+    Raises:
+        UsageError: an argument is out of its range, y is no array of samples of one or two dimensions, or it looks transposed: more
+            channels than samples, or more than 1024.
+        AudioError: y holds NaN or infinite samples.
+        ModelError: the model cannot be used.
+    """
+    y = np.asarray(y)
+    require_channels_first(y)
+    channels = 1 if y.ndim == 1 else y.shape[0]
+    stream = Stretcher(samplerate, channels, rate=rate, time_map=time_map, model=model, coherence=coherence, seed=seed)
+    out = np.concatenate([stream.process(y), stream.flush()], axis=1)
+    return out[0] if y.ndim == 1 else out

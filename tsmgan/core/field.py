@@ -1,0 +1,58 @@
+"""Field: the contract between what decides, the rule or the generator, and the vocoder stage that carries it out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tsmgan.core.geometry import Geometry, between_bands
+
+BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 80 / 700), np.log10(1 + 11500 / 700), 20) - 1))
+"""Centres of the bands that the generator controls, evenly spaced in mel (O'Shaughnessy's formula)."""
+BANDS = len(BAND_CENTRES_HZ)
+LARGEST_LOG_GAIN = 0.35
+"""The gain of a band in amplitude stays within this natural logarithm either way (3 dB), whatever a model decides."""
+LARGEST_TEXTURE = 0.75
+"""The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
+
+
+class Field(NamedTuple):
+    """What the generator decides for each frame and band; all (frames, BANDS), float32.
+
+    Arrays here, tensors with a batch axis in training.
+    """
+
+    coherence: Any
+    """lambda in [0, 1]."""
+    alpha_mix: Any
+    """mu in [0, 1]. 0: alpha = 1, attacks are stretched (voices); 1: alpha = 1 / rate, attacks keep their shape."""
+    log_gain: Any
+    """Natural logarithm of the gain in amplitude."""
+    rotation: Any
+    """Small extra rotation in radians that the next frame does not inherit."""
+    texture: Any
+    """gamma: amplitudes are raised to the power 1 + gamma, relative to their neighbourhood's. Noise that is slowed down repeats itself
+    from frame to frame and comes out uneven, noise that is sped up comes out too even; gamma < 0 and > 0 put that right."""
+
+    def bounded(self) -> Field:
+        """The field with every value in the range that the vocoder stage allows; arrays only."""
+        return Field(
+            np.clip(self.coherence, 0, 1),
+            np.clip(self.alpha_mix, 0, 1),
+            np.clip(self.log_gain, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
+            np.clip(self.rotation, -np.pi, np.pi),
+            np.clip(self.texture, -LARGEST_TEXTURE, LARGEST_TEXTURE),
+        )
+
+
+class BandSpread(NamedTuple):
+    """Linear interpolation from bands to bins: bin f takes (1 - weight) band[lower] + weight band[lower + 1]."""
+
+    lower: np.ndarray
+    weight: np.ndarray
+
+
+def band_spread(geometry: Geometry) -> BandSpread:
+    """How the values of the bands spread over the bins at a sample rate; the outermost bands hold to either end."""
+    return BandSpread(*between_bands(geometry.frequencies(), np.asarray(BAND_CENTRES_HZ)))

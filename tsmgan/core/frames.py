@@ -1,0 +1,38 @@
+"""Frames: the contract between analysis and everything that follows it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+RUN = 96
+"""Frames that are processed together, and the most that a decision may depend on to either side of them. Runs start at multiples of this
+whatever the caller's blocks are, so the output does not depend on them."""
+
+
+class Frames(NamedTuple):
+    """What is known of the input at consecutive output frames, before anything is decided for them."""
+
+    instants: np.ndarray
+    """t_m: input sample that each frame looks at, (frames,), int64."""
+    rates: np.ndarray
+    """Local rate at each frame, (frames,), float64."""
+    spectra: np.ndarray
+    """X, (channels, frames, bins), complex64; phase zero at the frame's centre up to the factor (-1)^bin."""
+    before: np.ndarray
+    """P, like spectra: one synthesis hop earlier in the input."""
+    power: np.ndarray
+    """|X|^2 summed over channels, (frames, bins), float32."""
+    source: np.ndarray
+    """Bin of the frame before from which each bin's rotation comes, (frames, bins), int32."""
+    horizontal: np.ndarray
+    """Rotation gained on the step from the frame before, (frames, bins), float32, radians."""
+    vertical: np.ndarray
+    """Sum of the phase differences between neighbouring bins along the way, (frames, bins), float32, radians."""
+    attack_offset: np.ndarray
+    """Where the frame's attack stands in the input relative to the frame's instant, (frames,), float32, seconds; 0 where there is none."""
+    attack_share: np.ndarray
+    """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""
+    inside: np.ndarray
+    """First sample of each frame that lies in the recording, and the one after the last, (frames, 2), int64: 0 and N but near the ends."""

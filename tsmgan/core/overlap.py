@@ -1,0 +1,127 @@
+"""Overlap-add: from turned spectra to samples, and the input's own samples where nothing was turned."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.frames import Frames
+from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
+from tsmgan.core.vocoder import Turned
+
+SMALLEST_NORM = np.float32(1e-3)
+"""The sum of squared windows is taken to be at least this, at the very ends of a recording."""
+LEAST_INSIDE = np.float32(0.5)
+"""Share of the sum of windows that counts at least where frames reach beyond the recording: half of each lies inside at its very end."""
+_MOVED = np.iinfo(np.int64).min
+
+
+class OverlapAdd:
+    """Samples of consecutive runs of frames of one signal; keeps what the frames to come will add to."""
+
+    def __init__(self, geometry: Geometry, channels: int) -> None:
+        self._geometry = geometry
+        self._analysis_window, self._window = geometry.window(), geometry.synthesis_window()
+        self._tail = np.zeros((channels, geometry.window_length), np.float32)
+        self._tail_norms = np.zeros((2, geometry.window_length), np.float32)
+
+    def __call__(self, turned: Turned, frames: Frames) -> np.ndarray:
+        """The samples that the next run completes, (channels, frames * H) float32. The first stands N/2 before the run's first frame."""
+        g = self._geometry
+        channels, count, _ = turned.spectra.shape
+        blocks = fft.irfft(turned.spectra, g.window_length)
+        out = np.empty((channels, count * g.hop), np.float32)
+        overlap_add(
+            blocks, turned.delays, frames.inside, self._analysis_window, self._window, g.hop, self._tail, self._tail_norms, out
+        )  # fmt: skip
+        return out
+
+    def tail(self, hops: int) -> np.ndarray:
+        """The next hops of H samples after the last run, (channels, hops * H) float32, when no frame follows."""
+        count = hops * self._geometry.hop
+        whole, inside = self._tail_norms[:, :count]
+        return self._tail[:, :count] / np.maximum(np.maximum(inside, LEAST_INSIDE * whole), SMALLEST_NORM)
+
+
+class ExactPieces:
+    """Puts the input's own samples where every frame that reaches them was left as it is.
+
+    A transform and its inverse give samples back but for the last bit or two. With this, a recording at rate 1, or a piece of one, comes
+    out bit for bit.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._hop = geometry.hop
+        self._frame = 0
+        self._offsets: np.ndarray | None = None
+        """Input position less output position of the last frames, _MOVED where a frame was turned."""
+        self.position = -geometry.window_length // 2
+        """Output sample at which the next samples begin. The first half window stands before the recording."""
+
+    def restore(self, out: np.ndarray, turned: Turned, frames: Frames, signal: np.ndarray, origin: int) -> np.ndarray:
+        """The next samples of output, of the input's dtype.
+
+        Args:
+            out: (channels, frames * H), as OverlapAdd gives it for the turned frames.
+            signal: (channels, samples) of input, of which the first stands at position `origin` of the recording.
+        """
+        positions = (self._frame + np.arange(len(turned.unmoved))) * self._hop
+        self._frame += len(positions)
+        return self._restore(out, np.where(turned.unmoved, frames.instants - positions, _MOVED), signal, origin)
+
+    def restore_tail(self, out: np.ndarray, signal: np.ndarray, origin: int) -> np.ndarray:
+        """The same for OverlapAdd's tail, which goes on as the last frame went."""
+        assert self._offsets is not None
+        return self._restore(out, np.full(out.shape[1] // self._hop, self._offsets[-1]), signal, origin)
+
+    def _restore(self, out: np.ndarray, offsets: np.ndarray, signal: np.ndarray, origin: int) -> np.ndarray:
+        before = HOPS_PER_WINDOW - 1
+        # No frames stand before the first, so it alone decides there.
+        offsets = np.concatenate([np.full(before, offsets[0]) if self._offsets is None else self._offsets, offsets])
+        out = out.astype(signal.dtype, copy=False)
+        windows = np.lib.stride_tricks.sliding_window_view(offsets, HOPS_PER_WINDOW)
+        for k in map(int, np.flatnonzero((windows == windows[:, :1]).all(axis=1) & (windows[:, 0] != _MOVED))):
+            start = self.position + k * self._hop + int(windows[k, 0]) - origin
+            first, last = max(start, 0), min(start + self._hop, signal.shape[1])
+            if last > first:
+                out[:, k * self._hop + first - start : k * self._hop + last - start] = signal[:, first:last]
+        self._offsets = offsets[len(offsets) - before :]
+        self.position += out.shape[1]
+        return out
+
+
+@kernel()
+def overlap_add(blocks, delays, inside, analysis_window, window, hop, tail, tail_norms, out):
+    """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
+
+    That is the product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the
+    product is another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
+    Samples outside of the recording, which inside (frames, 2) leaves out, let nothing through, so a slowed tone begins at its full
+    level. Rotations spread a little sound to there as well; LEAST_INSIDE keeps it from being made loud.
+    What the later samples have gathered so far carries over in tail (channels, N) and tail_norms (2, N): the sum over whole frames, and
+    over what lies inside.
+    """
+    channels, frames, length = blocks.shape
+    whole, known = tail_norms[0], tail_norms[1]
+    for m in range(frames):
+        first, last = inside[m, 0], inside[m, 1]
+        for i in range(length):
+            place = (i - delays[m]) % length
+            product = window[i] * analysis_window[place]
+            whole[i] += product
+            if first <= place < last:
+                known[i] += product
+        for c in range(channels):
+            for i in range(length):
+                tail[c, i] += window[i] * blocks[c, m, i]
+            for i in range(hop):
+                out[c, m * hop + i] = tail[c, i] / max(known[i], LEAST_INSIDE * whole[i], SMALLEST_NORM)
+            for i in range(length - hop):
+                tail[c, i] = tail[c, i + hop]
+            for i in range(length - hop, length):
+                tail[c, i] = np.float32(0.0)
+        for i in range(length - hop):
+            whole[i], known[i] = whole[i + hop], known[i + hop]
+        for i in range(length - hop, length):
+            whole[i], known[i] = np.float32(0.0), np.float32(0.0)
