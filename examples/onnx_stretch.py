@@ -32,7 +32,7 @@ def main(source: str, target: str, model: str, rate: float) -> None:
     field = Field(*(values[0] for values in session.run(list(Field._fields), inputs)))
 
     overlap = OverlapAdd(g, y.shape[1])
-    out = np.concatenate([overlap(Vocoder(g)(frames, field), frames), overlap.tail(6)], axis=1)[:, g.window_length // 2 :]  # the first frame stands in its window's middle
+    out = np.concatenate([overlap(Vocoder(g)(frames, field), frames), overlap.tail(6)], axis=1)[:, g.window_length // 2 :]
     soundfile.write(target, out[:, :length].T, samplerate)
 
 

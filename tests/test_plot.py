@@ -11,10 +11,10 @@ import soundfile
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
+from tsmgan.api import stretch
 from tsmgan.cli import run
 from tsmgan.core.field import BANDS
 from tsmgan.core.geometry import geometry
-from tsmgan.core.stretcher import stretch
 from tsmgan.errors import AudioError
 from tsmgan.listening import picture as plotting
 from tsmgan.listening.excerpt import read_excerpt
