@@ -318,7 +318,7 @@ def _code(code: CodeType) -> Iterator[str]:
 
 
 def _folders() -> Iterator[Path]:
-    """Folders in which machine code is kept, chosen as numba does: one that the user names; else beside the package, or the user's cache."""
+    """Folders that keep machine code, chosen as numba does: the one the user names, else beside the package, or the user's cache."""
     named = os.environ.get("NUMBA_CACHE_DIR")
     if named:
         yield Path(named) / "tsmgan"
