@@ -35,6 +35,8 @@ PACKAGES = {
 }
 """The package that brings a provider, the command that installs it, and where it can work."""
 
+RULE_INPUTS = ("coherence", "alpha_mix", "log_gain", "texture")
+"""What a network is told of the rule's field: all but the rotation, which the rule leaves at 0."""
 GPU_BATCH = 16
 """Runs that a GPU decides together: one alone would leave it idle for most of the time that it takes to ask it."""
 LARGEST_LOGIT = 30.0
@@ -68,6 +70,11 @@ class Sizes(NamedTuple):
     """Channels of the noise z."""
     largest_coherence: float
     """Bound of the coherence, in (0, 1]."""
+
+
+def rule_inputs(by_hand: Field) -> np.ndarray:
+    """The rule's field as a network takes it: the values of RULE_INPUTS one after the other, (..., frames, bands of all), float32."""
+    return np.concatenate([getattr(by_hand, name) for name in RULE_INPUTS], -1)
 
 
 def depart(by_hand: Field, departures: Field, largest_coherence: float, library: Any = np) -> Field:
@@ -139,7 +146,7 @@ class Generator:
             "features": features[:, heard],
             "log_rate": log_rate[:, heard],
             "noise": np.stack([seen[k].noise for k in rows])[:, heard],
-            "rule": np.concatenate([by_hand.coherence, by_hand.alpha_mix, by_hand.log_gain, by_hand.texture], -1)[:, heard],
+            "rule": rule_inputs(by_hand)[:, heard],
         }
         outputs = self._run(inputs)
         # Whoever made the model, what goes on from here is as large as it must be, and finite.

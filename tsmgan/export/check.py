@@ -11,13 +11,13 @@ import torch
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import Field
-from tsmgan.core.generator import depart
+from tsmgan.core.generator import RULE_INPUTS, depart, rule_inputs
 from tsmgan.core.geometry import geometry
 from tsmgan.core.rule import rule
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import ModelError
 from tsmgan.export.onnx import INPUTS
-from tsmgan.training.network import RULE_FIELDS, Generator
+from tsmgan.training.network import Generator
 
 LENGTHS = (1, 2, 7, 64, 192, 1000)
 """Frames of the clips that are compared; the stretcher asks for 192 at a time."""
@@ -38,7 +38,7 @@ class Inputs(NamedTuple):
     noise: np.ndarray
     """(batch, frames, noise), float32."""
     rule: np.ndarray
-    """The rule's field, (batch, frames, RULE_FIELDS * bands), float32, see `tsmgan.training.network.rule_inputs`."""
+    """The rule's field, (batch, frames, bands of all RULE_INPUTS), float32, see `tsmgan.core.generator.rule_inputs`."""
 
 
 class Difference(NamedTuple):
@@ -72,7 +72,7 @@ def real_inputs(y: np.ndarray, samplerate: int, rate: float, noise: int) -> Inpu
     z = np.random.default_rng(count).standard_normal((1, count, noise), dtype=np.float32)
     log_rate = np.full((1, count), np.log(rate), np.float32)
     by_hand = rule(features[None], log_rate)
-    return Inputs(features[None], log_rate, z, np.concatenate([getattr(by_hand, name) for name in RULE_FIELDS], -1))
+    return Inputs(features[None], log_rate, z, rule_inputs(by_hand))
 
 
 def clips(whole: Inputs) -> Iterator[Inputs]:
@@ -110,8 +110,8 @@ class Exported:
 
 def _field(departures: Field, inputs: Inputs, generator: Generator) -> Field:
     """The field that departures amount to."""
-    parts = dict(zip(RULE_FIELDS, np.split(inputs.rule, len(RULE_FIELDS), -1)))
-    by_hand = Field(**parts, rotation=np.zeros_like(inputs.rule[..., : inputs.rule.shape[-1] // len(RULE_FIELDS)]))
+    parts = dict(zip(RULE_INPUTS, np.split(inputs.rule, len(RULE_INPUTS), -1)))
+    by_hand = Field(**parts, rotation=np.zeros_like(inputs.rule[..., : inputs.rule.shape[-1] // len(RULE_INPUTS)]))
     return depart(by_hand, departures, generator.config.largest_coherence)
 
 

@@ -17,10 +17,11 @@ from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
 from tsmgan.core.field import Field
+from tsmgan.core.generator import RULE_INPUTS
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import FORMAT, Model, require_regular
 from tsmgan.storage.leftovers import replace_file
-from tsmgan.training.network import RULE_FIELDS, Generator, GeneratorConfig
+from tsmgan.training.network import Generator, GeneratorConfig
 from tsmgan.training.recipe import changed, check_generator
 
 OPSET = 20
@@ -132,7 +133,7 @@ class _Departures(torch.nn.Module):
 def trace(generator: Generator) -> bytes:
     """The ONNX model of the network of a generator on the CPU, in evaluation mode: inputs and departures from the rule are float32."""
     c = generator.config
-    widths = c.features, c.noise, len(RULE_FIELDS) * c.bands
+    widths = c.features, c.noise, len(RULE_INPUTS) * c.bands
     features, noise, by_hand = (torch.zeros(1, 64, width) for width in widths)
     example = features, torch.zeros(1, 64), noise, by_hand
     axes = {name: {0: "batch", 1: "frames"} for name in [*INPUTS, *Field._fields]}

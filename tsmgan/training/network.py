@@ -15,12 +15,9 @@ from torch import Tensor, nn
 
 from tsmgan.core.features import FEATURES
 from tsmgan.core.field import BANDS, Field
-from tsmgan.core.generator import depart
+from tsmgan.core.generator import RULE_INPUTS, depart
 from tsmgan.core.rule import rule
 from tsmgan.training.recipe import GeneratorRecipe, setting
-
-RULE_FIELDS = ("coherence", "alpha_mix", "log_gain", "texture")
-"""What the network is told of the rule's field: all but the rotation, which the rule leaves at 0."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Generator(nn.Module):
         self.config = c = config or GeneratorConfig()
         condition = 16
         self.rate = nn.Sequential(nn.Linear(2, condition), nn.GELU(), nn.Linear(condition, condition))
-        self.inlet = nn.Conv1d(c.features + c.noise + len(RULE_FIELDS) * c.bands, c.width, 3, padding=1)
+        self.inlet = nn.Conv1d(c.features + c.noise + len(RULE_INPUTS) * c.bands, c.width, 3, padding=1)
         self.blocks = nn.ModuleList(RateBlock(c.width, c.kernel, c.expansion, condition) for _ in range(c.blocks))
         self.norm = nn.LayerNorm(c.width)
         self.outlet = nn.Linear(c.width, len(Field._fields) * c.bands)
@@ -84,7 +81,7 @@ class Generator(nn.Module):
         log_gain, rotation and texture fade to zero where the rate is 1, so that nothing is changed there.
 
         Args:
-            by_hand: the rule's field, (B, T, RULE_FIELDS * bands), as `rule_inputs` gives it. The rest is as of forward.
+            by_hand: the rule's field, (B, T, RULE_INPUTS * bands), as `rule_inputs` gives it. The rest is as of forward.
 
         Returns:
             A Field of (B, T, bands).
@@ -112,5 +109,5 @@ def rule_field(features: Tensor, log_rate: Tensor) -> Field:
 
 
 def rule_inputs(by_hand: Field) -> Tensor:
-    """The rule's field as the network takes it: (batch, frames, RULE_FIELDS * bands)."""
-    return torch.cat([getattr(by_hand, name) for name in RULE_FIELDS], -1)
+    """The rule's field as the network takes it: (batch, frames, RULE_INPUTS * bands)."""
+    return torch.cat([getattr(by_hand, name) for name in RULE_INPUTS], -1)
