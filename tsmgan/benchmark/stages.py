@@ -49,14 +49,23 @@ class Stopwatch:
         finally:
             self.seconds[name] += time.perf_counter() - began
 
-    def timed(self, name: str, function: Callable[..., Any]) -> Any:
-        """A function that does the same and is timed."""
+    def timed(self, name: str, stage: Callable[..., Any]) -> Any:
+        """A stage of the stretch whose calls are timed."""
+        return _Timed(self, name, stage)
 
-        def timed_function(*arguments: Any) -> Any:
-            with self(name):
-                return function(*arguments)
 
-        return timed_function
+class _Timed:
+    """A callable whose calls are timed; everything else about it is as it was."""
+
+    def __init__(self, watch: Stopwatch, name: str, stage: Callable[..., Any]) -> None:
+        self._watch, self._name, self._stage = watch, name, stage
+
+    def __call__(self, *arguments: Any) -> Any:
+        with self._watch(self._name):
+            return self._stage(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stage, name)
 
 
 def read_beginning(source: str, seconds: float) -> tuple[np.ndarray, AudioInfo]:
