@@ -41,7 +41,7 @@ def stretch(folder, capsys):
         captured = capsys.readouterr()
         assert captured.out == "" and "Traceback" not in captured.err
         lines = captured.err.strip().splitlines()
-        assert len(lines) == 1 and lines[0].startswith("Error: ") and lines[0].endswith("."), captured.err
+        assert len(lines) == 1 and lines[0].startswith("Error: ") and lines[0].endswith((".", "?")), captured.err
         return code, lines[0]
 
     return run_it
