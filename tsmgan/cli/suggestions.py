@@ -26,8 +26,8 @@ OTHER_NAMES = {
 EXTRAS = {
     "accelerate": "train",
     "av": "media",
+    "cloudpickle": "eval",
     "fsspec": "urls",
-    "joblib": "eval",
     "matplotlib": "plot",
     "onnx": "train",
     "pesq": "eval",

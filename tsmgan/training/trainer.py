@@ -40,7 +40,7 @@ from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkp
 from tsmgan.training.critics import Critics, feature_matching, make_critics
 from tsmgan.training.divergences import divergence
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior
-from tsmgan.training.network import Generator, GeneratorConfig, handmade
+from tsmgan.training.network import Generator, GeneratorConfig, rule_field
 from tsmgan.training.pairs import Pairs, Rows, make_pairs
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import SAMPLERATE, Skipped, hold_out, scan
@@ -192,14 +192,10 @@ class Trainer:
 
     def default_field(self, batch: Batch, coherence: Tensor | None = None) -> Field:
         """The hand-made default, or the same with one coherence (rows,) throughout each row."""
-        largest = self.generator.config.largest_coherence
-        coherence_logit, alpha_logit, log_gain, texture = (
-            v[:, batch.inner] for v in handmade(batch.features, batch.log_rate_around, largest)
-        )
-        level = largest * torch.sigmoid(coherence_logit)
-        if coherence is not None:
-            level = coherence.to(level).reshape(-1, 1, 1).expand_as(level).contiguous()
-        return Field(level, torch.sigmoid(alpha_logit), log_gain, torch.zeros_like(level), texture)
+        default = Field(*(values[:, batch.inner].contiguous() for values in rule_field(batch.features, batch.log_rate_around)))
+        if coherence is None:
+            return default
+        return default._replace(coherence=coherence.to(default.coherence).reshape(-1, 1, 1).expand_as(default.coherence).contiguous())
 
     def warm_up_field(self, batch: Batch) -> Field:
         """What the critics learn from before the game: half of the rows are the default, the others have one coherence throughout,
