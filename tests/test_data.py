@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,8 @@ pytest.importorskip("torch")
 
 from training_helpers import make_tree, tiny_recipe, voice
 
+from tsmgan.audio import open_reader
+from tsmgan.audio.sections import read_section
 from tsmgan.core.geometry import geometry
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, TsmganError
@@ -59,6 +63,30 @@ def test_corrupt_short_and_other_files_are_skipped_and_listed_by_name(tree, tmp_
     assert len(recordings) == 9
     assert {s.path.rsplit("/", 1)[-1] for s in skipped} == {"broken.wav", "protected.m4a", "short.flac"}
     assert all(s.reason for s in skipped)
+
+
+def test_an_m4a_in_a_folder_is_learned_from_like_any_other_recording(tmp_path):
+    encoder = shutil.which("ffmpeg")
+    pytest.importorskip("av")
+    if encoder is None:
+        pytest.skip("ffmpeg is not installed")
+    sf.write(tmp_path / "talk.wav", voice(3.0, 44100), 44100)
+    subprocess.run([encoder, "-loglevel", "error", "-i", tmp_path / "talk.wav", tmp_path / "talk.m4a"], check=True)
+    (tmp_path / "talk.wav").unlink()
+    (recording,), skipped = scan(tmp_path, 1.0)
+    assert recording.seconds == pytest.approx(3.0, abs=0.1) and not skipped
+    y, _ = read_piece(recording, 1.0, 1.0, np.random.default_rng(0))
+    assert abs(len(y) - SAMPLERATE) <= 2 and np.abs(y).max() > 0.1
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_a_section_is_what_reading_the_whole_recording_gives_there(tmp_path, suffix):
+    file = tmp_path / f"talk.{suffix}"
+    sf.write(file, np.stack([voice(2.0, 44100), voice(2.0, 44100, 1)], 1), 44100)
+    with open_reader(file) as reader:
+        whole = np.concatenate(list(reader.blocks()), axis=1)
+    for start, frames in ((0, 1000), (40000, 30000), (80000, 9000)):
+        assert np.array_equal(read_section(file, start, frames), whole[:, start : start + frames])
 
 
 def test_a_folder_without_audio_or_with_nothing_usable_or_that_is_missing_is_refused_in_one_sentence(tmp_path):

@@ -128,7 +128,7 @@ def walk_cpu(walk: Walk, shifts: Shifts) -> tuple[Tensor, Tensor]:
     """The same by the recursion of `tsmgan.core.vocoder`, one row in each thread: torch takes three times as long on a CPU."""
     theta, taus = torch.empty_like(walk.increment), torch.zeros_like(walk.attack_delay)
     frames, bins = theta.shape[1:]
-    rows = Walk(*(column.detach().contiguous().numpy() for column in walk))
+    coherence, attack, increment, source, power, attack_delay = (column.detach().contiguous().numpy() for column in walk)
     tables = [table.numpy() for table in (shifts.grid_cosines, shifts.grid_sines, shifts.omega)]
     # The increments and shares are those of bins already, so each bin is a band here, and alpha has no further say.
     lower, weight = np.minimum(np.arange(bins), bins - 2), np.zeros(bins, np.float32)
@@ -139,7 +139,7 @@ def walk_cpu(walk: Walk, shifts: Shifts) -> tuple[Tensor, Tensor]:
 
     def walk_row(b: int) -> None:
         propagate(
-            rows.power[b], rows.source[b], rows.increment[b], vertical, rows.attack_delay[b], rows.attack[b], rows.coherence[b],
+            power[b], source[b], increment[b], vertical, attack_delay[b], attack[b], coherence[b],
             alpha_mix, still, lower, weight, *tables, start, theta[b].numpy(), taus[b].numpy(), np.empty(frames, np.float32),
             np.empty((3, size), np.float32),
         )  # fmt: skip
