@@ -18,7 +18,7 @@ from tsmgan.core.geometry import geometry  # noqa: E402
 from tsmgan.core.overlap import OverlapAdd  # noqa: E402
 from tsmgan.core.timemap import TimeMap  # noqa: E402
 from tsmgan.core.vocoder import Vocoder  # noqa: E402
-from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
+from tsmgan.training.clips import EDGE_FRAMES  # noqa: E402
 from tsmgan.training.stage import Recursion, Rotated, Shifts, Stage, Walk, walk_batch, walk_cpu, wrap  # noqa: E402
 
 SAMPLERATE = 24000

@@ -35,7 +35,7 @@ from tsmgan.core.vocoder import (
     propagate,
     shift_grid,
 )
-from tsmgan.training.pairs import EDGE_FRAMES
+from tsmgan.training.clips import EDGE_FRAMES
 
 
 def wrap(phase: Tensor) -> Tensor:
