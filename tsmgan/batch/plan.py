@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Literal, NamedTuple
 
 from tsmgan.audio.formats import SUFFIXES
-from tsmgan.audio.opening import MEDIA_SUFFIXES
+from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.storage.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
 
@@ -24,8 +24,6 @@ FIELDS = ("stem", "rate", "ext", "input_ext", "folder")
 folder in its tree."""
 UNREADABLE = {".raw", ".pcm"}
 """Endings whose files have no header, so that a batch cannot know what is in them."""
-SUFFIXES_READ = (SUFFIXES.keys() | MEDIA_SUFFIXES) - UNREADABLE - {".mat"}
-"""Endings, in lower case, of what is taken from a folder. Recordings named one by one may have any."""
 
 
 class Source(NamedTuple):
@@ -131,7 +129,7 @@ def find_sources(arguments: Iterable[str], listed: Iterable[str] = (), *, outsid
 
 
 def _is_recording(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES_READ
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in READABLE_SUFFIXES
 
 
 def _walk(top: str, avoided: str | None) -> Iterator[Source]:
