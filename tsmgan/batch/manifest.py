@@ -30,7 +30,7 @@ class Entry:
     """Below the output folder, with forward slashes."""
     rate: float
     settings: str
-    """Digest of the batch's settings."""
+    """Digest of the batch's options; see `tsmgan.batch.plan.Task`."""
     input_bytes: int | None = None
     input_version: int | str | None = None
     """See `tsmgan.storage.places.Stamp`."""
@@ -124,7 +124,7 @@ def is_own(task: Task, entry: Entry | None) -> bool:
 
 def is_done(task: Task, entry: Entry | None) -> bool:
     """Whether the output is there as the entry says, from the same input with the same settings."""
-    if entry is None or not is_success(entry) or entry.settings != task.settings.digest:
+    if entry is None or not is_success(entry) or entry.settings != task.digest:
         return False
     if (entry.input, entry.rate) != (absolute(task.input), task.rate):
         return False

@@ -10,7 +10,7 @@ import os
 import re
 from typing import NamedTuple
 
-from tsmgan.errors import UsageError
+from tsmgan.errors import AudioError, UsageError
 
 URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
 """Two letters at least before the colon: `C:` is a drive."""
@@ -110,6 +110,18 @@ def is_folder(place: str) -> bool:
 def names_folder(place: str) -> bool:
     """Whether a name says by its end that it is a folder's, whether or not there is one."""
     return place.endswith("/") or (os.altsep is not None and place.endswith(os.sep))
+
+
+def make_folder(path: str) -> None:
+    """Make a local folder, and those that it lies in, where they are missing.
+
+    Raises:
+        AudioError: it cannot be made.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"The folder {path} cannot be made: {error.strerror or error}; choose another with -o.") from None
 
 
 def checksum(path: str) -> str:
