@@ -23,7 +23,7 @@ from tsmgan.batch.run import run_batch
 from tsmgan.batch.work import stretch_task
 from tsmgan.cli import run
 from tsmgan.job import StretchOptions
-from tsmgan.storage.leftovers import hold, remove_leftovers, replace_file, temporary_path
+from tsmgan.storage.atomic import Unfinished, hold, remove_leftovers, replace_file, temporary_path
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 BATCH = [*TSMGAN, "stretch", "in", "-o", "out", "--rate", "1.3", "--jobs", "2"]
@@ -149,7 +149,7 @@ def test_the_writer_holds_its_temporary_file(folder):
 
 SWEEPER = """
 import sys
-from tsmgan.storage.leftovers import remove_leftovers
+from tsmgan.storage.atomic import remove_leftovers
 print("ready", flush=True)
 while True:
     remove_leftovers(sys.argv[1])
@@ -168,6 +168,34 @@ def sweepers(folder: Path, count: int = 2):
         for process in processes:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_unfinished_file_takes_a_free_name_only_and_leaves_nothing_when_it_is_taken(folder, monkeypatch, links):
+    def fail(*arguments) -> None:
+        raise OSError("this file system has no links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", fail)
+    target = folder / "out.txt"
+    for number in range(2):
+        with Unfinished(target) as unfinished:
+            os.write(unfinished.descriptor, b"%d" % number)
+            if number == 0:
+                unfinished.publish(replace=False)
+                continue
+            with pytest.raises(FileExistsError):
+                unfinished.publish(replace=False)
+            assert unfinished.path.read_bytes() == b"1"
+    assert target.read_bytes() == b"0" and os.listdir() == ["out.txt"]
+
+
+def test_a_replaced_file_keeps_its_permissions(folder):
+    target = folder / "out.txt"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    replace_file(target, b"new")
+    assert target.read_bytes() == b"new" and target.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -18,8 +18,9 @@ from tsmgan.audio.writer import UrlWriter
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_seed
 from tsmgan.recording import AUTO, Gain, Passage, nothing_between, stretch_passage
-from tsmgan.storage.leftovers import remove_leftovers
-from tsmgan.storage.places import Stamp, is_folder, is_url, join, make_folder, names_folder, parent, plain, stamp, stem
+from tsmgan.storage.atomic import remove_leftovers
+from tsmgan.storage.names import Stamp, is_url, join, names_folder, parent, plain, stem
+from tsmgan.storage.places import is_folder, make_folder, stamp
 
 if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap

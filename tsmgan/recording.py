@@ -13,7 +13,7 @@ import numpy as np
 from tsmgan.audio.samples import FLOATING
 from tsmgan.audio.true_peak import TruePeakMeter
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import is_url
+from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
     from tsmgan.audio import Reader, Writer

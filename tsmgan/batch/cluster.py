@@ -29,8 +29,8 @@ from tsmgan.batch.work import model_version, stretch_task
 from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
 from tsmgan.processes import Process
-from tsmgan.storage.leftovers import remove_leftovers
-from tsmgan.storage.places import is_url, parent
+from tsmgan.storage.atomic import remove_leftovers
+from tsmgan.storage.names import is_url, parent
 
 ADDRESS = re.compile(r"ray(://(?P<address>[^/]+)/?)?")
 MOST_LOSSES = 3

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 
 from tsmgan.batch.plan import Task
 from tsmgan.errors import AudioError
-from tsmgan.storage.places import absolute, checksum, is_url, join, stamp
+from tsmgan.storage.names import absolute, is_url, join
+from tsmgan.storage.places import checksum, stamp
 
 NAME = "manifest.jsonl"
 LONGEST_LINE = 1 << 20
@@ -33,7 +34,7 @@ class Entry:
     """Digest of the batch's options; see `tsmgan.batch.plan.Task`."""
     input_bytes: int | None = None
     input_version: int | str | None = None
-    """See `tsmgan.storage.places.Stamp`."""
+    """See `tsmgan.storage.names.Stamp`."""
     samplerate: int | None = None
     channels: int | None = None
     input_frames: int | None = None

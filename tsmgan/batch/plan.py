@@ -17,7 +17,8 @@ from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import MEDIA_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.job import StretchOptions, rate_label
-from tsmgan.storage.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
+from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
+from tsmgan.storage.places import is_folder, stamp
 
 DEFAULT_NAME = "{stem}@{rate}.{ext}"
 FIELDS = ("stem", "rate", "ext", "input_ext", "folder")
@@ -294,11 +295,6 @@ def _size(place: str) -> int:
 def _stays_inside(folder: str, root: str) -> bool:
     real, top = os.path.realpath(folder), os.path.realpath(root)
     return real == top or real.startswith(top.rstrip(os.sep) + os.sep)
-
-
-def taken(target: str) -> AudioError:
-    """The error for an output's name that somebody else's file has."""
-    return AudioError(f"{target} exists already; give --force to overwrite it, or another folder with -o.")
 
 
 def require_inside(task: Task) -> None:

@@ -10,12 +10,13 @@ from itertools import chain
 from tsmgan import stopping
 from tsmgan.batch.executor import Died, Done, Executor, Part
 from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, is_own, open_manifest
-from tsmgan.batch.plan import Task, taken
+from tsmgan.batch.plan import Task
 from tsmgan.batch.pool import Pool
 from tsmgan.batch.work import new_entry, stretch_task
 from tsmgan.limits import processor_count
-from tsmgan.storage.leftovers import remove_leftovers
-from tsmgan.storage.places import exists, is_url, make_folder, parent
+from tsmgan.storage.atomic import remove_leftovers, taken
+from tsmgan.storage.names import is_url, parent
+from tsmgan.storage.places import exists, make_folder
 
 DEATHS = {
     "SIGKILL": "its process was killed, most likely for lack of memory; run fewer --jobs",

@@ -10,11 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tsmgan.batch.manifest import Entry
-from tsmgan.batch.plan import Task, require_inside, taken
+from tsmgan.batch.plan import Task, require_inside
 from tsmgan.errors import AudioError, TsmganError
 from tsmgan.job import stretch_file
-from tsmgan.storage.leftovers import temporary_path
-from tsmgan.storage.places import absolute, checksum, exists, is_url, stamp
+from tsmgan.storage.atomic import taken, temporary_path
+from tsmgan.storage.names import absolute, is_url
+from tsmgan.storage.places import checksum, exists, stamp
 
 
 def model_version(model: str) -> str:

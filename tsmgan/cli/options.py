@@ -1,8 +1,11 @@
-"""The options that commands take, each declared once. A command's function names them: `def plot(source: Source, rate: Rate = "1")`."""
+"""The options that commands take, each declared once. A command's function names them: `def plot(source: Source, rate: Rate = "1")`.
+
+`tsmgan stretch` has many options, so its help sorts them into panels; what it shares with other commands is declared for both.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,28 +26,43 @@ def _model_names(incomplete: str) -> list[str]:
 Source = Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)]
 Rate = Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.")]
 Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)]
-Model = Annotated[
-    str,
-    typer.Option(
+
+
+def _model(panel: str | None = None) -> Any:
+    return typer.Option(
         "--model",
         "-m",
         metavar="NAME|PATH",
         help="One of `tsmgan models`, a model folder, or an exported ONNX file.",
-        rich_help_panel=SOUND,
+        rich_help_panel=panel,
         autocompletion=_model_names,
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing output.", rich_help_panel=OUTPUT)]
-Device = Annotated[
-    str,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda, directml or coreml: what the network runs on.", rich_help_panel=SPEED),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Of the network on the CPU. Default: 1.", rich_help_panel=SPEED, show_default=False),
-]
-TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that another method may take for one file.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=MESSAGES)]
+    )
+
+
+def _force(panel: str | None = None) -> Any:
+    return typer.Option("--force", "-f", help="Overwrite an existing output.", rich_help_panel=panel)
+
+
+def _device(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--device", metavar="DEVICE", help="auto, cpu, cuda, directml or coreml: what the network runs on.", rich_help_panel=panel
+    )
+
+
+def _threads(panel: str | None = None) -> Any:
+    return typer.Option("--threads", metavar="N", help="Of the network on the CPU. Default: 1.", rich_help_panel=panel, show_default=False)
+
+
+def _quiet(panel: str | None = None) -> Any:
+    return typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=panel)
+
+
+Model = Annotated[str, _model()]
+Force = Annotated[bool, _force()]
+Device = Annotated[str, _device()]
+Threads = Annotated[int | None, _threads()]
+Quiet = Annotated[bool, _quiet()]
+TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that a method other than tsmgan may take for one file.")]
 
 # Of `tsmgan stretch`.
 
@@ -171,4 +189,9 @@ Cluster = Annotated[
         show_default=False,
     ),
 ]
+StretchModel = Annotated[str, _model(SOUND)]
+StretchForce = Annotated[bool, _force(OUTPUT)]
+StretchDevice = Annotated[str, _device(SPEED)]
+StretchThreads = Annotated[int | None, _threads(SPEED)]
+StretchQuiet = Annotated[bool, _quiet(MESSAGES)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is read and written.", rich_help_panel=MESSAGES)]

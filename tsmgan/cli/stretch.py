@@ -16,7 +16,8 @@ from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.errors import UsageError
 from tsmgan.limits import most_processes, require_count
-from tsmgan.storage.places import is_folder, plain
+from tsmgan.storage.names import plain
+from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
@@ -34,25 +35,25 @@ def stretch(
     time_map: declared.TimeMapFile = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
-    model: declared.Model = "default",
+    model: declared.StretchModel = "default",
     coherence: declared.Coherence = None,
     seed: declared.Seed = 0,
     gain: declared.GainText = "0",
     subtype: declared.Subtype = None,
     bitrate: declared.Bitrate = None,
-    force: declared.Force = False,
+    force: declared.StretchForce = False,
     salvage: declared.Salvage = False,
     raw: declared.Raw = False,
     raw_rate: declared.RawRate = None,
     raw_channels: declared.RawChannels = None,
     raw_format: declared.RawFormatName = None,
-    device: declared.Device = "auto",
-    threads: declared.Threads = None,
+    device: declared.StretchDevice = "auto",
+    threads: declared.StretchThreads = None,
     file_list: declared.FileList = None,
     name: declared.NameTemplate = None,
     jobs: declared.Jobs = None,
     cluster: declared.Cluster = None,
-    quiet: declared.Quiet = False,
+    quiet: declared.StretchQuiet = False,
     verbose: declared.Verbose = False,
 ) -> None:
     """Play a recording faster or slower, with the same voice, pitch and stereo image.

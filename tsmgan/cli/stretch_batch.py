@@ -14,7 +14,8 @@ from tsmgan.cli.durations import format_duration
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
-from tsmgan.storage.places import is_folder, is_url, join, plain, suffix
+from tsmgan.storage.names import is_url, join, plain, suffix
+from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
     from tsmgan.batch.run import Outcome

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tsmgan.storage.places import make_folder, names_folder
+from tsmgan.storage.names import names_folder
+from tsmgan.storage.places import make_folder
 
 
 def made_folder(output: str | None) -> Path | None:
