@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +15,17 @@ pytest.importorskip("torch")
 
 from training_helpers import make_tree, tiny_recipe, voice
 
+from tsmgan.audio import open_reader
+from tsmgan.audio.sections import read_section
 from tsmgan.core.geometry import geometry
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, TsmganError
-from tsmgan.training import augment, pairs
+from tsmgan.training import augment, items, shards
+from tsmgan.training.clips import Clips
 from tsmgan.training.inverse import INVERSE_STRETCHERS
-from tsmgan.training.pairs import Pairs, cache_key, make_item, make_pairs
+from tsmgan.training.items import make_item
 from tsmgan.training.recordings import SAMPLERATE, bandwidth, folder_weights, hold_out, read_piece, scan
+from tsmgan.training.shards import cache_key, make_shards
 
 HOP = geometry(SAMPLERATE).hop
 HALF = geometry(SAMPLERATE).window_length // 2
@@ -34,7 +40,7 @@ def tree(tmp_path_factory):
 def made(tree, tmp_path_factory):
     recipe = tiny_recipe("data.pairs=10")
     recordings, _ = scan(tree, 1.0)
-    folder, _ = make_pairs(tmp_path_factory.mktemp("cache"), recordings, 10, recipe)
+    folder, _ = make_shards(tmp_path_factory.mktemp("cache"), recordings, 10, recipe)
     return recipe, recordings, folder
 
 
@@ -59,6 +65,30 @@ def test_corrupt_short_and_other_files_are_skipped_and_listed_by_name(tree, tmp_
     assert len(recordings) == 9
     assert {s.path.rsplit("/", 1)[-1] for s in skipped} == {"broken.wav", "protected.m4a", "short.flac"}
     assert all(s.reason for s in skipped)
+
+
+def test_an_m4a_in_a_folder_is_learned_from_like_any_other_recording(tmp_path):
+    encoder = shutil.which("ffmpeg")
+    pytest.importorskip("av")
+    if encoder is None:
+        pytest.skip("ffmpeg is not installed")
+    sf.write(tmp_path / "talk.wav", voice(3.0, 44100), 44100)
+    subprocess.run([encoder, "-loglevel", "error", "-i", tmp_path / "talk.wav", tmp_path / "talk.m4a"], check=True)
+    (tmp_path / "talk.wav").unlink()
+    (recording,), skipped = scan(tmp_path, 1.0)
+    assert recording.seconds == pytest.approx(3.0, abs=0.1) and not skipped
+    y, _ = read_piece(recording, 1.0, 1.0, np.random.default_rng(0))
+    assert abs(len(y) - SAMPLERATE) <= 2 and np.abs(y).max() > 0.1
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_a_section_is_what_reading_the_whole_recording_gives_there(tmp_path, suffix):
+    file = tmp_path / f"talk.{suffix}"
+    sf.write(file, np.stack([voice(2.0, 44100), voice(2.0, 44100, 1)], 1), 44100)
+    with open_reader(file) as reader:
+        whole = np.concatenate(list(reader.blocks()), axis=1)
+    for start, frames in ((0, 1000), (40000, 30000), (80000, 9000)):
+        assert np.array_equal(read_section(file, start, frames), whole[:, start : start + frames])
 
 
 def test_a_folder_without_audio_or_with_nothing_usable_or_that_is_missing_is_refused_in_one_sentence(tmp_path):
@@ -162,7 +192,7 @@ def test_an_item_is_a_function_of_the_seed_and_its_number(made):
 def test_the_answer_of_a_pair_stands_where_the_frames_say(made):
     """Log spectra of the input's frames resemble the answer's at the same instants, and less so 100 ms away."""
     _, recordings, _ = made
-    items = [make_item(recordings, n, tiny_recipe("data.unpaired=0.0", "augment.noise=0.0"), []) for n in range(6)]
+    drawn = [make_item(recordings, n, tiny_recipe("data.unpaired=0.0", "augment.noise=0.0"), []) for n in range(6)]
     window = geometry(SAMPLERATE).window()
 
     def distance(item, shift):
@@ -171,7 +201,7 @@ def test_the_answer_of_a_pair_stands_where_the_frames_say(made):
         a, b = (np.log(np.abs(v) + 1e-2)[:, :200] for v in (np.fft.rfft(answer), item.spectra[list(frames)]))
         return np.abs(a - b).mean()
 
-    assert np.mean([distance(i, 0) for i in items]) < 0.8 * np.mean([min(distance(i, -15), distance(i, 15)) for i in items])
+    assert np.mean([distance(i, 0) for i in drawn]) < 0.8 * np.mean([min(distance(i, -15), distance(i, 15)) for i in drawn])
 
 
 def test_an_unpaired_items_answer_is_the_recording_at_its_own_speed_around_the_same_instant(made):
@@ -184,10 +214,10 @@ def test_an_unpaired_items_answer_is_the_recording_at_its_own_speed_around_the_s
 
 def test_rates_stay_within_the_recipes_range_and_some_change_as_they_go(made):
     recipe, recordings, _ = made
-    items = [make_item(recordings, n, recipe, []) for n in range(24)]
-    rates = np.exp(np.concatenate([i.log_rate for i in items]))
+    drawn = [make_item(recordings, n, recipe, []) for n in range(24)]
+    rates = np.exp(np.concatenate([i.log_rate for i in drawn]))
     assert 0.4 * 0.999 <= rates.min() < 0.7 and 1.4 < rates.max() <= 2.5 * 1.001
-    changing = [np.ptp(i.log_rate) > 1e-6 for i in items]
+    changing = [np.ptp(i.log_rate) > 1e-6 for i in drawn]
     assert any(changing) and not all(changing)
 
 
@@ -204,8 +234,8 @@ def test_a_world_pair_is_exact_and_without_pyworld_or_a_voice_another_stretcher_
 
     for present, function, expected in ((True, rendered, "world"), (True, no_voice, "coherent"), (False, no_voice, None)):
         with monkeypatch.context() as patch:
-            patch.setattr(pairs, "world_is_there", lambda present=present: present)
-            patch.setattr(pairs, "world_pair", function)
+            patch.setattr(items, "world_is_there", lambda present=present: present)
+            patch.setattr(items, "world_pair", function)
             item = make_item(voices, 0, recipe, [])
         assert item.notes["stretcher"] == expected or (expected is None and item.notes["stretcher"] in ("coherent", "incoherent"))
         assert item.notes["exact"] == (expected == "world")
@@ -225,11 +255,17 @@ def test_world_gives_input_and_answer_of_one_voice_at_two_speeds():
 # -- the cache -----------------------------------------------------------------------------------------------------------------------
 
 
-def test_shards_that_are_there_are_not_made_again_and_half_made_ones_are(made, monkeypatch):
+def test_shards_that_are_there_are_not_made_again_and_half_made_ones_are(made, tmp_path):
     recipe, recordings, folder = made
-    monkeypatch.setattr(pairs, "_make_shard", lambda *a: pytest.fail("made again"))
-    assert make_pairs(folder.parent, recordings, 10, recipe)[0] == folder
-    assert not list(folder.glob(".*"))
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    before = {file.relative_to(copy): file.stat().st_mtime_ns for file in copy.rglob("*.npy")}
+    assert make_shards(tmp_path, recordings, 10, recipe)[0] == copy
+    assert {file.relative_to(copy): file.stat().st_mtime_ns for file in copy.rglob("*.npy")} == before
+    half_made = copy / f".{next(copy.iterdir()).name}.1.tmp"
+    next(copy.iterdir()).rename(half_made)
+    make_shards(tmp_path, recordings, 10, recipe)
+    for file in folder.rglob("*.npy"):
+        assert (copy / file.relative_to(folder)).read_bytes() == file.read_bytes()
 
 
 def test_another_recipe_seed_or_set_of_recordings_has_another_cache(made):
@@ -248,11 +284,11 @@ def test_another_recipe_seed_or_set_of_recordings_has_another_cache(made):
 def test_worker_processes_make_the_same_items_as_one(tree, tmp_path):
     recordings, _ = scan(tree, 1.0)
     one, two = (tiny_recipe(f"data.workers={n}") for n in (1, 2))
-    monkey = pairs.ITEMS_PER_SHARD
-    a, _ = make_pairs(tmp_path / "a", recordings, monkey + 2, one)
-    b, _ = make_pairs(tmp_path / "b", recordings, monkey + 2, two)
+    count = shards.ITEMS_PER_SHARD + 2
+    a, _ = make_shards(tmp_path / "a", recordings, count, one)
+    b, _ = make_shards(tmp_path / "b", recordings, count, two)
     files = sorted(p.relative_to(a) for p in a.rglob("*") if p.is_file())
-    assert len(files) == 2 * (len(pairs.FRAME_COLUMNS) + 2)
+    assert len(files) == 2 * (len(shards.FRAME_COLUMNS) + 2)
     assert all((a / f).read_bytes() == (b / f).read_bytes() for f in files)
 
 
@@ -262,15 +298,15 @@ def test_a_full_disk_while_making_pairs_is_a_message_and_leaves_no_half_shard(ma
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pairs.np, "save", full)
+    monkeypatch.setattr(shards.np, "save", full)
     with pytest.raises(TsmganError, match="No space left on device"):
-        make_pairs(tmp_path, recordings, 2, recipe)
+        make_shards(tmp_path, recordings, 2, recipe)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
 def test_rows_depend_on_step_and_number_alone_so_processes_can_share_a_batch(made):
     _, _, folder = made
-    p = Pairs(folder, 3, 5)
+    p = Clips(folder, 3, 5)
     whole, first, second = p.rows(0, 7, range(4), 20), p.rows(0, 7, range(2), 20), p.rows(0, 7, range(2, 4), 20)
     for a, b, c in zip(whole, first, second):
         assert np.array_equal(a, np.concatenate([b, c]))
@@ -281,7 +317,7 @@ def test_rows_depend_on_step_and_number_alone_so_processes_can_share_a_batch(mad
 
 def test_a_clip_brings_the_context_around_it_and_silence_beyond_the_items_ends(made):
     _, _, folder = made
-    p = Pairs(folder, 3, 5)
+    p = Clips(folder, 3, 5)
     whole, part = p.clip(0, 0, p.items[0]["frames"]), p.clip(0, 3, 20)
     assert part.features.shape[1] == 30 and part.spectra.shape[1] == 20 and part.noise.shape == (1, 30, 3)
     assert np.array_equal(part.features[0, 2:], whole.features[0, 5:33])

@@ -11,8 +11,8 @@ from training_helpers import voice  # noqa: E402
 
 from tsmgan.core.field import BANDS, Field  # noqa: E402
 from tsmgan.core.geometry import geometry  # noqa: E402
+from tsmgan.training.clips import EDGE_FRAMES  # noqa: E402
 from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior  # noqa: E402
-from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
 
 ALL = [MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss()]
 FULL = torch.tensor([12000.0])

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,10 @@ from training_helpers import make_tree, tiny_recipe, voice  # noqa: E402
 from tsmgan.cli import run  # noqa: E402
 from tsmgan.errors import ModelError, TsmganError  # noqa: E402
 from tsmgan.training import checkpoint as checkpoints  # noqa: E402
+from tsmgan.training.batch import Batch  # noqa: E402
 from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint  # noqa: E402
-from tsmgan.training.trainer import Batch, Request, Trainer  # noqa: E402
+from tsmgan.training.renderer import default_field  # noqa: E402
+from tsmgan.training.trainer import Request, Trainer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 
@@ -157,7 +159,7 @@ def test_two_gloo_processes_train_the_model_of_one_process_with_the_doubled_batc
         assert process.returncode == 0, errors.decode()[-2000:]
     one, two = (load_file(str(tmp_path / o / NAME)) for o in ("one", "two"))
     begun = trainer(tree, cache, tmp_path / "begun")
-    for player, module in (("generator", begun.generator), ("critics", begun.critics)):
+    for player, module in (("generator", begun.game.generator), ("critics", begun.game.adversary.critics)):
         # In norms: where a gradient is nearly zero, Adam turns the last bit of a sum into a whole step.
         learned = sum(float((one[f"{player}.{k}"] - v).norm() ** 2) for k, v in module.state_dict().items())
         apart = sum(float((one[f"{player}.{k}"] - two[f"{player}.{k}"]).norm() ** 2) for k in module.state_dict())
@@ -167,7 +169,7 @@ def test_two_gloo_processes_train_the_model_of_one_process_with_the_doubled_batc
 def test_fine_tuning_starts_from_the_models_weights(finished, tree, cache, tmp_path):
     weights = load_file(str(finished / "model" / "generator.safetensors"))
     begun = trainer(tree, cache, tmp_path / "out", start_from=str(finished / "model"))
-    assert all(torch.equal(value, weights[name]) for name, value in begun.generator.state_dict().items())
+    assert all(torch.equal(value, weights[name]) for name, value in begun.game.generator.state_dict().items())
     with pytest.raises(ModelError, match=r"--set generator\.width=16"):
         trainer(tree, cache, tmp_path / "out", "generator.width=24", start_from=str(finished / "model"))
 
@@ -175,7 +177,7 @@ def test_fine_tuning_starts_from_the_models_weights(finished, tree, cache, tmp_p
 def test_a_time_limit_ends_cleanly_with_a_checkpoint_and_a_model(tree, cache, tmp_path):
     run_ = trainer(tree, cache, tmp_path / "out", "train.steps=100000", minutes=0.02)
     model = run_.run()
-    assert 0 <= run_.step < 100000 and "minutes" in run_.stop_reason
+    assert 0 <= run_.game.step < 100000 and "minutes" in run_.ending.reason
     assert (model / "generator.onnx").is_file() and (tmp_path / "out" / NAME).is_file()
 
 
@@ -189,8 +191,8 @@ def test_a_run_in_bfloat16_trains_on_finite_numbers(tree, cache, tmp_path):
 
 
 def batch_of(t, step=0):
-    pairs, _ = t.prepare()
-    return Batch(pairs.rows(0, step, range(2), t.recipe.train.frames), t.device)
+    clips, _ = t.prepare()
+    return Batch(clips.rows(0, step, range(2), t.recipe.train.frames), t.game.device)
 
 
 def made(tree, cache, tmp_path, *settings):
@@ -200,13 +202,13 @@ def made(tree, cache, tmp_path, *settings):
 
 def gradient_of(t, batch, *names):
     """Gradients of weighted losses with respect to the field."""
-    t.generator.outlet.weight.data.normal_(std=0.02)
+    t.game.generator.outlet.weight.data.normal_(std=0.02)
     batch.exact = batch.paired
-    field = t.field(t.generator, batch)
+    field = t.game.renderer.field(t.game.generator, batch)
     for values in field:
         values.retain_grad()
-    output, rotated = t.render(batch, field)
-    terms = t.losses(batch, field, output, rotated)
+    output, rotated = t.game.renderer.waveform(batch, field)
+    terms = t.game.losses(batch, field, output, rotated)
     sum(terms[n] for n in names).backward()
     return {n: 0.0 if v.grad is None else float(v.grad.abs().max()) for n, v in field._asdict().items()}
 
@@ -229,28 +231,25 @@ def test_the_critics_train_the_field_on_paired_and_on_unpaired_rows(tree, cache,
         folder = tmp_path / name
         folder.mkdir()
         t = made(tree, cache, folder, f"data.unpaired={share}")
-        t.gates = dict.fromkeys(t.critics, True)
+        t.game.adversary.gates = dict.fromkeys(t.game.adversary.critics, True)
         assert gradient_of(t, batch_of(t), name)["coherence"] > 0
 
 
-def test_a_critic_counts_only_while_it_is_right_about_held_out_pairs(tree, cache, tmp_path):
-    t = made(tree, cache, tmp_path, "adversary.gate=1.01", "adversary.warm_up=0")
-    _, held = t.prepare()
-    accuracy = t.set_gates(held)
-    assert all(0 <= a <= 1 for a in accuracy.values()) and not any(t.gates.values())
-    field = t.field(t.generator, batch := batch_of(t))
-    assert "adversarial" not in t.losses(batch, field, *t.render(batch, field))
-    t.recipe = replace(t.recipe, adversary=replace(t.recipe.adversary, gate=0.0))
-    t.set_gates(held)
-    assert all(t.gates.values()) and "adversarial" in t.losses(batch, field, *t.render(batch, field))
+@pytest.mark.parametrize(("gate", "is_open"), [(1.01, False), (0.0, True)])
+def test_a_critic_counts_only_while_it_is_right_about_held_out_pairs(tree, cache, tmp_path, gate, is_open):
+    t = made(tree, cache, tmp_path, f"adversary.gate={gate}", "adversary.warm_up=0")
+    accuracy = t.game.set_gates(t.prepare()[1])
+    assert all(0 <= a <= 1 for a in accuracy.values()) and set(t.game.adversary.gates.values()) == {is_open}
+    field = t.game.renderer.field(t.game.generator, batch := batch_of(t))
+    assert ("adversarial" in t.game.losses(batch, field, *t.game.renderer.waveform(batch, field))) == is_open
 
 
 def test_the_generator_rests_while_the_critics_warm_up(tree, cache, tmp_path):
     t = made(tree, cache, tmp_path, "adversary.warm_up=1")
-    before = [p.clone() for p in (*t.generator.parameters(), *t.critics.parameters())]
-    t.take_step(batch_of(t))
-    split = len(list(t.generator.parameters()))
-    after = [*t.generator.parameters(), *t.critics.parameters()]
+    before = [p.clone() for p in (*t.game.generator.parameters(), *t.game.adversary.critics.parameters())]
+    t.game.take_step(batch_of(t))
+    split = len(list(t.game.generator.parameters()))
+    after = [*t.game.generator.parameters(), *t.game.adversary.critics.parameters()]
     same = [torch.equal(a, b) for a, b in zip(before, after)]
     assert all(same[:split]) and not all(same[split:])
 
@@ -258,8 +257,8 @@ def test_the_generator_rests_while_the_critics_warm_up(tree, cache, tmp_path):
 def test_an_untrained_generator_renders_the_hand_made_default(tree, cache, tmp_path):
     t = made(tree, cache, tmp_path)
     batch = batch_of(t)
-    output, _ = t.render(batch, t.field(t.generator, batch))
-    assert torch.allclose(output, t.render(batch, t.default_field(batch))[0], atol=1e-6)
+    output, _ = t.game.renderer.waveform(batch, t.game.renderer.field(t.game.generator, batch))
+    assert torch.allclose(output, t.game.renderer.waveform(batch, default_field(batch))[0], atol=1e-6)
 
 
 def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
@@ -273,25 +272,26 @@ def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
 
     def mel():
         with torch.no_grad():
-            return float(t.mel(batch.answer, t.render(batch, t.field(t.generator, batch))[0], batch.bandwidth).mean())
+            output, _ = t.game.renderer.waveform(batch, t.game.renderer.field(t.game.generator, batch))
+            return float(t.game.objective.mel(batch.answer, output, batch.bandwidth).mean())
 
-    first, floor = mel(), float(t.mel(batch.answer, resynthesis(t, batch), batch.bandwidth).mean())
+    first, floor = mel(), float(t.game.objective.mel(batch.answer, resynthesis(t, batch), batch.bandwidth).mean())
     for _ in range(150):
-        t.take_step(batch)
+        t.game.take_step(batch)
     assert mel() < first - 0.5 * (first - floor)
 
 
 def resynthesis(t, batch):
     """The answer's own magnitudes on the rotations of the default: what a perfect gain could reach."""
     with torch.no_grad():
-        field = t.default_field(batch)
-        _, rotated = t.render(batch, field)
-        g = t.stage.geometry
+        field = default_field(batch)
+        _, rotated = t.game.renderer.waveform(batch, field)
+        g = t.game.renderer.stage.geometry
         padded = torch.nn.functional.pad(batch.answer, (g.hop + g.window_length // 2, g.window_length))
-        frames = padded.unfold(1, g.window_length, g.hop)[:, : batch.spectra.shape[1]] * t.stage.window
+        frames = padded.unfold(1, g.window_length, g.hop)[:, : batch.spectra.shape[1]] * t.game.renderer.stage.window
         magnitudes = torch.fft.rfft(frames).abs()
         spectra = batch.spectra / batch.spectra.abs().clamp(min=1e-9) * magnitudes
-        return t.stage.synthesise(spectra, rotated, torch.exp(field.log_gain @ t.stage.spread), field.rotation)
+        return t.game.renderer.stage.synthesise(spectra, rotated, torch.exp(field.log_gain @ t.game.renderer.stage.spread), field.rotation)
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------------------------
@@ -299,17 +299,17 @@ def resynthesis(t, batch):
 
 def test_a_gradient_that_is_not_a_number_is_not_taken_and_stops_the_run_with_the_last_good_state(tree, cache, tmp_path, monkeypatch):
     t = trainer(tree, cache, tmp_path / "out", "train.steps=50", "train.checkpoint_every=3", "train.validate_every=100")
-    usual = t.losses
+    usual = t.game.losses
 
     def broken(*arguments):
         terms = usual(*arguments)
-        return terms if t.step < 4 else {name: value * float("nan") for name, value in terms.items()}
+        return terms if t.game.step < 4 else {name: value * float("nan") for name, value in terms.items()}
 
-    monkeypatch.setattr(t, "losses", broken)
+    monkeypatch.setattr(t.game, "losses", broken)
     with pytest.raises(TsmganError, match="not a number"):
         t.run()
     assert all(torch.isfinite(v).all() for v in load_file(str(tmp_path / "out" / NAME)).values())
-    assert all(torch.isfinite(p).all() for p in t.generator.parameters())
+    assert all(torch.isfinite(p).all() for p in t.game.generator.parameters())
 
 
 def test_a_truncated_checkpoint_and_one_of_another_architecture_are_refused_and_change_nothing(finished, tree, cache, tmp_path):
@@ -320,10 +320,10 @@ def test_a_truncated_checkpoint_and_one_of_another_architecture_are_refused_and_
         trainer(tree, cache, tmp_path / "out", resume=True).run()
     file.write_bytes((finished / NAME).read_bytes())
     other = trainer(tree, cache, tmp_path / "out", "generator.width=24", resume=True)
-    before = [p.clone() for p in other.generator.parameters()]
+    before = [p.clone() for p in other.game.generator.parameters()]
     with pytest.raises(ModelError, match="another architecture"):
         other.run()
-    assert all(torch.equal(a, b) for a, b in zip(before, other.generator.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(before, other.game.generator.parameters()))
     with pytest.raises(ModelError, match="no checkpoint"):
         trainer(tree, cache, tmp_path / "nowhere", resume=True).run()
 
@@ -360,16 +360,16 @@ def test_kill_9_during_a_save_leaves_a_checkpoint_that_loads(tmp_path):
 
 def test_a_signal_ends_the_step_and_then_saves_and_exports(tree, cache, tmp_path):
     t = trainer(tree, cache, tmp_path / "out", "train.steps=100000")
-    usual = t.take_step
+    usual = t.game.take_step
 
     def step(batch):
-        if t.step == 3:
+        if t.game.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return usual(batch)
 
-    t.take_step = step
+    t.game.take_step = step
     model = t.run()
-    assert t.stop_reason == "interrupted" and t.step == 4
+    assert t.ending.reason == "interrupted" and t.game.step == 4
     assert (model / "generator.onnx").is_file()
 
 

@@ -18,9 +18,8 @@ from tsmgan.core.geometry import geometry  # noqa: E402
 from tsmgan.core.overlap import OverlapAdd  # noqa: E402
 from tsmgan.core.timemap import TimeMap  # noqa: E402
 from tsmgan.core.vocoder import Vocoder  # noqa: E402
-from tsmgan.training.pairs import EDGE_FRAMES  # noqa: E402
-from tsmgan.training.stage import Rotated, Shifts, Stage, Walk, walk_batch, wrap  # noqa: E402
-from tsmgan.training.stage import _walk_cpu as walk_cpu  # noqa: E402
+from tsmgan.training.clips import EDGE_FRAMES  # noqa: E402
+from tsmgan.training.stage import Recursion, Rotated, Shifts, Stage, Walk, walk_batch, walk_cpu, wrap  # noqa: E402
 
 SAMPLERATE = 24000
 G = geometry(SAMPLERATE)
@@ -115,13 +114,11 @@ def test_gradients_are_those_of_the_recursion_with_tau_held_constant():
             out.append(previous)
         return torch.stack(out, 1)
 
-    from tsmgan.training.stage import _Recursion
-
     def gradients(run):
         leaves = [t.clone().requires_grad_() for t in walk[:3]]
         return torch.autograd.grad((run(*leaves) * weight).sum(), leaves)
 
-    ours = gradients(lambda c, s, i: _Recursion.apply(shifts, c, s, i, *walk[3:])[0])
+    ours = gradients(lambda c, s, i: Recursion.apply(shifts, c, s, i, *walk[3:])[0])
     for a, b in zip(ours, gradients(plain)):
         assert b.abs().max() > 0
         assert (a - b).abs().max() < 1e-2 * b.abs().max()

@@ -18,7 +18,7 @@ from tsmgan.audio.ogg import read_pages
 from tsmgan.audio.pipes import open_pipe_reader
 from tsmgan.audio.reader import BLOCK_FRAMES, Reader, complain, require_sane
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import is_url, plain, suffix
+from tsmgan.storage.names import is_url, plain, suffix
 
 if TYPE_CHECKING:
     from tsmgan.storage.remote import Copy
@@ -75,6 +75,9 @@ MEDIA_MAGIC = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\
 """Offsets and bytes by which MP4, M4A, QuickTime, Matroska, WebM, WMA, FLV, AAC and AVI are recognised."""
 MEDIA_SUFFIXES = frozenset(".m4a .mp4 .m4b .mov .webm .mkv .mka .aac .wma .ac3 .ape .wv .3gp .amr .tta".split())
 """File name endings that only FFmpeg's libraries read."""
+READABLE_SUFFIXES = (SUFFIXES.keys() | MEDIA_SUFFIXES) - {".raw", ".pcm", ".mat"}
+"""File name endings, in lower case, of what is taken from a folder. Raw samples have no header, and most .mat files hold no sound.
+Recordings that are named one by one may have any ending."""
 
 
 def _is_media(head: bytes, path: str) -> bool:

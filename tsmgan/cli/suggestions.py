@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Sequence
 
-from tsmgan.storage.places import URL, suffix
+from tsmgan.storage.names import URL, suffix
 
 OTHER_NAMES = {
     "--speed": "--rate",
@@ -78,9 +78,9 @@ def for_package(module: str) -> str:
 
 
 def _is_recording(word: str) -> bool:
-    from tsmgan.batch.plan import SUFFIXES_READ
+    from tsmgan.audio.opening import READABLE_SUFFIXES
 
-    return word == "-" or os.path.exists(word) or URL.match(word) is not None or suffix(word).lower() in SUFFIXES_READ
+    return word == "-" or os.path.exists(word) or URL.match(word) is not None or suffix(word).lower() in READABLE_SUFFIXES
 
 
 def _closest(word: str, candidates: Iterable[str]) -> str | None:

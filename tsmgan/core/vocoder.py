@@ -100,13 +100,13 @@ class Vocoder:
 
     def _rotations(self, frames: Frames, field: Field) -> tuple[np.ndarray, np.ndarray]:
         """theta, (frames, bins) float32, radians, without the field's own rotation; and each frame's delay, (frames,) float32, seconds."""
-        theta, delays = np.empty(frames.power.shape, np.float32), np.zeros(len(frames.power), np.float32)
+        theta, (taus, delays) = np.empty(frames.power.shape, np.float32), np.zeros((2, len(frames.power)), np.float32)
         stretch = (1.0 / frames.rates - 1.0).astype(np.float32)
         scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
         propagate(
             frames.power, frames.source, frames.horizontal, frames.vertical, self._attack_delays(frames), frames.attack_share,
             field.coherence, field.alpha_mix, stretch,
-            *self._spread, self._cosines, self._sines, self._omega, self._theta, theta, delays, scratch,
+            *self._spread, self._cosines, self._sines, self._omega, self._theta, theta, taus, delays, scratch,
         )  # fmt: skip
         self._theta = theta[-1].copy()
         return theta, delays
@@ -178,12 +178,12 @@ def frame_shift(power, theta, cosines, sines, scratch):
 @kernel()
 def propagate(
     power, source, horizontal, vertical, attack_delays, attack_share, coherence, alpha_mix, stretch,
-    lower, weight, cosines, sines, omega, start, theta, delays, scratch,
+    lower, weight, cosines, sines, omega, start, theta, taus, delays, scratch,
 ):  # fmt: skip
     """The recursion over frames, from the rotation `start` (bins,) of the frame before.
 
-    Fills theta (frames, bins), and delays (frames,) in seconds: tau times the mean coherence below 6 kHz, and, for the share of the
-    frame's amplitude that an attack moves, the attack's.
+    Fills theta (frames, bins), and, where a frame has any coherence, taus (frames,) in seconds. Fills delays (frames,) in seconds: tau
+    times the mean coherence below 6 kHz, and, for the share of the frame's amplitude that an attack moves, the attack's.
     """
     frames, bins = power.shape
     low = cosines.shape[1]
@@ -206,7 +206,7 @@ def propagate(
                 now[f] -= share * wrap(now[f] + omega[f] * tau)
                 if f < low:
                     shared += share * np.sqrt(power[m, f])
-            delays[m] = tau * shared / max(total, np.float32(1e-30))
+            taus[m], delays[m] = tau, tau * shared / max(total, np.float32(1e-30))
         delay = attack_delays[m]
         if delay == delay:  # not NaN
             moved, total = np.float32(0.0), np.float32(1e-30)

@@ -22,8 +22,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tsmgan.errors import ModelError, TsmganError
-from tsmgan.export.onnx import replace_file
 from tsmgan.models import parse_json, require_regular
+from tsmgan.storage.leftovers import replace_file
 
 FORMAT = 1
 NAME = "checkpoint.safetensors"

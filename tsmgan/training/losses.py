@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tsmgan.core.field import Field
 from tsmgan.core.geometry import Geometry
-from tsmgan.training.pairs import EDGE_FRAMES
+from tsmgan.training.clips import EDGE_FRAMES
 from tsmgan.training.recordings import SAMPLERATE
 
 MEL_RESOLUTIONS = ((2048, 100), (1024, 80), (512, 40), (256, 20))

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from tsmgan.audio import count_frames, open_reader
+from tsmgan.audio.opening import READABLE_SUFFIXES
+from tsmgan.audio.sections import read_section
 from tsmgan.errors import AudioError
 
 SAMPLERATE = 24000
 """Sample rate of all training, Hz."""
-SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .caf .w64 .rf64 .m4a .m4b .mp4 .aac .wma .wv".split())
-"""What is taken for audio. Files of other names are passed over in silence; these are reported when they cannot be read."""
+LOWEST_USEFUL_SAMPLERATE = 4000
+"""Sample rate in Hz below which a recording says too little of speech and music."""
 SILENCE = 1e-4
 """RMS (-80 dB) below which a piece holds nothing to learn from."""
 
@@ -51,32 +54,24 @@ class Skipped:
 def scan(folder: str | os.PathLike[str], shortest_seconds: float) -> tuple[list[Recording], list[Skipped]]:
     """All audio files below folder, in the order of their names, and those that cannot be used.
 
-    Only headers are read here; what turns out to be corrupt or silent inside is skipped when it is drawn.
+    Only headers are read here, but for files that do not state their length. What turns out to be damaged or silent inside is skipped when
+    it is drawn.
 
     Raises:
         AudioError: the folder does not exist, holds no audio files, or none that can be used.
     """
-    import soundfile
-
     root = Path(folder)
     if not root.is_dir():
         raise AudioError(f"{root} is no folder; give the folder that holds the recordings.")
-    files = sorted(p for p in _walk(root) if p.suffix.lower() in SUFFIXES)
+    files = sorted(p for p in _walk(root) if p.suffix.lower() in READABLE_SUFFIXES)
     if not files:
-        raise AudioError(f"{root} holds no audio files ({', '.join(sorted(SUFFIXES)[:6])}, ...).")
+        raise AudioError(f"{root} holds no audio files; give a folder with recordings such as .wav, .flac, .mp3 or .m4a.")
     recordings, skipped = [], []
     for file in files:
         try:
-            info = soundfile.info(str(file))
-        except Exception as error:  # libsndfile's errors are many and share no base class but Exception
-            skipped.append(Skipped(str(file), f"cannot be read: {_reason(error)}"))
-            continue
-        if info.samplerate < 4000 or info.channels < 1:
-            skipped.append(Skipped(str(file), f"has a sample rate of {info.samplerate} Hz"))
-        elif info.frames < shortest_seconds * info.samplerate:
-            skipped.append(Skipped(str(file), f"is shorter than {shortest_seconds:.1f} s"))
-        else:
-            recordings.append(Recording(str(file), file.parent.relative_to(root).as_posix(), info.samplerate, info.frames))
+            recordings.append(_recording(file, root, shortest_seconds))
+        except AudioError as error:
+            skipped.append(Skipped(str(file), _reason(error, file)))
     if not recordings:
         raise AudioError(f"None of the {len(files)} audio files in {root} can be used; the first, {files[0].name}, {skipped[0].reason}.")
     return recordings, skipped
@@ -88,8 +83,23 @@ def _walk(root: Path) -> Iterable[Path]:
         yield from (Path(place) / name for name in names)
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _recording(file: Path, root: Path, shortest_seconds: float) -> Recording:
+    """What the header of a file says; AudioError where the file cannot be used."""
+    with open_reader(file) as reader:
+        info = reader.info
+    frames = info.frames
+    if frames is None:
+        frames = count_frames(file) if info.seconds is None else int(info.seconds * info.samplerate)
+    if info.samplerate < LOWEST_USEFUL_SAMPLERATE:
+        raise AudioError(f"has a sample rate of {info.samplerate} Hz, and {LOWEST_USEFUL_SAMPLERATE} Hz are needed.")
+    if frames < shortest_seconds * info.samplerate:
+        raise AudioError(f"is shorter than {shortest_seconds:.1f} s.")
+    return Recording(str(file), file.parent.relative_to(root).as_posix(), info.samplerate, frames)
+
+
+def _reason(error: AudioError, path: str | Path) -> str:
+    """What an error says of a file, without the file's name and the full stop."""
+    return str(error).removeprefix(str(path)).lstrip(": ").rstrip(".")
 
 
 def hold_out(recordings: list[Recording], share: float, seed: int) -> tuple[list[Recording], list[Recording]]:
@@ -123,21 +133,18 @@ def read_piece(recording: Recording, seconds: float, speed: float, generator: np
     Raises:
         AudioError: it is corrupt, not finite, or silent.
     """
-    import soundfile
     import soxr
 
     count = min(recording.frames, int(seconds * speed * recording.samplerate) + 1)
     start = int(generator.integers(0, recording.frames - count + 1))
     channel = generator.random()
     try:
-        y, _ = soundfile.read(recording.path, count, start, dtype="float32", always_2d=True)
-    except Exception as error:
-        raise AudioError(f"cannot be read: {_reason(error)}") from error
+        channels = read_section(recording.path, start, count)
+    except AudioError as error:
+        raise AudioError(_reason(error, recording.path)) from error
+    y = channels[int(channel * len(channels))].astype(np.float32)  # one channel: a mean could cancel
     if len(y) < 0.9 * count:
         raise AudioError("ends before its header says")
-    y = y[:, int(channel * y.shape[1])]  # one channel: a mean could cancel
-    if not np.isfinite(y).all():
-        raise AudioError("holds samples that are not finite numbers")
     if np.sqrt(np.mean(y**2)) < SILENCE:
         raise AudioError("is silent")
     y = soxr.resample(y, recording.samplerate * speed, SAMPLERATE, quality="HQ")

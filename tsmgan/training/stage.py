@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsmgan.core.compiled.kernels import kernel
 from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
 from tsmgan.core.overlap import SMALLEST_NORM
@@ -33,11 +32,10 @@ from tsmgan.core.vocoder import (
     TEXTURE_LINEAR,
     TEXTURE_MARGIN,
     TEXTURE_SQUARE,
-    frame_shift,
+    propagate,
     shift_grid,
 )
-from tsmgan.core.vocoder import wrap as wrap_phase
-from tsmgan.training.pairs import EDGE_FRAMES
+from tsmgan.training.clips import EDGE_FRAMES
 
 
 def wrap(phase: Tensor) -> Tensor:
@@ -82,7 +80,7 @@ class Walk(NamedTuple):
     """d, which puts the attack where it belongs, (batch, frames), seconds."""
 
 
-class _Recursion(torch.autograd.Function):
+class Recursion(torch.autograd.Function):
     """theta_m = turned - share wrap(turned + omega d) with turned = now - lambda wrap(now + omega tau) and
     now = theta_{m-1}[source] + increment; written out because autograd's bookkeeping for a thousand small operations costs more than
     they do."""
@@ -90,8 +88,8 @@ class _Recursion(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, shifts: Shifts, *columns: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         walk = Walk(*columns)
-        theta, taus, *remainders = (_walk_cpu if walk.increment.device.type == "cpu" else walk_batch)(walk, shifts)
-        ctx.save_for_backward(walk.coherence, walk.attack, walk.source, *remainders)
+        theta, taus = (walk_cpu if walk.increment.device.type == "cpu" else walk_batch)(walk, shifts)
+        ctx.save_for_backward(walk.coherence, walk.attack, walk.source, *remainders(walk, shifts, theta, taus))
         ctx.mark_non_differentiable(taus)
         return theta, taus
 
@@ -108,41 +106,46 @@ class _Recursion(torch.autograd.Function):
         return None, -total * unanchored * remainder, -total * attack_remainder, of_increment, None, None, None
 
 
-def walk_batch(walk: Walk, shifts: Shifts) -> tuple[Tensor, ...]:
-    """The recursion's forward direction, all rows of the batch at once, on any device.
+def walk_batch(walk: Walk, shifts: Shifts) -> tuple[Tensor, Tensor]:
+    """The recursion in torch, on any device: all rows of the batch take each step together.
 
     Returns:
-        theta; tau in seconds, (batch, frames); and wrap(now + omega tau) and wrap(turned + omega d), what coherence and attacks take a
-        share of.
+        theta, (batch, frames, bins), and tau in seconds, (batch, frames).
     """
-    theta, remainder, attack_remainder = (torch.empty_like(walk.increment) for _ in range(3))
-    taus = torch.empty_like(walk.attack_delay)
+    theta, taus = torch.empty_like(walk.increment), torch.empty_like(walk.attack_delay)
     previous, amplitude = torch.zeros_like(walk.increment[:, 0]), walk.power[..., : shifts.low].sqrt()
     for m in range(walk.increment.shape[1]):
         now = wrap(previous.gather(1, walk.source[:, m]) + walk.increment[:, m])
         tau = shifts.best(amplitude[:, m], now[:, : shifts.low])
-        e = wrap(torch.addcmul(now, shifts.omega, tau[:, None]))
-        turned = torch.addcmul(now, walk.coherence[:, m], e, value=-1)
-        a = wrap(torch.addcmul(turned, shifts.omega, walk.attack_delay[:, m, None]))
-        previous = torch.addcmul(turned, walk.attack[:, m], a, value=-1)
-        theta[:, m], taus[:, m], remainder[:, m], attack_remainder[:, m] = previous, tau, e, a
-    return theta, taus, remainder, attack_remainder
+        turned = torch.addcmul(now, walk.coherence[:, m], wrap(torch.addcmul(now, shifts.omega, tau[:, None])), value=-1)
+        late = wrap(torch.addcmul(turned, shifts.omega, walk.attack_delay[:, m, None]))
+        previous = torch.addcmul(turned, walk.attack[:, m], late, value=-1)
+        theta[:, m], taus[:, m] = previous, tau
+    return theta, taus
 
 
-def _walk_cpu(walk: Walk, shifts: Shifts) -> tuple[Tensor, ...]:
-    """The same on a CPU, one row a thread: a loop of small tensor operations would take three times as long there."""
-    theta, remainder, attack_remainder = (torch.empty_like(walk.increment) for _ in range(3))
-    results = theta, torch.empty_like(walk.attack_delay), remainder, attack_remainder
-    columns = [t.detach().contiguous().numpy() for t in (*walk, *results)]
-    tables = [t.numpy() for t in (shifts.grid_cosines, shifts.grid_sines, shifts.omega)]
-    zero = np.zeros(theta.shape[2], np.float32)
+def walk_cpu(walk: Walk, shifts: Shifts) -> tuple[Tensor, Tensor]:
+    """The same by the recursion of `tsmgan.core.vocoder`, one row in each thread: torch takes three times as long on a CPU."""
+    theta, taus = torch.empty_like(walk.increment), torch.zeros_like(walk.attack_delay)
+    frames, bins = theta.shape[1:]
+    coherence, attack, increment, source, power, attack_delay = (column.detach().contiguous().numpy() for column in walk)
+    tables = [table.numpy() for table in (shifts.grid_cosines, shifts.grid_sines, shifts.omega)]
+    # The increments and shares are those of bins already, so each bin is a band here, and alpha has no further say.
+    lower, weight = np.minimum(np.arange(bins), bins - 2), np.zeros(bins, np.float32)
+    weight[-1] = 1
+    vertical, alpha_mix = np.zeros((frames, bins), np.float32), np.ones((frames, bins), np.float32)
+    still, start = np.zeros(frames, np.float32), np.zeros(bins, np.float32)
     size = max(shifts.low, 2 * len(shifts.grid_cosines))
 
-    def row(b: int) -> None:
-        _walk_row(*(c[b] for c in columns), *tables, zero, np.empty((3, size), np.float32))
+    def walk_row(b: int) -> None:
+        propagate(
+            power[b], source[b], increment[b], vertical, attack_delay[b], attack[b], coherence[b],
+            alpha_mix, still, lower, weight, *tables, start, theta[b].numpy(), taus[b].numpy(), np.empty(frames, np.float32),
+            np.empty((3, size), np.float32),
+        )  # fmt: skip
 
-    list(_row_threads(torch.get_num_threads()).map(row, range(len(theta))))
-    return results
+    list(_row_threads(torch.get_num_threads()).map(walk_row, range(len(theta))))
+    return theta, taus
 
 
 @lru_cache(maxsize=1)
@@ -150,38 +153,13 @@ def _row_threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count)
 
 
-@kernel()
-def _walk_row(
-    coherence,
-    attack,
-    increment,
-    source,
-    power,
-    attack_delay,
-    theta,
-    taus,
-    remainder,
-    attack_remainder,
-    cosines,
-    sines,
-    omega,
-    zero,
-    scratch,
-):
-    frames, bins = increment.shape
-    previous = zero
-    for m in range(frames):
-        now, e, a = theta[m], remainder[m], attack_remainder[m]
-        for f in range(bins):
-            now[f] = wrap_phase(previous[source[m, f]] + increment[m, f])
-        tau, _ = frame_shift(power[m], now, cosines, sines, scratch)
-        taus[m] = tau
-        for f in range(bins):
-            e[f] = wrap_phase(now[f] + omega[f] * tau)
-            now[f] -= coherence[m, f] * e[f]
-            a[f] = wrap_phase(now[f] + omega[f] * attack_delay[m])
-            now[f] -= attack[m, f] * a[f]
-        previous = now
+def remainders(walk: Walk, shifts: Shifts, theta: Tensor, taus: Tensor) -> tuple[Tensor, Tensor]:
+    """wrap(now + omega tau) and wrap(turned + omega d), of which coherence and attacks take their share; each (batch, frames, bins)."""
+    previous = functional.pad(theta[:, :-1], (0, 0, 1, 0))
+    now = wrap(previous.gather(2, walk.source) + walk.increment)
+    remainder = wrap(torch.addcmul(now, shifts.omega, taus[..., None]))
+    turned = torch.addcmul(now, walk.coherence, remainder, value=-1)
+    return remainder, wrap(torch.addcmul(turned, shifts.omega, walk.attack_delay[..., None]))
 
 
 class Shifts(nn.Module):
@@ -278,7 +256,7 @@ class Stage(nn.Module):
             near = (attack_offset * slowness).abs() <= ATTACK_REACH * self.seconds
             attack = mix * attack_share * near[..., None]
             increment, attack_delay = horizontal + stretch[..., None] * mix * vertical, stretch * attack_offset
-            theta, tau = _Recursion.apply(self.shifts, *Walk(share, attack, increment, source, power, attack_delay))
+            theta, tau = Recursion.apply(self.shifts, *Walk(share, attack, increment, source, power, attack_delay))
             with torch.no_grad():
                 amplitude = power.sqrt()
                 delay = tau * _mean(share, amplitude, self.shifts.low)

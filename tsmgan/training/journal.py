@@ -1,8 +1,10 @@
-"""Reports of a run: JSON lines, TensorBoard, and a live view in the terminal."""
+"""The journal of a run: JSON lines, TensorBoard, and a live view in the terminal."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,8 +17,8 @@ from rich.table import Table
 from tsmgan.training.recordings import SAMPLERATE
 
 
-class Reports:
-    """Where the numbers go. Use it as a context; only the main process makes one that is active."""
+class Journal:
+    """Where the numbers go. Use it as a context. It is active in the main process only."""
 
     def __init__(self, folder: Path, console: Console, active: bool = True) -> None:
         self._folder, self._console, self._active = folder, console, active
@@ -25,7 +27,7 @@ class Reports:
         self._latest: dict[str, float] = {}
         self._validation: dict[str, float] = {}
 
-    def __enter__(self) -> Reports:
+    def __enter__(self) -> Journal:
         if self._active:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -42,7 +44,7 @@ class Reports:
             self._writer.close()
 
     def say(self, text: str) -> None:
-        """A line for the reader of the terminal."""
+        """Print a line in the terminal."""
         if self._active:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -87,3 +89,16 @@ class Reports:
 
 def _short(value: float) -> float:
     return float(f"{value:.6g}")
+
+
+@contextmanager
+def progress_bar(console: Console, text: str, active: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar in the terminal; the context is a function of how much is done and how much there is."""
+    if not active:
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

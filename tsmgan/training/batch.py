@@ -1,0 +1,43 @@
+"""A batch: rows of clips as tensors on a device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tsmgan.training.clips import Rows
+
+
+class Batch:
+    """Rows as tensors; shapes as in `Rows` where nothing is said."""
+
+    spectra: Tensor
+    source: Tensor
+    """int64."""
+    horizontal: Tensor
+    vertical: Tensor
+    attack_offset: Tensor
+    attack_share: Tensor
+    """float32."""
+    features: Tensor
+    log_rate_around: Tensor
+    answer: Tensor
+    noise: Tensor
+    paired: Tensor
+    exact: Tensor
+    bandwidth: Tensor
+    item: Tensor
+
+    def __init__(self, rows: Rows, device: torch.device) -> None:
+        for name, column in rows._asdict().items():
+            setattr(self, name, torch.from_numpy(column).to(device, non_blocking=True))
+        self.source, self.attack_share = self.source.long(), self.attack_share.float()
+        context = (self.features.shape[1] - self.spectra.shape[1]) // 2
+        self.inner = slice(context, context + self.spectra.shape[1])
+        """The clip's own frames among those of its context."""
+        self.power = self.spectra.real**2 + self.spectra.imag**2
+        self.log_rate = self.log_rate_around[:, self.inner].contiguous()
+        self.mean_rate = self.log_rate.mean(1)
+
+    def __len__(self) -> int:
+        return len(self.paired)

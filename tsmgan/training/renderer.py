@@ -1,0 +1,67 @@
+"""The way of the data: from a batch through the generator to a field, and from a field through the vocoder stage to a waveform."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tsmgan.core.field import Field
+from tsmgan.training.batch import Batch
+from tsmgan.training.network import Generator, rule_field
+from tsmgan.training.stage import Rotated, Stage
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """The stage, and the precision of the networks."""
+
+    stage: Stage
+    device: torch.device
+    bfloat16: bool
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 for the networks' layers, where the run has it; signals and losses stay float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def field(self, generator: Generator, batch: Batch) -> Field:
+        """The generator's decisions for a batch, float32."""
+        with self.autocast():
+            field = generator(batch.features, batch.log_rate_around, batch.noise)
+        return Field(*(values[:, batch.inner].float() for values in field))
+
+    def waveform(self, batch: Batch, field: Field) -> tuple[Tensor, Rotated]:
+        """The waveform of a field, (rows, samples), and the rotations behind it."""
+        rotated = self.stage.rotations(
+            batch.power, batch.source, batch.horizontal, batch.vertical, batch.attack_offset, batch.attack_share, batch.log_rate,
+            field.coherence, field.alpha_mix,
+        )  # fmt: skip
+        return self.stage.synthesise(batch.spectra, rotated, self._gains(batch, field), field.rotation), rotated
+
+    def levelled(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:
+        """The same waveform with a gradient towards gain and texture alone."""
+        gains = self._gains(batch, field._replace(alpha_mix=field.alpha_mix.detach()))
+        return self.stage.synthesise(batch.spectra, rotated.detached(), gains, field.rotation.detach())
+
+    def _gains(self, batch: Batch, field: Field) -> Tensor:
+        return self.stage.gains(
+            batch.power, batch.attack_offset, batch.attack_share, batch.log_rate, field.alpha_mix, field.log_gain, field.texture
+        )
+
+
+def default_field(batch: Batch) -> Field:
+    """The rule's field for a batch."""
+    return Field(*(values[:, batch.inner].contiguous() for values in rule_field(batch.features, batch.log_rate_around)))
+
+
+def warm_up_field(batch: Batch, default: Field) -> Field:
+    """What the critics learn from before the game.
+
+    Half of the rows are the rule's. The others have one coherence throughout, so that critics know what either extreme does to a sound.
+    A row's noise decides, so that the row is the same in any process.
+    """
+    level = 0.5 * (1 + torch.erf(batch.noise[:, 0, 0] / math.sqrt(2)))[:, None, None]
+    plain = (batch.noise[:, 1, 0] > 0)[:, None, None]
+    return default._replace(coherence=torch.where(plain, default.coherence, level.expand_as(default.coherence)).contiguous())

@@ -1,0 +1,133 @@
+"""Shards: the items of a set, made once by worker processes and kept on disk.
+
+A shard is a folder of plain `.npy` columns, which are read through memory maps, and an `index.json`. It appears under its name only when
+it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from tsmgan.batch.executor import Died, Done
+from tsmgan.batch.pool import Pool
+from tsmgan.core.features import FEATURES
+from tsmgan.errors import TsmganError
+from tsmgan.limits import processor_count
+from tsmgan.training.inverse import world_is_there
+from tsmgan.training.items import make_item
+from tsmgan.training.recipe import Recipe
+from tsmgan.training.recordings import Recording, Skipped
+
+FORMAT = 3
+"""Raise it when an item's meaning changes, so that old caches are not used."""
+ITEMS_PER_SHARD = 24
+FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "attack_offset", "attack_share", "features", "log_rate", "start")
+"""Columns with an entry for each frame; `signal` has one for each sample."""
+
+Task = tuple[Path, str, list[Recording], range, Recipe]
+"""Folder of shards, a shard's name, recordings, numbers of the items, recipe."""
+
+
+def make_shards(
+    cache: Path,
+    recordings: list[Recording],
+    count: int,
+    recipe: Recipe,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Path, list[Skipped]]:
+    """Make the items that are not there yet; returns the folder of shards and the recordings that turned out to be unusable.
+
+    progress is called with the number of items that are there and the number wanted.
+
+    Raises:
+        AudioError: the recordings hold nothing usable.
+        TsmganError: the cache cannot be written.
+    """
+    folder = cache / cache_key(recordings, count, recipe)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TsmganError(f"Pairs cannot be written to {cache}: {error.strerror or error}.") from error
+    shards = {f"shard-{k // ITEMS_PER_SHARD:05d}": range(k, min(k + ITEMS_PER_SHARD, count)) for k in range(0, count, ITEMS_PER_SHARD)}
+    missing = {name: numbers for name, numbers in shards.items() if not (folder / name / "index.json").is_file()}
+    done = count - sum(map(len, missing.values()))
+    progress(done, count)
+    tasks = [(folder, name, recordings, numbers, recipe) for name, numbers in missing.items()]
+    workers = min(recipe.data.workers or processor_count(), len(missing))
+    for number in _make_in_processes(tasks, workers) if workers > 1 else map(_make_shard, tasks):
+        done += number
+        progress(done, count)
+    skipped: dict[str, Skipped] = {}
+    for name in shards:
+        for entry in json.loads((folder / name / "index.json").read_text())["skipped"]:
+            skipped.setdefault(entry["path"], Skipped(**entry))
+    return folder, list(skipped.values())
+
+
+def _make_in_processes(tasks: list[Task], workers: int) -> Iterator[int]:
+    """Make shards in worker processes; yields the number of items of each as it is done."""
+    with Pool(_try_shard, workers, environment={"OMP_NUM_THREADS": "1"}) as pool:
+        for event in pool.run(tasks):
+            if isinstance(event, Died):
+                raise TsmganError(f"A process that made training pairs died ({event.reason}). Give the same command again to continue.")
+            if isinstance(event, Done):
+                if isinstance(event.result, Exception):
+                    raise event.result
+                yield event.result
+
+
+def _try_shard(task: Task, report: Callable[[float], None]) -> int | Exception:
+    """Make a shard in a process of its own; returns what went wrong, or the number of its items."""
+    try:
+        return _make_shard(task)
+    except Exception as error:
+        return error
+
+
+def _make_shard(task: Task) -> int:
+    """Make a shard; returns the number of its items."""
+    folder, name, recordings, numbers, recipe = task
+    skipped: list[Skipped] = []
+    items = [make_item(recordings, k, recipe, skipped) for k in numbers]
+    temporary = folder / f".{name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        for column in FRAME_COLUMNS:
+            np.save(temporary / f"{column}.npy", np.concatenate([getattr(i, column) for i in items]))
+        np.save(temporary / "signal.npy", np.concatenate([i.signal for i in items]))
+        index = {
+            "items": [i.notes | {"frames": len(i.log_rate), "samples": len(i.signal)} for i in items],
+            "skipped": [s.__dict__ for s in skipped],
+        }
+        (temporary / "index.json").write_text(json.dumps(index))
+        os.replace(temporary, folder / name)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise TsmganError(
+            f"Pairs cannot be written to {folder}: {error.strerror or error}. Free some space, or give another --cache."
+        ) from error
+    return len(numbers)
+
+
+def cache_key(recordings: list[Recording], count: int, recipe: Recipe) -> str:
+    """A short name for the set of items that these recordings and this recipe make."""
+    what = [
+        FORMAT,
+        FEATURES,
+        world_is_there(),
+        recipe.seed,
+        count,
+        {k: v for k, v in asdict(recipe.data).items() if k != "workers"},
+        asdict(recipe.augment),
+    ]
+    files = [(r.folder, Path(r.path).name, r.samplerate, r.frames) for r in recordings]
+    return hashlib.sha256(json.dumps([what, files], sort_keys=True).encode()).hexdigest()[:16]
