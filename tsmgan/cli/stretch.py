@@ -113,7 +113,7 @@ def _stretch_one(
     source: str, target: str | None, options: StretchOptions, started: float, *, force: bool, quiet: bool, verbose: bool
 ) -> None:
     """Stretch a recording, show how far that is, and say what came of it."""
-    from tsmgan.core.compiled import first_run
+    from tsmgan import first_run
     from tsmgan.job import stretch_file
 
     if "-" in (target, source if target is None else None) and sys.stdout.isatty():

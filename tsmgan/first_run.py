@@ -31,7 +31,7 @@ class Partners:
             return False
         if not self._processes and kernels.can_keep():
             for modules in SHARES:
-                command = processes.calling("tsmgan.core.compiled.first_run:compile_kernels", *modules)
+                command = processes.calling("tsmgan.first_run:compile_kernels", *modules)
                 self._processes.append(
                     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 )
