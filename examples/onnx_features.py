@@ -5,7 +5,8 @@
     features (batch, frames, 130)   what `tsmgan.core.features` says of each frame, in tsmgan.core.features.COLUMNS
     log_rate (batch, frames)        natural logarithm of the speed there
     noise    (batch, frames, 4)     z, standard normal
-    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): see tsmgan.core.field.Field
+    rule     (batch, frames, 80)    the field of tsmgan.core.rule, as tsmgan.core.generator.rule_inputs gives it
+    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): departures from that field, see tsmgan.core.generator.depart
 """
 
 import sys
@@ -16,8 +17,10 @@ import soundfile
 
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
-from tsmgan.core.field import BAND_CENTRES_HZ
+from tsmgan.core.field import BAND_CENTRES_HZ, Field
+from tsmgan.core.generator import depart, rule_inputs
 from tsmgan.core.geometry import geometry
+from tsmgan.core.rule import rule
 from tsmgan.core.timemap import TimeMap
 
 
@@ -28,15 +31,20 @@ def main(source: str, model: str, rate: float) -> dict[str, np.ndarray]:
     instants, rates = TimeMap.from_rate(rate).instants(0, g.frames_for(round(len(y) / rate)), g.hop)
     features = frame_features(Analyser(g, y.shape[1])(y.T, 0, instants, rates), g)
 
+    log_rate = np.log(rates)[None].astype(np.float32)
+    by_hand = rule(features[None], log_rate)
+
     session = onnxruntime.InferenceSession(model)
     channels = next(value.shape[-1] for value in session.get_inputs() if value.name == "noise")
     inputs = {
         "features": features[None],
-        "log_rate": np.log(rates)[None].astype(np.float32),
+        "log_rate": log_rate,
         "noise": np.random.default_rng(0).standard_normal((1, len(instants), channels), dtype=np.float32),
+        "rule": rule_inputs(by_hand),
     }
     names = [value.name for value in session.get_outputs()]
-    field = {name: values[0] for name, values in zip(names, session.run(names, inputs))}
+    departures = Field(**dict(zip(names, session.run(names, inputs))))
+    field = {name: values[0] for name, values in depart(by_hand, departures, largest_coherence=0.8)._asdict().items()}
     for hz, coherence in zip(BAND_CENTRES_HZ, field["coherence"].mean(axis=0)):
         print(f"{hz:8.0f} Hz  {coherence:.2f}")
     return field

@@ -18,15 +18,15 @@ from tsmgan.core.features import silence
 from tsmgan.core.generator import AUTO, DEVICES, PACKAGES, PROVIDERS, Generator, available_devices
 from tsmgan.core.runs import Seen
 from tsmgan.errors import ModelError, TsmganError, UsageError
-from tsmgan.models import find_model, load_config
+from tsmgan.models import find_model, load_config, open_decider
 
-MODEL = find_model("handmade")
+MODEL = find_model()
 
 
 def field_of(generator: Generator):
-    frames = silence(150)
+    frames = silence(250)
     frames += np.random.default_rng(0).uniform(0, 0.3, frames.shape).astype(np.float32)
-    return generator.decide([Seen(frames, np.full(150, 1.5), np.zeros((150, generator.noise), np.float32))])[0]
+    return generator.decide([Seen(frames, np.full(250, 1.5), np.zeros((250, generator.noise), np.float32))])[0]
 
 
 def absent(device: str) -> None:
@@ -39,7 +39,7 @@ def test_a_device_that_is_missing_names_the_package_to_install(device):
     absent(device)
     package, command, _ = PACKAGES[device]
     with pytest.raises(TsmganError) as caught:
-        Generator(MODEL, device)
+        open_decider(MODEL, device)
     assert package in str(caught.value) and command in str(caught.value) and caught.value.exit_code == 1
 
 
@@ -47,7 +47,7 @@ def test_a_package_that_another_hides_is_told_apart_from_a_missing_one(monkeypat
     absent("cuda")
     monkeypatch.setattr(metadata, "version", lambda name: "1.0")
     with pytest.raises(TsmganError, match="--force-reinstall --no-deps onnxruntime-gpu"):
-        Generator(MODEL, "cuda")
+        open_decider(MODEL, "cuda")
 
 
 def test_auto_runs_on_the_cpu_when_an_accelerator_does_not_start(monkeypatch):
@@ -56,10 +56,10 @@ def test_auto_runs_on_the_cpu_when_an_accelerator_does_not_start(monkeypatch):
     monkeypatch.setattr(generator_module, "available_devices", lambda: ["cuda", "cpu"])
     tried, open_session = [], generator_module._open_session
     monkeypatch.setattr(generator_module, "_open_session", lambda *a: tried.append(a[1]) or (open_session(*a) if a[1] == "cpu" else None))
-    generator = Generator(MODEL, "auto")
+    generator = open_decider(MODEL, "auto")
     assert tried == ["cuda", "cpu"] and generator.device == "cpu"
     with pytest.raises(TsmganError, match="does not start"):
-        Generator(MODEL, "cuda")
+        open_decider(MODEL, "cuda")
     generator_module._session.cache_clear()
 
 
@@ -72,7 +72,7 @@ def test_a_provider_that_onnx_runtime_leaves_out_does_not_count_as_running():
 @pytest.mark.parametrize(("device", "threads", "says"), [("gpu", None, "auto, cuda"), ("CPU", None, "auto"), ("cpu", 0, "from 1 to 256")])
 def test_what_cannot_be_asked_for_is_told(device, threads, says):
     with pytest.raises(UsageError, match=says):
-        Generator(MODEL, device, threads)
+        open_decider(MODEL, device, threads)
 
 
 def test_every_device_has_a_provider_and_auto_ends_at_the_cpu():
@@ -82,32 +82,35 @@ def test_every_device_has_a_provider_and_auto_ends_at_the_cpu():
 
 def test_one_session_serves_a_whole_process():
     with ThreadPoolExecutor(8) as pool:
-        sessions = {id(generator._session) for generator in pool.map(lambda _: Generator(MODEL, "cpu"), range(16))}
+        sessions = {id(generator._session) for generator in pool.map(lambda _: open_decider(MODEL, "cpu"), range(16))}
     assert len(sessions) == 1
-    assert Generator(MODEL, "cpu", 2)._session is not Generator(MODEL, "cpu", 1)._session
+    assert open_decider(MODEL, "cpu", 2)._session is not open_decider(MODEL, "cpu", 1)._session
 
 
 def test_the_number_of_threads_does_not_change_the_field():
-    for one, two in zip(field_of(Generator(MODEL, "cpu", 1)), field_of(Generator(MODEL, "cpu", 2))):
+    for one, two in zip(field_of(open_decider(MODEL, "cpu", 1)), field_of(open_decider(MODEL, "cpu", 2))):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
 
 
 def test_a_model_that_was_written_again_is_read_again(tmp_path):
     for name in ("config.json", "generator.onnx"):
         shutil.copy(MODEL.path / name, tmp_path)
-    first = Generator(load_config(tmp_path))._session
+    open_decider(load_config(tmp_path))
     (tmp_path / "generator.onnx").unlink()
     with pytest.raises(ModelError, match=r"generator\.onnx is missing"):
-        Generator(load_config(tmp_path))
+        open_decider(load_config(tmp_path))
+    (tmp_path / "generator.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        open_decider(load_config(tmp_path))
     shutil.copyfile(MODEL.path / "generator.onnx", tmp_path / "generator.onnx")
-    assert Generator(load_config(tmp_path))._session is not first
+    open_decider(load_config(tmp_path))
 
 
 def test_a_file_that_is_no_network_is_told(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(MODEL.config))
     (tmp_path / "generator.onnx").write_bytes(b"not a network")
     with pytest.raises(ModelError, match="cannot be loaded"):
-        Generator(load_config(tmp_path))
+        open_decider(load_config(tmp_path))
 
 
 def test_the_stretcher_says_what_it_runs_on():

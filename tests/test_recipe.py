@@ -150,7 +150,7 @@ def test_a_generator_that_a_stretch_would_refuse_is_refused_before_training_begi
     sizes = ["--set", "generator.blocks=6", "--set", "generator.kernel=33"]
     assert run(["train", str(tmp_path), *sizes, "--cpu", "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert "97 frames" in error and "kernel to 31" in error and not (tmp_path / "out").exists()
+    assert "145 frames" in error and "kernel to 15" in error and not (tmp_path / "out").exists()
 
 
 def test_the_context_that_a_recipe_is_advised_is_possible():

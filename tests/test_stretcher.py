@@ -15,14 +15,13 @@ import tsmgan
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field
-from tsmgan.core.generator import Generator
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import OverlapAdd
 from tsmgan.core.runs import RUN, Run, Surroundings
 from tsmgan.core.stretcher import Stretcher
 from tsmgan.core.vocoder import Vocoder
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.models import find_model
+from tsmgan.models import find_model, open_decider
 
 SECOND = 24000
 
@@ -311,7 +310,7 @@ def test_runs_may_be_decided_together_as_on_a_gpu(batch):
     """With the CPU standing for a GPU: the same sound to rounding, and still the same for every division into blocks."""
     y = np.stack([voice(9 * SECOND), noise(9 * SECOND)[0]])
     expected = tsmgan.stretch(y, SECOND, 0.8)
-    decider = Generator(find_model(), "cpu")
+    decider = open_decider(find_model(), "cpu")
     decider.batch = batch
 
     def stretched(block):

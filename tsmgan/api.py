@@ -8,12 +8,11 @@ import numpy as np
 
 from tsmgan.core import stretcher
 from tsmgan.core.field import Field
-from tsmgan.core.generator import Generator
 from tsmgan.core.runs import Run
 from tsmgan.core.samples import MOST_CHANNELS, require_channels_first
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
-from tsmgan.models import find_model
+from tsmgan.models import find_model, open_decider
 
 
 class Stretcher(stretcher.Stretcher):
@@ -63,7 +62,7 @@ class Stretcher(stretcher.Stretcher):
         if int(seed) != seed or seed < 0:
             raise UsageError(f"The seed is {seed}; it must be a whole number that is not negative.")
         chosen = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
-        decider = Generator(find_model(model), device, threads)
+        decider = open_decider(find_model(model), device, threads)
         super().__init__(samplerate, channels, chosen, decider, coherence=coherence, seed=int(seed), observer=observer)
 
 

@@ -11,22 +11,30 @@ import json
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tsmgan.core.features import FEATURES
+from tsmgan.core.field import BANDS
 from tsmgan.core.frames import RUN
 from tsmgan.errors import ModelError
-from tsmgan.onnx_file import read_metadata
+from tsmgan.onnx_file import read_metadata, require_generator
+
+if TYPE_CHECKING:
+    from tsmgan.core.generator import Generator, Sizes
+    from tsmgan.core.rule import Rule
 
 DEFAULT_MODEL = "tsmgan-2"
 """The shipped model that `default` stands for."""
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout and of the features that a generator expects."""
 LARGEST_CONFIG_BYTES = 1 << 20
 LARGEST_ONNX_BYTES = 1 << 28
 """Larger ONNX files are not read."""
 LARGEST_CONTEXT = RUN
 """Frames on either side that a decision may depend on. Training, export and stretching all keep to this limit."""
+LARGEST_NOISE = 256
 LARGEST_PARAMETERS = 50_000_000
 """Numbers that a generator may learn: in full precision they fit well into LARGEST_ONNX_BYTES."""
 _LONGEST_INTEGER = 18
@@ -192,9 +200,66 @@ def _parsed(text: bytes, file: Path) -> dict[str, Any]:
         config = parse_json(text)
     except ValueError as error:
         raise ModelError(f"{file} cannot be read as a model's config: {error}.") from error
-    if not isinstance(config, dict) or not isinstance(config.get("generator"), dict):
+    if not isinstance(config, dict) or not isinstance(config.get("generator", 0), (dict, type(None))):
         raise ModelError(f"{file} has no `generator` entry, so it is no tsmgan model.")
     if type(config.get("format")) is not int or config["format"] != FORMAT:
         stated = repr(config.get("format"))[:80]
         raise ModelError(f"{file} has format {stated}; this version reads format {FORMAT}. Export the model again.")
     return config
+
+
+def open_decider(model: Model, device: str = "auto", threads: int | None = None, *, time_limit: float | None = None) -> Rule | Generator:
+    """What decides the fields of a stretch with this model: the rule alone, or its generator.
+
+    Args:
+        device, threads, time_limit: as of `tsmgan.core.generator.Generator`.
+
+    Raises:
+        UsageError: there is no such device, or threads is out of its range.
+        ModelError: the model is missing, damaged, of another architecture, or no generator.
+        TsmganError: the device was asked for and cannot be used here.
+    """
+    from tsmgan.core.generator import TIME_LIMIT, Generator, require_device
+
+    require_device(device, threads)
+    if model.config["generator"] is None:
+        from tsmgan.core.rule import Rule
+
+        return Rule()
+    sizes = _sizes(model)
+    try:
+        content = _checked_content(model.onnx, os.stat(model.onnx).st_mtime_ns)
+    except FileNotFoundError:
+        raise ModelError(f"{model.onnx} is missing; write it with `tsmgan export-onnx`.") from None
+    except ModelError as error:
+        raise ModelError(f"The model {model.onnx} cannot be loaded. {error}") from error
+    return Generator(content, sizes, str(model.path), device, threads, time_limit=TIME_LIMIT if time_limit is None else time_limit)
+
+
+@lru_cache(maxsize=8)
+def _checked_content(file: Path, written: int) -> bytes:
+    """A network's file, as written at that time, of which only a generator's operators are left to be run."""
+    content = read_regular(file, LARGEST_ONNX_BYTES)
+    require_generator(content)
+    return content
+
+
+def _sizes(model: Model) -> Sizes:
+    """What a model's config says of its network."""
+    from tsmgan.core.generator import Sizes
+    from tsmgan.core.rule import RULE_CONTEXT
+
+    config = model.config["generator"]
+    if config.get("features") != FEATURES or config.get("bands") != BANDS:
+        raise ModelError(
+            f"{model.path} expects {config.get('features')} features and {config.get('bands')} bands; "
+            f"this version has {FEATURES} and {BANDS}."
+        )
+    for name, smallest, largest in (("context", RULE_CONTEXT, LARGEST_CONTEXT), ("noise", 0, LARGEST_NOISE)):
+        value = config.get(name)
+        if type(value) is not int or not smallest <= value <= largest:
+            raise ModelError(f"{model.path} states {name} {value!r} in its config; {smallest} to {largest} can be.")
+    bound = config.get("largest_coherence")
+    if type(bound) not in (int, float) or not 0.01 <= bound <= 1:
+        raise ModelError(f"{model.path} states largest_coherence {bound!r} in its config; 0.01 to 1 can be.")
+    return Sizes(config["context"], config["noise"], float(bound))

@@ -18,13 +18,12 @@ from tsmgan.audio import open_reader, open_writer
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features, silence
 from tsmgan.core.field import Field
-from tsmgan.core.generator import Generator
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import OverlapAdd
 from tsmgan.core.runs import RUN, Run, Seen, Surroundings
 from tsmgan.core.timemap import TimeMap
 from tsmgan.core.vocoder import Vocoder
-from tsmgan.models import find_model
+from tsmgan.models import find_model, open_decider
 
 SAMPLERATE, CHANNELS, RATE = 48000, 2, 1.3
 GEOMETRY = geometry(SAMPLERATE)
@@ -47,7 +46,7 @@ def frames(sound):
 
 @pytest.fixture(scope="module")
 def field(frames) -> Field:
-    generator = Generator(find_model(), "cpu")
+    generator = open_decider(find_model(), "cpu")
     run = Run(0, frames, frame_features(frames, GEOMETRY))
     return generator.decide([Surroundings(generator.context, generator.noise, 0).see(run, None)])[0]
 
@@ -79,7 +78,7 @@ def test_features(benchmark, frames):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_generator(benchmark, threads):
-    generator = Generator(find_model(), "cpu", threads)
+    generator = open_decider(find_model(), "cpu", threads)
     count = RUN + 2 * generator.context
     seen = Seen(silence(count), np.full(count, RATE), np.zeros((count, generator.noise), np.float32))
     assert len(benchmark(generator.decide, [seen])[0].coherence) == RUN

@@ -252,13 +252,13 @@ def _model(folder: Path, values: dict[str, float], odd: str | None) -> Path:
         nodes += _odd_nodes(odd, constants)
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("features", [*frames, 130]), ("log_rate", frames), ("noise", [*frames, 4]))
+        for name, shape in (("features", [*frames, 130]), ("log_rate", frames), ("noise", [*frames, 4]), ("rule", [*frames, 80]))
     ]
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [*frames, 20]) for name in values]
     graph = helper.make_graph(nodes, "generator", inputs, outputs, [bands, *constants])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     folder.mkdir()
-    config = json.loads((find_model("handmade").path / "config.json").read_text())
+    config = json.loads((find_model().path / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "generator.onnx").write_bytes(model.SerializeToString())
     return folder

@@ -14,13 +14,13 @@ import numpy as np
 
 from tsmgan.audio import AudioInfo, open_reader, open_writer
 from tsmgan.audio.formats import default_suffix
-from tsmgan.core.generator import Generator, available_devices
+from tsmgan.core.generator import available_devices
 from tsmgan.core.geometry import geometry
 from tsmgan.core.runs import RUN
-from tsmgan.core.stretcher import Stretcher
+from tsmgan.core.stretcher import Decider, Stretcher
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import TsmganError
-from tsmgan.models import Model
+from tsmgan.models import Model, open_decider
 
 STAGES = ("reading", "analysis", "features", "generator", "vocoder", "writing")
 
@@ -49,14 +49,23 @@ class Stopwatch:
         finally:
             self.seconds[name] += time.perf_counter() - began
 
-    def timed(self, name: str, function: Callable[..., Any]) -> Any:
-        """A function that does the same and is timed."""
+    def timed(self, name: str, stage: Callable[..., Any]) -> Any:
+        """A stage of the stretch whose calls are timed."""
+        return _Timed(self, name, stage)
 
-        def timed_function(*arguments: Any) -> Any:
-            with self(name):
-                return function(*arguments)
 
-        return timed_function
+class _Timed:
+    """A callable whose calls are timed; everything else about it is as it was."""
+
+    def __init__(self, watch: Stopwatch, name: str, stage: Callable[..., Any]) -> None:
+        self._watch, self._name, self._stage = watch, name, stage
+
+    def __call__(self, *arguments: Any) -> Any:
+        with self._watch(self._name):
+            return self._stage(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stage, name)
 
 
 def read_beginning(source: str, seconds: float) -> tuple[np.ndarray, AudioInfo]:
@@ -73,7 +82,7 @@ def read_beginning(source: str, seconds: float) -> tuple[np.ndarray, AudioInfo]:
 class TimedStretcher(Stretcher):
     """A Stretcher with a stopwatch at every arrow."""
 
-    def __init__(self, samplerate: int, channels: int, time_map: TimeMap, generator: Generator, watch: Stopwatch) -> None:
+    def __init__(self, samplerate: int, channels: int, time_map: TimeMap, generator: Decider, watch: Stopwatch) -> None:
         super().__init__(samplerate, channels, time_map, generator)
         self._analyser = watch.timed("analysis", self._analyser)
         self._features = watch.timed("features", self._features)
@@ -82,7 +91,7 @@ class TimedStretcher(Stretcher):
         self._overlap = watch.timed("vocoder", self._overlap)
 
 
-def walk(source: str, seconds: float, rate: float, generator: Generator, folder: Path) -> dict[str, float]:
+def walk(source: str, seconds: float, rate: float, generator: Decider, folder: Path) -> dict[str, float]:
     """Stretch the first seconds of a recording, and return the seconds that each of STAGES took.
 
     Blocks are shorter than a run of frames, so that the stages take turns instead of sharing the cores.
@@ -109,7 +118,7 @@ def time_stages(source: str, seconds: float, rate: float, model: Model, *, devic
 
     Where other devices run the network too, `generator (cuda)` and the like stand behind the stages.
     """
-    generator = Generator(model, device, threads)
+    generator = open_decider(model, device, threads)
     with tempfile.TemporaryDirectory(prefix="tsmgan-") as name:
         folder = Path(name)
         y, info = read_beginning(source, seconds)
@@ -122,7 +131,7 @@ def time_stages(source: str, seconds: float, rate: float, model: Model, *, devic
             if other == generator.device:
                 continue
             try:
-                second = Generator(model, other, threads)
+                second = open_decider(model, other, threads)
             except TsmganError:  # installed, and without the hardware
                 continue
             walk(source, seconds, rate, second, folder)

@@ -54,11 +54,10 @@ def benchmark(
     from tsmgan.benchmark.programs import first_start, own_programs, own_starts, peer_programs, write_source
     from tsmgan.benchmark.report import Report
     from tsmgan.benchmark.stages import read_beginning, time_stages
-    from tsmgan.core.generator import Generator
-    from tsmgan.models import find_model
+    from tsmgan.models import find_model, open_decider
 
     found = find_model(model)
-    running_on = Generator(found, device, threads).device
+    running_on = open_decider(found, device, threads).device
     y, info = read_beginning(file, seconds)
     stages = time_stages(file, seconds, rate, found, device=device, threads=threads, runs=runs)
     options = ["--model", str(found.path), "--device", device, *([] if threads is None else ["--threads", str(threads)])]

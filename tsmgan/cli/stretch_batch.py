@@ -180,8 +180,7 @@ def model_version(model: str, device: str, threads: int | None) -> str:
 
     version = work.model_version(model)
     if device != "auto" or threads is not None:
-        from tsmgan.core.generator import Generator
-        from tsmgan.models import find_model
+        from tsmgan.models import find_model, open_decider
 
-        Generator(find_model(model), device, threads)
+        open_decider(find_model(model), device, threads)
     return version

@@ -9,13 +9,20 @@ import typer
 
 
 def train(
-    folder: Annotated[Path, typer.Argument(help="Folder of recordings. All folders in it are searched; any format and sample rate will do.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of recordings. All folders in it are searched; any format and sample rate will do.", show_default=False
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the run: checkpoint, logs, pairs and the model.")] = Path(
         "tsmgan-run"
     ),
     recipe: Annotated[
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
-        typer.Option("--recipe", "-r", help="Name of a recipe (base, cpu, gpu, smoke or a divergence), or a TOML file.", show_default="base"),
+        typer.Option(
+            "--recipe", "-r", help="Name of a recipe (base, cpu, gpu, smoke or a divergence), or a TOML file.", show_default="base"
+        ),
     ] = None,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -23,7 +30,9 @@ def train(
     ] = None,
     divergence: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--divergence", help="What the critics estimate: gan, js, kl, reverse-kl, tv, pearson or squared-hellinger.", show_default=False),
+        typer.Option(
+            "--divergence", help="What the critics estimate: gan, js, kl, reverse-kl, tv, pearson or squared-hellinger.", show_default=False
+        ),
     ] = None,
     generator_loss: Annotated[
         Optional[str],  # noqa: UP045
@@ -36,7 +45,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --output. The result is the same as if it had never stopped.")
     ] = False,
-    minutes: Annotated[Optional[float], typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False)] = None,  # noqa: UP045
+    minutes: Annotated[
+        Optional[float], typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False)
+    ] = None,  # noqa: UP045
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[
         Optional[Path],  # noqa: UP045

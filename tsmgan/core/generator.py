@@ -1,4 +1,4 @@
-"""Generator: features and local rate in, the coherence field out, through ONNX Runtime."""
+"""Generator: the rule's field, and a network's departures from it, through ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tsmgan.core.features import FEATURES
 from tsmgan.core.field import BANDS, Field
+from tsmgan.core.rule import MARGIN, RULE_CONTEXT, rule
 from tsmgan.core.runs import Seen
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.limits import MOST_THREADS, require_count
-from tsmgan.models import LARGEST_CONTEXT, LARGEST_ONNX_BYTES, Model, read_regular
-from tsmgan.onnx_file import require_generator
 
 PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     # Rounded products (TF32) would take the output further from the CPU's than a recording's last bit.
@@ -38,9 +35,12 @@ PACKAGES = {
 }
 """The package that brings a provider, the command that installs it, and where it can work."""
 
+RULE_INPUTS = ("coherence", "alpha_mix", "log_gain", "texture")
+"""What a network is told of the rule's field: all but the rotation, which the rule leaves at 0."""
 GPU_BATCH = 16
 """Runs that a GPU decides together: one alone would leave it idle for most of the time that it takes to ask it."""
-LARGEST_NOISE = 256
+LARGEST_LOGIT = 30.0
+"""A network's departure before a sigmoid is taken to be at most this, either way."""
 LARGEST_MEMORY_BYTES = 1 << 31
 """Of all networks of a process on the CPU. A generator that asks for more is stopped."""
 TIME_LIMIT = 60.0
@@ -50,13 +50,62 @@ T = TypeVar("T")
 _lock = threading.Lock()
 
 
+def require_device(device: str, threads: int | None) -> int:
+    """Check what a network shall run on, and return the number of threads.
+
+    Raises:
+        UsageError: there is no such device, or threads is not from 1 to MOST_THREADS.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
+    return 1 if threads is None else require_count("threads", threads, MOST_THREADS)
+
+
+class Sizes(NamedTuple):
+    """What must be known of a network to run it."""
+
+    context: int
+    """Frames on either side that a decision depends on, those that the rule looks at among them: RULE_CONTEXT + 1 to RUN."""
+    noise: int
+    """Channels of the noise z."""
+    largest_coherence: float
+    """Bound of the coherence, in (0, 1]."""
+
+
+def rule_inputs(by_hand: Field) -> np.ndarray:
+    """The rule's field as a network takes it: the values of RULE_INPUTS one after the other, (..., frames, bands of all), float32."""
+    return np.concatenate([getattr(by_hand, name) for name in RULE_INPUTS], -1)
+
+
+def depart(by_hand: Field, departures: Field, largest_coherence: float, library: Any = np) -> Field:
+    """The rule's field with a network's departures from it. For arrays, and for tensors with `torch` as the library."""
+
+    def logit(share: Any) -> Any:
+        return library.log(share) - library.log(1 - share)
+
+    def sigmoid(x: Any) -> Any:
+        return 1 / (1 + library.exp(-x))
+
+    share = (by_hand.coherence / largest_coherence).clip(MARGIN, 1 - MARGIN)
+    return Field(
+        largest_coherence * sigmoid(logit(share) + departures.coherence.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
+        sigmoid(logit(by_hand.alpha_mix) + departures.alpha_mix.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
+        by_hand.log_gain + departures.log_gain,
+        by_hand.rotation + departures.rotation,
+        by_hand.texture + departures.texture,
+    )
+
+
 class Generator:
-    """A model's generator. Calls are independent of each other and safe from several threads.
+    """A network and the rule that it departs from. Calls are independent of each other and safe from several threads.
 
     Args:
-        model: a model folder or file.
+        content: the network as an ONNX file.
+        sizes: what the model's config says of it.
+        name: what messages call it.
         device: one of DEVICES. `auto` takes the first of AUTO that works here.
         threads: of the network on the CPU; None is one, which leaves the other cores to the stages beside it.
+        time_limit: seconds that loading, or one run, may take.
 
     Attributes:
         context: frames on either side of a run that its result depends on.
@@ -66,29 +115,21 @@ class Generator:
 
     Raises:
         UsageError: there is no such device, or threads is not from 1 to MOST_THREADS.
-        ModelError: the model is missing, damaged, or of another architecture.
+        ModelError: the network cannot be loaded.
         TsmganError: the device was asked for and cannot be used here.
     """
 
-    def __init__(self, model: Model, device: str = "auto", threads: int | None = None, *, time_limit: float = TIME_LIMIT) -> None:
-        if device not in DEVICES:
-            raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
-        threads = 1 if threads is None else require_count("threads", threads, MOST_THREADS)
-        config = model.config["generator"]
-        self._path, self._time_limit = model.path, time_limit
-        self.context = _size(model, "context", LARGEST_CONTEXT)
-        self.noise = _size(model, "noise", LARGEST_NOISE)
-        if config.get("features") != FEATURES or config.get("bands") != BANDS:
-            raise ModelError(
-                f"{model.path} expects {config.get('features')} features and {config.get('bands')} bands; "
-                f"this version has {FEATURES} and {BANDS}."
-            )
-        try:
-            written = model.onnx.stat().st_mtime_ns
-        except OSError:
-            raise ModelError(f"{model.onnx} is missing; write it with `tsmgan export-onnx`.") from None
+    def __init__(
+        self, content: bytes, sizes: Sizes, name: str, device: str = "auto", threads: int | None = None, *, time_limit: float = TIME_LIMIT
+    ) -> None:
+        threads = require_device(device, threads)
+        self._sizes, self._name, self._time_limit = sizes, name, time_limit
+        self.context, self.noise = sizes.context, sizes.noise
         with _lock:
-            self._session, self.device = _session(model.onnx, written, device, threads, time_limit)
+            try:
+                self._session, self.device = _session(content, device, threads, time_limit)
+            except ModelError as error:
+                raise ModelError(f"The model {name} cannot be loaded. {error}") from error
         self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
     def decide(self, seen: Sequence[Seen]) -> list[Field]:
@@ -96,18 +137,25 @@ class Generator:
         asked = len(seen)
         # The batch is always full: what comes out for a run must not depend on how many others were ready.
         rows = [min(k, asked - 1) for k in range(max(asked, self.batch))]
+        features = np.stack([seen[k].features for k in rows])
+        log_rate = np.log(np.stack([seen[k].rates for k in rows])).astype(np.float32)
+        by_hand = rule(features, log_rate)
+        # The network hears the frames of which the rule has heard all that it wants to hear.
+        heard = slice(RULE_CONTEXT, features.shape[1] - RULE_CONTEXT)
         inputs = {
-            "features": np.stack([seen[k].features for k in rows]),
-            "log_rate": np.log(np.stack([seen[k].rates for k in rows])).astype(np.float32),
-            "noise": np.stack([seen[k].noise for k in rows]),
+            "features": features[:, heard],
+            "log_rate": log_rate[:, heard],
+            "noise": np.stack([seen[k].noise for k in rows])[:, heard],
+            "rule": rule_inputs(by_hand)[:, heard],
         }
         outputs = self._run(inputs)
         # Whoever made the model, what goes on from here is as large as it must be, and finite.
         shape = (*inputs["log_rate"].shape, BANDS)
         if not all(isinstance(output, np.ndarray) and output.shape == shape and np.isfinite(output).all() for output in outputs):
-            raise ModelError(f"The model in {self._path} gives no usable field: its arrays must be {shape} and finite. Export it again.")
-        middle = slice(self.context, shape[1] - self.context)
-        return [Field(*(output[k, middle] for output in outputs)) for k in range(asked)]
+            raise ModelError(f"The model in {self._name} gives no usable field: its arrays must be {shape} and finite. Export it again.")
+        field = depart(Field(*(values[:, heard] for values in by_hand)), Field(*outputs), self._sizes.largest_coherence)
+        reach = self.context - RULE_CONTEXT
+        return [Field(*(values[k, reach : shape[1] - reach] for values in field)) for k in range(asked)]
 
     def _run(self, inputs: dict[str, np.ndarray]) -> list[Any]:
         """The network's outputs for its inputs.
@@ -125,9 +173,9 @@ class Generator:
         try:
             return _within_time(lambda: self._session.run(list(Field._fields), inputs, options), self._time_limit, stop)
         except FutureTimeoutError:
-            raise ModelError(f"The model in {self._path} was stopped: a single run took longer than {self._time_limit:g} s.") from None
+            raise ModelError(f"The model in {self._name} was stopped: a single run took longer than {self._time_limit:g} s.") from None
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelError(f"The model in {self._path} fails: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"The model in {self._name} fails: {str(error).splitlines()[0]}") from error
 
 
 def _within_time(work: Callable[[], T], seconds: float, stop: Callable[[], None] = lambda: None) -> T:
@@ -154,14 +202,6 @@ def _within_time(work: Callable[[], T], seconds: float, stop: Callable[[], None]
         raise
 
 
-def _size(model: Model, name: str, largest: int) -> int:
-    """A size out of a model's config."""
-    value = model.config["generator"].get(name)
-    if type(value) is not int or not 0 <= value <= largest:
-        raise ModelError(f"{model.path} states {name} {value!r} in its config.json; 0 to {largest} can be.")
-    return value
-
-
 def available_devices() -> list[str]:
     """Devices whose provider the installed ONNX Runtime has; it may still lack the hardware or a driver."""
     import onnxruntime
@@ -171,22 +211,12 @@ def available_devices() -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _session(file: Path, written: int, device: str, threads: int, time_limit: float) -> tuple[Any, str]:
-    """A session and the device that it runs on. One a process, file (as written at that time), device, number of threads and limit:
-    sessions are costly to make and may be shared by threads."""
-    try:
-        content = read_regular(file, LARGEST_ONNX_BYTES)
-    except FileNotFoundError:
-        raise ModelError(f"{file} is missing; write it with `tsmgan export-onnx`.") from None
-    try:
-        require_generator(content)
-        return _open_on(content, device, threads, time_limit)
-    except ModelError as error:
-        raise ModelError(f"The model {file} cannot be loaded. {error}") from error
+def _session(content: bytes, device: str, threads: int, time_limit: float) -> tuple[Any, str]:
+    """A session for a network on a device, or on the first of AUTO that works, and the device's name.
 
-
-def _open_on(content: bytes, device: str, threads: int, time_limit: float) -> tuple[Any, str]:
-    """A session for an ONNX file's content on a device, or on the first of AUTO that works, and the device's name."""
+    There is one for each network, device, number of threads and limit in a process: sessions are costly to make, and threads may share
+    them.
+    """
     there = available_devices()
     if device != "auto":
         if device not in there:

@@ -11,7 +11,9 @@ import torch
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import Field
+from tsmgan.core.generator import RULE_INPUTS, depart, rule_inputs
 from tsmgan.core.geometry import geometry
+from tsmgan.core.rule import rule
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import ModelError
 from tsmgan.export.onnx import INPUTS
@@ -35,6 +37,8 @@ class Inputs(NamedTuple):
     """(batch, frames), float32."""
     noise: np.ndarray
     """(batch, frames, noise), float32."""
+    rule: np.ndarray
+    """The rule's field, (batch, frames, bands of all RULE_INPUTS), float32, see `tsmgan.core.generator.rule_inputs`."""
 
 
 class Difference(NamedTuple):
@@ -66,7 +70,9 @@ def real_inputs(y: np.ndarray, samplerate: int, rate: float, noise: int) -> Inpu
     count = g.frames_for(time_map.output_length(y.shape[1]))
     features = frame_features(Analyser(g, len(y))(y, 0, *time_map.instants(0, count, g.hop)), g)
     z = np.random.default_rng(count).standard_normal((1, count, noise), dtype=np.float32)
-    return Inputs(features[None], np.full((1, count), np.log(rate), np.float32), z)
+    log_rate = np.full((1, count), np.log(rate), np.float32)
+    by_hand = rule(features[None], log_rate)
+    return Inputs(features[None], log_rate, z, rule_inputs(by_hand))
 
 
 def clips(whole: Inputs) -> Iterator[Inputs]:
@@ -78,9 +84,9 @@ def clips(whole: Inputs) -> Iterator[Inputs]:
 
 
 def run_torch(generator: Generator, inputs: Inputs) -> Field:
-    """Outputs of the generator in torch, arrays (batch, frames, bands)."""
+    """Departures of the generator in torch, arrays (batch, frames, bands)."""
     with torch.no_grad():
-        return Field(*(output.numpy() for output in generator(*(torch.from_numpy(values) for values in inputs))))
+        return Field(*(output.numpy() for output in generator.departures(*(torch.from_numpy(values) for values in inputs))))
 
 
 class Exported:
@@ -98,8 +104,15 @@ class Exported:
             raise ModelError(f"ONNX Runtime does not take the export: {str(error).splitlines()[0]}") from error
 
     def __call__(self, inputs: Inputs) -> Field:
-        """Outputs as arrays (batch, frames, bands), float32."""
+        """Departures as arrays (batch, frames, bands), float32."""
         return Field(*self._session.run(list(Field._fields), dict(zip(INPUTS, inputs))))
+
+
+def _field(departures: Field, inputs: Inputs, generator: Generator) -> Field:
+    """The field that departures amount to."""
+    parts = dict(zip(RULE_INPUTS, np.split(inputs.rule, len(RULE_INPUTS), -1)))
+    by_hand = Field(**parts, rotation=np.zeros_like(inputs.rule[..., : inputs.rule.shape[-1] // len(RULE_INPUTS)]))
+    return depart(by_hand, departures, generator.config.largest_coherence)
 
 
 def differences(generator: Generator, content: bytes, y: np.ndarray, samplerate: int) -> list[Difference]:
@@ -115,7 +128,7 @@ def differences(generator: Generator, content: bytes, y: np.ndarray, samplerate:
         for clip in clips(real_inputs(y, samplerate, rate, generator.config.noise)):
             frames = clip.features.shape[1]
             try:
-                ours, theirs = run_torch(generator, clip), exported(clip)
+                ours, theirs = (_field(found, clip, generator) for found in (run_torch(generator, clip), exported(clip)))
             except Exception as error:  # of ONNX Runtime, see above
                 raise ModelError(f"The export fails on {frames} frames: {str(error).splitlines()[0]}") from error
             for name, a, b in zip(Field._fields, ours, theirs):

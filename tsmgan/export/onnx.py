@@ -17,6 +17,7 @@ from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
 from tsmgan.core.field import Field
+from tsmgan.core.generator import RULE_INPUTS
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import FORMAT, Model, require_regular
 from tsmgan.storage.leftovers import replace_file
@@ -25,7 +26,7 @@ from tsmgan.training.recipe import changed, check_generator
 
 OPSET = 20
 """The newest that torch's tracing exporter writes; ONNX Runtime reads it since 1.17. It has GELU as one operator."""
-INPUTS = ("features", "log_rate", "noise")
+INPUTS = ("features", "log_rate", "noise", "rule")
 LICENCE = "MIT"
 """Of the weights, where a model's config does not say `licence`."""
 
@@ -53,6 +54,8 @@ def read_generator(model: Model) -> Generator:
     Raises:
         ModelError: the weights are missing, damaged, not finite, or not those of the architecture that the config states.
     """
+    if model.config["generator"] is None:
+        raise ModelError(f"{model.path} is the rule alone, without a network; there is nothing to be exported or trained further.")
     config = _generator_config(model)
     with torch.device("meta"):
         shapes = {name: list(tensor.shape) for name, tensor in Generator(config).state_dict().items()}
@@ -115,17 +118,31 @@ def float_copy(generator: Generator) -> Generator:
     return copy.eval()
 
 
+class _Departures(torch.nn.Module):
+    """The network of a generator alone."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, features: torch.Tensor, log_rate: torch.Tensor, noise: torch.Tensor, rule: torch.Tensor) -> Field:
+        """As `Generator.departures`."""
+        return self.generator.departures(features, log_rate, noise, rule)
+
+
 def trace(generator: Generator) -> bytes:
-    """The ONNX model that a generator on the CPU, in evaluation mode and with float32 inputs and outputs, amounts to."""
+    """The ONNX model of the network of a generator on the CPU, in evaluation mode: inputs and departures from the rule are float32."""
     c = generator.config
-    example = torch.zeros(1, 64, c.features), torch.zeros(1, 64), torch.zeros(1, 64, c.noise)
+    widths = c.features, c.noise, len(RULE_INPUTS) * c.bands
+    features, noise, by_hand = (torch.zeros(1, 64, width) for width in widths)
+    example = features, torch.zeros(1, 64), noise, by_hand
     axes = {name: {0: "batch", 1: "frames"} for name in [*INPUTS, *Field._fields]}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the other exporter is recommended to everybody
         # The TorchScript exporter traces this feed-forward graph exactly, and needs no packages beyond onnx.
         torch.onnx.export(
-            generator,
+            _Departures(generator),
             example,
             buffer,  # type: ignore[arg-type]
             input_names=INPUTS,

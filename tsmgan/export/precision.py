@@ -29,7 +29,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 LARGEST_LOSS = 0.02
 """PESQ that int8 may cost, in the mean over the pairs."""
 CALIBRATION_PAIRS = 16
-_PRODUCTS = re.compile(r"/blocks\.\d+/(up|down)/MatMul")
+_PRODUCTS = re.compile(r"/(generator/)?blocks\.\d+/(up|down)/MatMul")
 """Three quarters of the multiplications."""
 
 
@@ -102,7 +102,7 @@ class InHalf(nn.Module):
 def to_fp16(generator: Generator) -> bytes:
     """ONNX model of the generator with its learned layers in half precision.
 
-    The hand-made default beside them and the outlet stay in full precision: they are small, and steep.
+    The outlet stays in full precision: it is small, and steep.
     """
     copy = float_copy(generator)
     copy.rate, copy.inlet = InHalf(copy.rate), InHalf(copy.inlet)  # type: ignore[assignment]

@@ -45,7 +45,7 @@ class Game:
         """The generator averaged over steps, which is what a run exports."""
         self.ema.load_state_dict(self.generator.state_dict())
         self.adversary = Adversary(recipe, self.renderer)
-        self.objective = Objective(recipe.losses, recipe.generator.largest_coherence, self.renderer)
+        self.objective = Objective(recipe.losses, self.renderer)
         self.players = {
             "generator": Player("generator", self.generator, train.learning_rate, train, accelerator),
             "critics": Player("critics", self.adversary.critics, recipe.adversary.learning_rate, train, accelerator),
@@ -77,15 +77,11 @@ class Game:
         after = max(0, self.step - (self.recipe.adversary.warm_up if self.adversary.is_there else 0))
         return train.learning_rate * min(1.0, (after + 1) / max(1, train.warm_up)) * 0.5 ** (after / train.half_life)
 
-    def default_field(self, batch: Batch) -> Field:
-        """The hand-made default for a batch."""
-        return default_field(batch, self.recipe.generator.largest_coherence)
-
     def take_step(self, batch: Batch) -> dict[str, float]:
         """One step of the game; returns its numbers."""
         if self.warming_up:
             with torch.no_grad():
-                output, _ = self.renderer.waveform(batch, warm_up_field(batch, self.default_field(batch)))
+                output, _ = self.renderer.waveform(batch, warm_up_field(batch, default_field(batch)))
             numbers = self._critics_turn(batch, output)
         else:
             numbers = self._generators_turn(batch)

@@ -1,4 +1,4 @@
-"""The generator's losses that need no critic: against the answers, against the input, and against the default."""
+"""The generator's losses that need no critic: against the answers, against the input, and against the rule."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tsmgan.training.stage import Rotated
 class Objective:
     """The losses of a recipe."""
 
-    def __init__(self, weights: LossesRecipe, largest_coherence: float, renderer: Renderer) -> None:
-        self._weights, self._largest_coherence, self._renderer = weights, largest_coherence, renderer
+    def __init__(self, weights: LossesRecipe, renderer: Renderer) -> None:
+        self._weights, self._renderer = weights, renderer
         losses = (MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss(), CycleLoss(renderer.stage.geometry))
         self.mel, self.sorted_envelope, self.convergence, self.cycle = (loss.to(renderer.device) for loss in losses)
 
@@ -36,7 +36,7 @@ class Objective:
         if weights.convergence > 0:
             terms["convergence"] = against_answers(self.convergence, batch, output, batch.paired)
         if weights.prior > 0:
-            terms["prior"] = prior(field, default_field(batch, self._largest_coherence)).mean()
+            terms["prior"] = prior(field, default_field(batch)).mean()
         return terms
 
 

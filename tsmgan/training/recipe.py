@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from tsmgan.core.rule import RULE_CONTEXT
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import LARGEST_CONTEXT, LARGEST_PARAMETERS, read_regular
 from tsmgan.training.suggest import unknown
@@ -33,8 +34,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-HANDMADE_CONTEXT = 48
-"""Frames on either side (0.32 s) over which the hand-made default tells voices from other sounds."""
 SHORTEST_CLIP = 26
 """Frames of a clip, at least: the losses look at a tenth of a second."""
 LARGEST_TOML_BYTES = 1 << 20
@@ -115,13 +114,13 @@ class GeneratorRecipe:
 
     @property
     def context(self) -> int:
-        """Frames on either side that an output depends on."""
-        return max(1 + self.blocks * (self.kernel // 2), HANDMADE_CONTEXT)
+        """Frames on either side that a decision depends on: the network looks at some, and the rule at more around each of them."""
+        return 1 + self.blocks * (self.kernel // 2) + RULE_CONTEXT
 
     @property
     def parameters(self) -> int:
         """About how many numbers it learns."""
-        return self.blocks * self.width * (2 * self.expansion * self.width + self.kernel + 40) + 600 * self.width
+        return self.blocks * self.width * (2 * self.expansion * self.width + self.kernel + 40) + 800 * self.width
 
 
 @dataclass(frozen=True)
@@ -439,9 +438,9 @@ def check_generator(generator: GeneratorRecipe, path: str = "") -> None:
     if generator.kernel % 2 == 0:
         raise UsageError(f"{path}kernel is {generator.kernel}; it must be odd.")
     if generator.context > LARGEST_CONTEXT:
-        possible = 2 * ((LARGEST_CONTEXT - 1) // generator.blocks) + 1
+        possible = 2 * ((LARGEST_CONTEXT - RULE_CONTEXT - 1) // generator.blocks) + 1
         raise UsageError(
-            f"With {path}blocks={generator.blocks} and {path}kernel={generator.kernel} the generator looks {generator.context} frames to "
+            f"With {path}blocks={generator.blocks} and {path}kernel={generator.kernel} decisions depend on {generator.context} frames to "
             f"either side, and at most {LARGEST_CONTEXT} are possible; lower the kernel to {possible}, or use fewer blocks."
         )
     if generator.parameters > LARGEST_PARAMETERS:

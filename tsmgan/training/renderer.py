@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tsmgan.core.field import Field
 from tsmgan.training.batch import Batch
-from tsmgan.training.network import Generator, handmade
+from tsmgan.training.network import Generator, rule_field
 from tsmgan.training.stage import Rotated, Stage
 
 
@@ -51,13 +51,9 @@ class Renderer:
         )
 
 
-def default_field(batch: Batch, largest_coherence: float) -> Field:
-    """The hand-made default for a batch."""
-    coherence, alpha_mix, log_gain, texture = (
-        values[:, batch.inner] for values in handmade(batch.features, batch.log_rate_around, largest_coherence)
-    )
-    level = largest_coherence * torch.sigmoid(coherence)
-    return Field(level, torch.sigmoid(alpha_mix), log_gain, torch.zeros_like(level), texture)
+def default_field(batch: Batch) -> Field:
+    """The rule's field for a batch: what the generator departs from."""
+    return Field(*(values[:, batch.inner].contiguous() for values in rule_field(batch.features, batch.log_rate_around)))
 
 
 def warm_up_field(batch: Batch, default: Field) -> Field:

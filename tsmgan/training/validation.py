@@ -15,6 +15,7 @@ from tsmgan.training.clips import Clips
 from tsmgan.training.game import LOW_BANDS, Game
 from tsmgan.training.journal import Journal
 from tsmgan.training.recordings import SAMPLERATE
+from tsmgan.training.renderer import default_field
 
 ITEMS = 32
 """Held-out items that are measured."""
@@ -48,7 +49,7 @@ class Validation:
                 continue
             output = self._compare(learned, "learned", entry["folder"], batch, field)
             if first:
-                self._compare(self._default, "default", entry["folder"], batch, game.default_field(batch))
+                self._compare(self._default, "default", entry["folder"], batch, default_field(batch))
             if shown < SHOWN:
                 self._show(journal, item, batch, field, output, first)
                 shown += 1

@@ -1,0 +1,142 @@
+"""The rule: a field made by hand. It is the floor that a generator departs from, and what `--model handmade` uses alone.
+
+- A voice is told from other sounds by what 97 frames have in common: its envelope is modulated at its pitch, it has one period in the mean,
+  and its partials move. It is also told by what changes within these frames: loudness, and the balance of treble and bass. Coherence is
+  VOICED_COHERENCE where a voice has a period. Alpha is 1 on voices (PESQ heard 1 / rate on their attacks as a fault) and 1 / rate on
+  everything else.
+- A lone attack is energy at one instant of the frame, without a period. There alpha is 1 / rate, whatever is around it, and the frame has
+  no say in what is a voice.
+- Frames of noise that come from other places of the input than they go to do not add up to the noise's level, nor to its distribution of
+  amplitudes. What is missing was measured on white noise. Its inverse, a straight line in the logarithm of the rate, is given to bands
+  without tones, in sounds that are neither voices nor attacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tsmgan.core.features import COLUMNS, WIDE_HZ
+from tsmgan.core.field import BAND_CENTRES_HZ, Field
+from tsmgan.core.geometry import between_bands
+from tsmgan.core.runs import Seen
+
+RULE_CONTEXT = 48
+"""Frames on either side (0.32 s) over which voices are told from other sounds."""
+VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
+"""Coherence where a voice has a period, and how much of it goes with each unit of log rate: pulses stay nearly as peaky as they were, and
+PESQ is highest."""
+LARGEST_COHERENCE = 0.8
+"""A frame that is moved as one piece (1) makes the pulses of voices peakier than they were."""
+MARGIN = 0.002
+"""Shares of coherence and alpha mix stay this far from 0 and 1, so that a generator can depart from them."""
+VOICE_WEIGHTS, VOICE_OFFSET = (28.5, 10.4, 5.9, -11.4, -13.6, -25.0, 16.5, 4.3), -15.7
+"""Logistic regression of voice against other sounds, on frames of three voices and of music."""
+PERIOD_THRESHOLD, PERIOD_SLOPE = 0.50, 15.0
+"""Periodicity at which half of a voice's frame counts as voiced, and how sharp the decision is."""
+NOISE_TEXTURE, NOISE_GAIN = 0.52, 0.32
+"""Texture for each unit of log rate, which keeps noise as uneven as it was; log gain for each unit below 0, which keeps its level."""
+NOISE_TONALITY = 0.28
+"""Tonality of a band, above that of none at all, from which it is no noise. The tonality of white noise is 1 less this."""
+NOISE_CONCENTRATION = 0.76
+"""Concentration from which a frame is no noise; that of white noise is 0.67."""
+SMALLEST_VARIANCE = 4e-4
+"""Added to variances before their root is taken, so that rounding errors of a sum that stays the same are not seen."""
+
+
+def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
+    """The rule's field. A frame's decision depends on RULE_CONTEXT frames on either side, as far as they are given.
+
+    Args:
+        features: (..., frames, FEATURES), float32.
+        log_rate: natural logarithm of the local rate, (..., frames).
+
+    Returns:
+        A Field of arrays (..., frames, BANDS), float32.
+    """
+    log_rate = np.asarray(log_rate, np.float64)
+    periodicity = _mean(features, "periodicity", 3, 4)
+    concentration = _mean(features, "concentration", 0, 10)
+    attack = _sigmoid(40 * (concentration - 0.85)) * _sigmoid(15 * (0.45 - periodicity))
+    voice = _voice(features, periodicity, attack)
+    voiced = _sigmoid(voice) * _sigmoid(PERIOD_SLOPE * (periodicity - PERIOD_THRESHOLD))
+    stretched = _sigmoid(2 * voice)
+    most = VOICED_COHERENCE * (1 - COHERENCE_SLOPE * log_rate)
+    coherence = LARGEST_COHERENCE * _inside((most / LARGEST_COHERENCE).clip(0, 1) * voiced)
+    alpha_mix = _inside(1 - stretched * (1 - attack))
+    noise = ((1 - _tonality(features)) / NOISE_TONALITY).clip(0, 1) ** 2
+    noise *= ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
+    slowness = np.maximum(-log_rate, 0)
+    per_band = (
+        np.broadcast_to(coherence[..., None], noise.shape),
+        np.broadcast_to(alpha_mix[..., None], noise.shape),
+        NOISE_GAIN * slowness[..., None] * noise,
+        np.zeros(noise.shape),
+        NOISE_TEXTURE * log_rate[..., None] * noise,
+    )
+    return Field(*(values.astype(np.float32) for values in per_band))
+
+
+class Rule:
+    """Decides by the rule alone: no network, no noise."""
+
+    context, noise, batch, device = RULE_CONTEXT, 0, 1, "cpu"
+
+    def decide(self, seen: Sequence[Seen]) -> list[Field]:
+        """Fields of the frames in the middle of what is seen, arrays (frames, BANDS) float32."""
+        return [
+            Field(*(values[RULE_CONTEXT:-RULE_CONTEXT] for values in rule(each.features, np.log(each.rates)))) for each in seen
+        ]  # fmt: skip
+
+
+def _voice(features: np.ndarray, periodicity: np.ndarray, attack: np.ndarray) -> np.ndarray:
+    """Evidence of a voice around each frame, (..., frames): above 0 a voice is likelier than not."""
+    loudness, tonality = _mean(features, "loudness", 0, 1), _mean(features, "tonality", 3, 8)
+    balance = _mean(features, "log power", 60, 80) - _mean(features, "log power", 5, 40)
+    # What a voice is made of counts by its amplitude; what changes counts wherever there is any sound. Values are taken about their usual
+    # ones, which keeps rounding errors of the squares small.
+    means, spreads = _around(
+        [_mean(features, "modulation", 0, 2), _mean(features, "modulation", 2, 4), periodicity - 0.5, tonality - 0.75],
+        np.exp(2.5 * loudness) * (1 - attack),
+    )
+    _, changes = _around([loudness, balance], _sigmoid(20 * (loudness + 0.8)))
+    evidence = [*means, *spreads[2:], *changes]
+    return sum((weight * value for weight, value in zip(VOICE_WEIGHTS, evidence)), np.full_like(periodicity, VOICE_OFFSET))
+
+
+def _mean(features: np.ndarray, name: str, start: int, stop: int) -> np.ndarray:
+    """Mean of some columns of a kind of feature, (..., frames) float64."""
+    return features[..., COLUMNS[name]][..., start:stop].mean(-1, dtype=np.float64)
+
+
+def _tonality(features: np.ndarray) -> np.ndarray:
+    """Tonality at the centres of the field's bands, (..., frames, BANDS)."""
+    lower, share = between_bands(np.asarray(BAND_CENTRES_HZ), WIDE_HZ)
+    wide = features[..., COLUMNS["tonality"]].astype(np.float64)
+    return wide[..., lower] * (1 - share) + wide[..., lower + 1] * share
+
+
+def _around(values: list[np.ndarray], weight: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weighted mean and standard deviation of each of the values (..., frames) over RULE_CONTEXT frames on either side."""
+    weight = weight + 1e-6
+    total = _window_sum(weight)
+    means = [_window_sum(value * weight) / total for value in values]
+    squares = [_window_sum(value * value * weight) / total for value in values]
+    return means, [np.sqrt(np.maximum(square - mean * mean, 0) + SMALLEST_VARIANCE) for mean, square in zip(means, squares)]
+
+
+def _window_sum(x: np.ndarray) -> np.ndarray:
+    """Sum over RULE_CONTEXT frames on either side of each, as far as they are there; x is (..., frames)."""
+    frames = x.shape[-1]
+    sums = np.concatenate([np.zeros((*x.shape[:-1], 1)), np.cumsum(x, -1)], -1)
+    places = np.arange(frames)
+    return sums[..., np.minimum(places + RULE_CONTEXT + 1, frames)] - sums[..., np.maximum(places - RULE_CONTEXT, 0)]
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x.clip(-60, 60)))
+
+
+def _inside(share: np.ndarray) -> np.ndarray:
+    return share.clip(MARGIN, 1 - MARGIN)
