@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from tsmgan.training.recipe import Recipe
 
 
 def train(
@@ -46,8 +49,9 @@ def train(
         bool, typer.Option("--resume", help="Continue the run in --output. The result is the same as if it had never stopped.")
     ] = False,
     minutes: Annotated[
-        Optional[float], typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False)
-    ] = None,  # noqa: UP045
+        Optional[float],  # noqa: UP045
+        typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False),
+    ] = None,
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[
         Optional[Path],  # noqa: UP045
@@ -71,8 +75,6 @@ def train(
     from rich.console import Console
 
     from tsmgan.errors import UsageError
-    from tsmgan.training.checkpoint import NAME, read_state
-    from tsmgan.training.recipe import load_recipe, stored_recipe
 
     out = former_output or output
     if minutes is not None and not minutes > 0:
@@ -82,12 +84,19 @@ def train(
     changes = list(settings or [])
     changes += [f'adversary.divergence="{divergence}"'] if divergence is not None else []
     changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
-    if resume and recipe is None:
-        resolved = stored_recipe(read_state(out / NAME).recipe, changes)
-    else:
-        resolved = load_recipe(recipe or "base", changes)
+    resolved = _resolve(recipe, changes, out if resume else None)
 
     from tsmgan.training.trainer import Request, Trainer
 
     request = Request(folder=folder, out=out, cache=cache, start_from=start_from, resume=resume, minutes=minutes, steps=steps, cpu=cpu)
     Trainer(resolved, request, Console(stderr=True)).run()
+
+
+def _resolve(recipe: str | None, changes: list[str], resumed: Path | None) -> Recipe:
+    """The recipe of the run. A run that is resumed goes by its stored recipe, unless another one is named."""
+    from tsmgan.training.checkpoint import NAME, read_state
+    from tsmgan.training.recipe import load_recipe, stored_recipe
+
+    if resumed is not None and recipe is None:
+        return stored_recipe(read_state(resumed / NAME).recipe, changes)
+    return load_recipe(recipe or "base", changes)
