@@ -52,7 +52,7 @@ def benchmark(
     names = _peer_names(peers)
 
     from tsmgan.benchmark.programs import first_start, own_programs, own_starts, peer_programs, write_source
-    from tsmgan.benchmark.report import Report
+    from tsmgan.benchmark.results import Results
     from tsmgan.benchmark.stages import read_beginning, time_stages
     from tsmgan.core.generator import Generator
     from tsmgan.models import find_model
@@ -77,11 +77,11 @@ def benchmark(
             console.note(f"{program.name} is left out: {program.problem.rstrip('.')}.")
     starts = [start for start in starts if start.costs]
     length = y.shape[1] / info.samplerate
-    report = Report(file, length, info.samplerate, info.channels, rate, runs, running_on, stages, starts, programs)
-    for table in report.tables():
+    results = Results(file, length, info.samplerate, info.channels, rate, runs, running_on, stages, starts, programs)
+    for table in results.tables():
         console.print_table(table)
     if json is not None:
-        json.write_text(json_format.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        json.write_text(json_format.dumps(results.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _peer_names(text: str | None) -> list[str]:

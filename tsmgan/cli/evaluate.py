@@ -14,7 +14,7 @@ from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_ROUNDS, MOST_SCORES, most_processes, require_count
 
 if TYPE_CHECKING:
-    from tsmgan.evaluation.measures import Measure
+    from tsmgan.evaluation.measures import PairMeasure
     from tsmgan.evaluation.methods import Method
     from tsmgan.evaluation.pairs import Pair
 
@@ -105,9 +105,10 @@ def evaluate(
 
     from tsmgan.evaluation.meter import read_meters
     from tsmgan.evaluation.pairs import read_pairs
-    from tsmgan.evaluation.report import meter_tables, summary_tables, write_csv, write_json
+    from tsmgan.evaluation.records import write_csv, write_json
     from tsmgan.evaluation.runner import measure_pairs
     from tsmgan.evaluation.summary import summarise
+    from tsmgan.evaluation.tables import meter_tables, summary_tables
 
     chosen_pairs = _choose_pairs(read_pairs(pairs), wanted_rates, kinds) if pairs else []
     chosen_measures = _choose_measures(measures)
@@ -163,11 +164,11 @@ def _names(text: str | None, known: Iterable[str], what: str) -> list[str]:
     return names
 
 
-def _choose_measures(text: str | None) -> list[Measure]:
-    from tsmgan.evaluation.measures import MEASURES
+def _choose_measures(text: str | None) -> list[PairMeasure]:
+    from tsmgan.evaluation.measures import PAIR_MEASURES
 
-    names = _names(text, [measure.name for measure in MEASURES], "measure")
-    chosen = [measure for measure in MEASURES if not names or measure.name in names]
+    names = _names(text, [measure.name for measure in PAIR_MEASURES], "measure")
+    chosen = [measure for measure in PAIR_MEASURES if not names or measure.name in names]
     for measure in chosen:
         if measure.missing():
             console.note(
@@ -221,13 +222,13 @@ def _tell_problems(rows: Sequence[Any], readings: Sequence[Any]) -> None:
 
 
 def _make_pairs(folder: Path | None, out: Path, rates: list[float], scores: int, channels: int, seed: int, quiet: bool) -> None:
-    from tsmgan.evaluation.making import find_recordings, make_pairs
+    from tsmgan.evaluation.pair_files import find_recordings, write_pairs
 
     recordings = find_recordings(folder) if folder is not None else []
     total = len(recordings) + scores
     if not total:
         raise UsageError("There is nothing to make pairs of; give --scores 1 or more, or --make-pairs FOLDER.")
-    work = make_pairs(out, recordings, scores=scores, rates=rates or None, channels=channels, seed=seed)
+    work = write_pairs(out, recordings, compositions=scores, rates=rates or None, channels=channels, seed=seed)
     problems = list(_with_progress(work, total, "pairs", quiet))
     for problem in problems:
         if problem:

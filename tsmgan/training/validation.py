@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from tsmgan.core.field import BAND_CENTRES_HZ, Field
-from tsmgan.evaluation.perceptual import pesq_wb
-from tsmgan.evaluation.spectral import log_mel_distance
-from tsmgan.evaluation.voice import pulse_peakiness
+from tsmgan.evaluation.measures.log_mel import log_mel_distance
+from tsmgan.evaluation.measures.peakiness import pulse_peakiness
+from tsmgan.evaluation.measures.pesq import pesq_wb
 from tsmgan.training.pairs import Pairs
 from tsmgan.training.recordings import SAMPLERATE
 from tsmgan.training.reports import Reports

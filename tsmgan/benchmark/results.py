@@ -16,7 +16,7 @@ from tsmgan.benchmark.stages import StageTime
 
 
 @dataclass(frozen=True)
-class Report:
+class Results:
     """All figures of one benchmark."""
 
     source: str
