@@ -1,4 +1,4 @@
-"""The time that each stage of a stretch takes, in this process."""
+"""The time of each stage: a stretch in this process, with a stopwatch at every arrow."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import numpy as np
 from tsmgan.audio import AudioInfo, open_reader, open_writer
 from tsmgan.audio.formats import default_suffix
 from tsmgan.core.generator import Generator, available_devices
-from tsmgan.core.geometry import Geometry, geometry
-from tsmgan.core.overlap import OverlapAdd
+from tsmgan.core.geometry import geometry
 from tsmgan.core.runs import RUN
 from tsmgan.core.stretcher import Stretcher
 from tsmgan.core.timemap import TimeMap
@@ -27,7 +26,7 @@ STAGES = ("reading", "analysis", "features", "generator", "vocoder", "writing")
 
 
 class StageTime(NamedTuple):
-    """A stage and the time that it took."""
+    """A stage and what it took."""
 
     name: str
     seconds: float
@@ -51,7 +50,7 @@ class Stopwatch:
             self.seconds[name] += time.perf_counter() - began
 
     def timed(self, name: str, function: Callable[..., Any]) -> Any:
-        """The same function, timed."""
+        """A function that does the same and is timed."""
 
         def timed_function(*arguments: Any) -> Any:
             with self(name):
@@ -71,20 +70,8 @@ def read_beginning(source: str, seconds: float) -> tuple[np.ndarray, AudioInfo]:
         return np.concatenate(blocks, axis=1)[:, :wanted], reader.info
 
 
-class TimedOverlapAdd(OverlapAdd):
-    """An OverlapAdd with a stopwatch."""
-
-    def __init__(self, geometry: Geometry, channels: int, watch: Stopwatch) -> None:
-        super().__init__(geometry, channels)
-        self._watch = watch
-
-    def __call__(self, *arguments: Any) -> np.ndarray:
-        with self._watch("vocoder"):
-            return super().__call__(*arguments)
-
-
 class TimedStretcher(Stretcher):
-    """A Stretcher with a stopwatch at every stage."""
+    """A Stretcher with a stopwatch at every arrow."""
 
     def __init__(self, samplerate: int, channels: int, time_map: TimeMap, generator: Generator, watch: Stopwatch) -> None:
         super().__init__(samplerate, channels, time_map, generator)
@@ -92,7 +79,7 @@ class TimedStretcher(Stretcher):
         self._features = watch.timed("features", self._features)
         self._decide = watch.timed("generator", self._decide)
         self._vocoder = watch.timed("vocoder", self._vocoder)
-        self._overlap = TimedOverlapAdd(self._geometry, channels, watch)
+        self._overlap = watch.timed("vocoder", self._overlap)
 
 
 def walk(source: str, seconds: float, rate: float, generator: Generator, folder: Path) -> dict[str, float]:
