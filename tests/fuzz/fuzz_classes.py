@@ -24,9 +24,10 @@ import soundfile
 from fuzz_cases import Verdict, case_by_number, judge
 
 import tsmgan
-from tsmgan.batch.plan import Settings, Task
+from tsmgan.batch.plan import Task
 from tsmgan.batch.work import stretch_task
 from tsmgan.errors import ModelError, TsmganError, UsageError
+from tsmgan.job import StretchOptions
 from tsmgan.models import find_model
 
 WINDOW_SECONDS = 0.05
@@ -229,7 +230,7 @@ def named_files(chance: random.Random, folder: Path) -> Verdict:
     source = folder / f"in.{chance.choice([*LISTS, 'm4a', 'mp4', 'webm', 'wav', 'mka', 'txt'])}"
     source.write_bytes(content)
     watch = Canary(canary)
-    entry = stretch_task(Task(str(source), str(folder), "out.wav", 1.3, Settings(salvage=chance.random() < 0.3)))
+    entry = stretch_task(Task(str(source), str(folder), "out.wav", StretchOptions(rate=1.3, salvage=chance.random() < 0.3)))
     return Verdict(entry.error is not None, "another file was opened" if watch.was_opened() else _sentence_fault(entry.error))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import LOSSY, WIDTHS
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage import places
+from tsmgan.storage import names
 
 SUFFIXES = {
     ".wav": "WAV",
@@ -93,7 +93,7 @@ def writable_suffixes() -> str:
 
 def default_suffix(info: AudioInfo) -> str:
     """The ending that the output gets when the user named none: the input's own where it can be written, else .wav."""
-    suffix = places.suffix(info.path) if info.path else ""
+    suffix = names.suffix(info.path) if info.path else ""
     container = SUFFIXES.get(suffix.lower())
     if container is not None and (container == info.format or {container, info.format} <= {"WAV", "WAVEX", "RF64"}):
         return suffix

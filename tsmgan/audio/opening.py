@@ -18,7 +18,7 @@ from tsmgan.audio.ogg import read_pages
 from tsmgan.audio.pipes import open_pipe_reader
 from tsmgan.audio.reader import BLOCK_FRAMES, Reader, complain, require_sane
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import is_url, plain, suffix
+from tsmgan.storage.names import is_url, plain, suffix
 
 if TYPE_CHECKING:
     from tsmgan.storage.remote import Copy

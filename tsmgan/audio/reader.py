@@ -12,7 +12,7 @@ from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import require_finite
 from tsmgan.core.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
 from tsmgan.errors import AudioError
-from tsmgan.storage.places import Stamp
+from tsmgan.storage.names import Stamp
 
 BLOCK_FRAMES = 32768
 """Samples per channel of a block."""

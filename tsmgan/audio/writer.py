@@ -22,8 +22,9 @@ from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bi
 from tsmgan.audio.tags import Undo, add_tags, missing_tags, needs_more_tags, set_native_tags, with_tags
 from tsmgan.audio.wav import INFO_TAGS, wav_header
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.leftovers import create, release_for_rename
-from tsmgan.storage.places import Stamp, checksum, is_url, plain, suffix
+from tsmgan.storage.atomic import Unfinished, require_free, taken
+from tsmgan.storage.names import Stamp, is_url, plain, suffix
+from tsmgan.storage.places import checksum
 
 if TYPE_CHECKING:
     import soundfile
@@ -123,12 +124,11 @@ class FileWriter(Writer):
         self._target = os.path.realpath(path)
         self._force = force
         self._file: soundfile.SoundFile | None = None
-        self._descriptor = -1
-        self._temporary: Path | None = None
+        self._unfinished: Unfinished | None = None
         self._bits = integer_bits(output.subtype)
         try:
             self._require_space(frames)
-            self._temporary, self._descriptor = create(Path(self._target))
+            self._unfinished = Unfinished(Path(self._target))
             self._open(frames)
         except BaseException as error:
             self.abort()
@@ -226,7 +226,6 @@ class FileWriter(Writer):
             return os.fstat(self._descriptor).st_size == self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
         try:
-            assert self._temporary is not None
             with stream_class()(native_name(self._temporary)) as file:
                 complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
                 if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
@@ -240,7 +239,6 @@ class FileWriter(Writer):
         """Names of the input's tags that the finished file does not hold."""
         if self.output.format == "RAW":
             return []
-        assert self._temporary is not None
         path = os.fspath(self._temporary)
         with stream_class()(native_name(path)) as file:
             bare = AudioInfo(self.name, path, file.format, file.subtype, file.samplerate, file.channels, file.frames, None)
@@ -268,48 +266,29 @@ class FileWriter(Writer):
             raise _failed(self.name, error) from None
 
     def _publish(self) -> None:
-        """Give the complete temporary file its name. It stays held until it has it, so that nobody takes it for a leftover."""
-        assert self._temporary is not None
-        if release_for_rename(self._descriptor):
-            self._descriptor = -1
-        if os.path.exists(self._target):
-            shutil.copymode(self._target, self._temporary)
-        if self._force:
-            os.replace(self._temporary, self._target)
-        else:
-            self._publish_new()
-        self._close_descriptor()
-
-    def _publish_new(self) -> None:
-        """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
-        assert self._temporary is not None
+        """Give the complete temporary file its name."""
+        assert self._unfinished is not None
         try:
-            os.link(self._temporary, self._target)
+            self._unfinished.publish(replace=self._force)
         except FileExistsError:
-            raise already_exists(self.name) from None
-        except OSError:
-            # File systems without hard links (FAT, some network drives).
-            if os.path.exists(self._target):
-                raise already_exists(self.name) from None
-            os.replace(self._temporary, self._target)
-            return
-        os.unlink(self._temporary)
+            raise taken(self.name) from None
 
-    def _close_descriptor(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    @property
+    def _temporary(self) -> Path:
+        assert self._unfinished is not None
+        return self._unfinished.path
+
+    @property
+    def _descriptor(self) -> int:
+        assert self._unfinished is not None
+        return self._unfinished.descriptor
 
     def abort(self) -> None:
         if self._file is not None:
             with contextlib.suppress(Exception):
                 self._file.close()
-        if self._temporary is not None:
-            if self._descriptor >= 0 and release_for_rename(self._descriptor):
-                self._descriptor = -1
-            with contextlib.suppress(OSError):
-                os.unlink(self._temporary)
-        self._close_descriptor()
+        if self._unfinished is not None:
+            self._unfinished.close()
 
 
 class UrlWriter(FileWriter):
@@ -326,7 +305,6 @@ class UrlWriter(FileWriter):
     def _publish(self) -> None:
         from tsmgan.storage import remote
 
-        assert self._temporary is not None
         self.sha256 = checksum(os.fspath(self._temporary))
         self.stamp = remote.put(self._temporary, self.name, replace=self._force)
         self.abort()
@@ -372,11 +350,6 @@ class PipeWriter(Writer):
         if self._stream is not sys.stdout.buffer:
             with contextlib.suppress(OSError):
                 self._stream.close()
-
-
-def already_exists(name: str) -> AudioError:
-    """The error for an output name that is taken."""
-    return AudioError(f"{name} exists already; give --force to overwrite it, or another name with -o.")
 
 
 def _is_input(path: str, info: AudioInfo) -> bool:
@@ -447,8 +420,7 @@ def open_writer(
         name = "standard output" if path == "-" else path
         stream = sys.stdout.buffer if path == "-" else open(path, "wb")
         return PipeWriter(stream, name, info, output, frames=frames)
-    if os.path.exists(path) and not force:
-        raise already_exists(path)
+    require_free(path, force=force)
     return FileWriter(path, info, output, frames=frames, force=force)
 
 
@@ -462,5 +434,5 @@ def _open_url_writer(url: str, info: AudioInfo, frames: int | None, subtype: str
         raise UsageError(f"{url} is a folder; give the name of a file in it with -o.")
     output = output_format(suffix(url), info, subtype=subtype, bitrate=bitrate, frames=frames)
     if not force and remote.exists(url):
-        raise remote.taken(url)
+        raise taken(url)
     return UrlWriter(url, info, output, frames=frames, force=force)

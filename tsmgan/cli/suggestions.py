@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Sequence
 
-from tsmgan.storage.places import URL, suffix
+from tsmgan.storage.names import URL, suffix
 
 OTHER_NAMES = {
     "--speed": "--rate",
