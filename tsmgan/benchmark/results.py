@@ -1,4 +1,4 @@
-"""What a benchmark found, as tables and as JSON."""
+"""The results of a benchmark, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Results:
 
     source: str
     seconds: float
-    """Of the recording, as far as it was used."""
+    """Length of the part of the recording that was used."""
     samplerate: int
     channels: int
     rate: float

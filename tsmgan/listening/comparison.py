@@ -1,4 +1,4 @@
-"""A recording, and what every stretcher makes of it."""
+"""Renderings: what each stretcher makes of a recording, with its figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def render(method: Method, y: np.ndarray, samplerate: int, rate: float, *, synth
         return result
     try:
         _stretch_and_measure(result, method, y, samplerate, rate)
-    except Exception as error:  # a method may fail in any way; the page says how
+    except Exception as error:  # A method may fail in any way, and the page says how.
         result.problem = str(error).rstrip(".") if isinstance(error, TsmganError) else f"{type(error).__name__}: {error}"
         result.samples = None
         return result
