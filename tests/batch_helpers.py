@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tsmgan.storage.leftovers import NAME
+from tsmgan.storage.atomic import NAME
 
 SAMPLERATE = 8000
 

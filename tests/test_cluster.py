@@ -20,6 +20,7 @@ from batch_helpers import checksums, temporary_files, write_recording, write_tre
 from tsmgan.batch.cluster import parse_address
 from tsmgan.cli import run
 from tsmgan.errors import UsageError
+from tsmgan.job import StretchOptions
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 BATCH = [*TSMGAN, "stretch", "in", "-o", "out", "--rate", "1.3", "--cluster", "ray"]
@@ -145,10 +146,10 @@ def test_without_ray_the_extra_is_named(folder, monkeypatch, capsys):
 
 def test_a_worker_that_is_told_to_stop_leaves_its_task_without_a_trace(folder):
     from tsmgan.batch.cluster import StretchActor
-    from tsmgan.batch.plan import Settings, Task
+    from tsmgan.batch.plan import Task
 
     write_recording(folder / "in.wav", frames=8000 * 300)
-    actor, task = StretchActor(), Task("in.wav", ".", "out.wav", 2.0, Settings())
+    actor, task = StretchActor(), Task("in.wav", ".", "out.wav", StretchOptions(rate=2.0))
     listener = threading.Thread(target=lambda: (wait_until(lambda: actor.part()[1] > 0), actor.stop()))
     listener.start()
     assert actor.stretch(task) is None and sorted(os.listdir()) == ["in.wav"]
@@ -159,9 +160,9 @@ def test_a_worker_that_is_told_to_stop_leaves_its_task_without_a_trace(folder):
 def test_a_recording_over_which_three_workers_are_lost_is_given_up_and_what_waited_behind_it_is_not():
     from tsmgan.batch.cluster import RayWorkers, _Worker
     from tsmgan.batch.executor import Died
-    from tsmgan.batch.plan import Settings, Task
+    from tsmgan.batch.plan import Task
 
-    bad, good = (Task(f"{name}.wav", "out", f"{name}@2.wav", 2.0, Settings()) for name in ("bad", "good"))
+    bad, good = (Task(f"{name}.wav", "out", f"{name}@2.wav", StretchOptions(rate=2.0)) for name in ("bad", "good"))
     workers = RayWorkers.__new__(RayWorkers)
     workers._losses, workers._waiting, workers._again, workers._folders = Counter(), deque([bad, good]), lambda task: task, set()
     told = []

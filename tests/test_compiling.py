@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import tsmgan
+from tsmgan import first_run as compiling
 from tsmgan import processes
 from tsmgan.core import analysis, attacks, features, overlap, vocoder
-from tsmgan.core.compiled import first_run as compiling
 from tsmgan.core.compiled import kernels
 from tsmgan.core.compiled.kernels import Kernel
 
@@ -47,7 +47,7 @@ def test_the_processes_compile_each_its_share_and_together_all_that_a_stretch_ne
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     for modules in compiling.SHARES:
         before = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")}
-        subprocess.run(processes.calling("tsmgan.core.compiled.first_run:compile_kernels", *modules), check=True)
+        subprocess.run(processes.calling("tsmgan.first_run:compile_kernels", *modules), check=True)
         found = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")} - before
         assert found == {name for name in KERNELS if name.rpartition(".")[0] in modules} and found
 

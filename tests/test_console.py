@@ -62,6 +62,23 @@ def test_the_bar_keeps_its_percentage_speed_and_time_however_long_the_name_is(na
     assert line.startswith(name[:3]) and name[-5:] in line
 
 
+COUNTED = """
+import time
+from tsmgan.cli.console import track
+def work():
+    for k in range(2):
+        time.sleep(0.3)
+        yield k
+assert list(track(work(), "pairs", 2, enabled=True)) == [0, 1]
+"""
+
+
+def test_work_that_is_counted_shows_its_bar_before_the_first_piece_is_done():
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_a_terminal([sys.executable, "-c", COUNTED]))
+    assert [shown.find(f"{done} of 2") >= 0 for done in range(3)] == [True] * 3 and shown.startswith("pairs")
+    assert "of 2" not in on_a_terminal([sys.executable, "-c", COUNTED.replace("enabled=True", "enabled=False")])
+
+
 @given(st.text(max_size=60), st.integers(3, 40))
 def test_a_shortened_name_fits_and_keeps_both_ends(text, width):
     short = shorten(text, width)

@@ -1,8 +1,9 @@
-"""Promises of the README and of the examples: what they show works."""
+"""Promises of the README, of the other pages and of the examples: what they show works."""
 
 import importlib.util
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from tsmgan.cli import run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/README.md")])
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 def load(name):
@@ -26,12 +28,26 @@ def load(name):
     return module
 
 
-def test_the_python_of_the_readme_runs(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    for block in blocks("python"):
-        names = {}
-        exec(block, names)
-        assert names["slow"].shape == (2, round(names["y"].shape[0] / 0.75))
+@pytest.fixture
+def beside_the_examples(folder):
+    """An empty folder, the current one, in which the examples can be named as the README names them."""
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    return folder
+
+
+def test_the_python_of_the_readme_stretches_arrays_and_streams(beside_the_examples):
+    names = {}
+    exec(blocks("python")[0], names)
+    samples = names["y"].shape[0]
+    assert names["slow"].shape == (2, round(samples / 0.75))
+    assert names["mapped"].shape == (2, round(13.2 * names["samplerate"]))
+    assert sum(block.shape[1] for block in names["blocks"]) == round(samples / 1.25)
+
+
+def test_the_python_of_the_readme_stretches_a_file(beside_the_examples):
+    exec(blocks("python")[1], {})
+    before, after = soundfile.info("examples/voice.flac"), soundfile.info("voice-fast.flac")
+    assert (after.frames, after.samplerate, after.subtype) == (round(before.frames / 1.5), before.samplerate, before.subtype)
 
 
 def test_the_first_command_of_the_readme_stretches_the_bundled_example(monkeypatch, tmp_path):
@@ -50,18 +66,31 @@ def test_the_time_map_of_the_examples_fits_its_recording(monkeypatch, tmp_path):
     assert soundfile.info(tmp_path / "p.flac").duration == pytest.approx(13.2, abs=1e-4)
 
 
-def test_every_command_of_the_readme_exists(capsys):
-    """Commands and options that the README shows are understood, whatever files they name."""
-    shown = [line.split("#")[0] for block in blocks("sh") for line in block.splitlines()]
-    calls = [part for line in shown for part in re.split(r"[|;]|&&", line) if part.strip().startswith("tsmgan ")]
-    assert len(calls) >= 8
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_of_a_page_exists(page, capsys):
+    """Commands and options that a page shows are understood, whatever files they name."""
+    text = page.read_text(encoding="utf-8")
+    shown = [line.split("#")[0] for block in blocks("sh", text) for line in block.splitlines()] + re.findall(r"`(tsmgan [^`]*)`", text)
+    calls = [part for line in shown for part in re.split(r"[|;>]|&&", line) if part.strip().startswith("tsmgan ")]
     for call in calls:
         arguments = shlex.split(call)[1:]
-        assert run([arguments[0], "--help"]) == 0
-        text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        assert run([arguments[0], "--help"] if not arguments[0].startswith("-") else ["--help"]) == 0
+        understood = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
         for option in arguments[1:]:
             if re.fullmatch(r"--?[a-z][a-z-]*", option) and option != "-":
-                assert option in text, f"{call} uses {option}"
+                assert option in understood, f"{call} uses {option}"
+
+
+def test_the_readme_shows_every_command(capsys):
+    assert run(["--help"]) == 0
+    listed = re.findall(r"^│ ([a-z][a-z-]+) ", re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out), re.MULTILINE)
+    assert "stretch" in listed and [name for name in listed if f"tsmgan {name} " not in README] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_of_a_page_leads_to_a_file_of_the_project(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["voice", "band"])

@@ -18,11 +18,12 @@ import pytest
 import soundfile
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
 
-from tsmgan.batch.plan import Settings, Task, make_tasks
+from tsmgan.batch.plan import Task, make_tasks
 from tsmgan.batch.run import run_batch
 from tsmgan.batch.work import stretch_task
 from tsmgan.cli import run
-from tsmgan.storage.leftovers import hold, remove_leftovers, replace_file, temporary_path
+from tsmgan.job import StretchOptions
+from tsmgan.storage.atomic import Unfinished, hold, remove_leftovers, replace_file, temporary_path
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 BATCH = [*TSMGAN, "stretch", "in", "-o", "out", "--rate", "1.3", "--jobs", "2"]
@@ -148,7 +149,7 @@ def test_the_writer_holds_its_temporary_file(folder):
 
 SWEEPER = """
 import sys
-from tsmgan.storage.leftovers import remove_leftovers
+from tsmgan.storage.atomic import remove_leftovers
 print("ready", flush=True)
 while True:
     remove_leftovers(sys.argv[1])
@@ -167,6 +168,34 @@ def sweepers(folder: Path, count: int = 2):
         for process in processes:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_unfinished_file_takes_a_free_name_only_and_leaves_nothing_when_it_is_taken(folder, monkeypatch, links):
+    def fail(*arguments) -> None:
+        raise OSError("this file system has no links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", fail)
+    target = folder / "out.txt"
+    for number in range(2):
+        with Unfinished(target) as unfinished:
+            os.write(unfinished.descriptor, b"%d" % number)
+            if number == 0:
+                unfinished.publish(replace=False)
+                continue
+            with pytest.raises(FileExistsError):
+                unfinished.publish(replace=False)
+            assert unfinished.path.read_bytes() == b"1"
+    assert target.read_bytes() == b"0" and os.listdir() == ["out.txt"]
+
+
+def test_a_replaced_file_keeps_its_permissions(folder):
+    target = folder / "out.txt"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    replace_file(target, b"new")
+    assert target.read_bytes() == b"new" and target.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -209,7 +238,7 @@ def test_the_longest_name_that_the_system_takes_is_written(folder):
 def test_a_name_that_is_too_long_is_said(folder, capsys):
     write_recording(folder / "in.wav")
     assert run(["stretch", "in.wav", "--rate", "2", "-o", "x" * 252 + ".wav", "-q"]) == 1
-    assert "longer than a file's name may be here" in capsys.readouterr().err
+    assert "longer than file names may be here" in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["in.wav"]
 
 
@@ -217,7 +246,7 @@ def test_an_input_that_vanishes_after_the_plan_is_a_failure_of_its_own(folder):
     from tsmgan.batch.plan import DEFAULT_NAME, find_sources
 
     write_tree(folder / "in", 3)
-    tasks = make_tasks(find_sources(["in"]), [2.0], DEFAULT_NAME, "out", Settings())
+    tasks = make_tasks(find_sources(["in"]), [2.0], DEFAULT_NAME, "out", StretchOptions())
     (folder / "in/a/take 1.wav").unlink()
     outcome = run_batch(tasks, 1, root="out")
     assert outcome.made == 2 and outcome.failed == [("in/a/take 1.wav", "in/a/take 1.wav does not exist; check the name.")]
@@ -226,14 +255,14 @@ def test_an_input_that_vanishes_after_the_plan_is_a_failure_of_its_own(folder):
 def test_an_input_that_is_cut_while_it_is_read_leaves_one_message_and_no_file(folder):
     write_recording(folder / "in.wav", frames=200000)
     cut = lambda part: os.truncate("in.wav", 150000)  # noqa: E731
-    entry = stretch_task(Task("in.wav", ".", "out.wav", 2.0, Settings()), cut)
+    entry = stretch_task(Task("in.wav", ".", "out.wav", StretchOptions(rate=2.0)), cut)
     assert entry.error is not None and "cut short" in entry.error and sorted(os.listdir()) == ["in.wav"]
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="this system has no file that fails to be read")
 def test_a_read_error_is_one_message(folder):
     os.symlink("/proc/self/mem", "in.wav")
-    entry = stretch_task(Task("in.wav", ".", "out.wav", 2.0, Settings()))
+    entry = stretch_task(Task("in.wav", ".", "out.wav", StretchOptions(rate=2.0)))
     assert entry.error is not None and entry.error.startswith("in.wav ") and "Internal" not in entry.error
     assert sorted(os.listdir()) == ["in.wav"]
 

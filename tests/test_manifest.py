@@ -15,8 +15,9 @@ import pytest
 import soundfile
 from batch_helpers import checksums, write_recording, write_tree
 
-from tsmgan.batch.plan import Settings
+from tsmgan.batch.plan import Task
 from tsmgan.cli import run
+from tsmgan.job import StretchOptions
 
 BATCH = ["stretch", "in", "-o", "out", "--rate", "2", "--jobs", "1", "-q"]
 
@@ -152,8 +153,11 @@ def test_an_output_whose_last_line_was_lost_is_recognised_and_left_as_it_is(fold
 
 
 def test_outputs_of_another_number_of_threads_or_device_are_not_taken_for_these(made):
-    digests = {Settings().digest, Settings(threads=3).digest, Settings(threads=2).digest, Settings(device="cuda").digest}
-    assert len(digests) == 4 and Settings(threads=1).digest == Settings().digest
+    def digest(**options) -> str:
+        return Task("in.wav", ".", "out.wav", StretchOptions(rate=2.0, **options)).digest
+
+    assert len({digest(), digest(threads=3), digest(threads=2), digest(device="cuda")}) == 4
+    assert digest(threads=1) == digest()
     count = len([entry for entry in lines(made) if "started" not in entry])
     assert run([*BATCH, "--threads", "3"]) == 0
     assert len([entry for entry in lines(made) if "started" not in entry]) == 2 * count

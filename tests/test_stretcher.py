@@ -15,9 +15,10 @@ import tsmgan
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field
+from tsmgan.core.frames import RUN
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import OverlapAdd
-from tsmgan.core.runs import RUN, Run, Surroundings
+from tsmgan.core.runs import Run, Surroundings
 from tsmgan.core.stretcher import Stretcher
 from tsmgan.core.vocoder import Vocoder
 from tsmgan.errors import AudioError, UsageError

@@ -78,7 +78,7 @@ def test_the_model_knows_the_resolved_recipe_and_where_it_came_from(finished):
 
 
 def test_the_exported_onnx_decides_as_the_torch_generator_does(finished, tree, cache):
-    from tsmgan.core.runs import Seen
+    from tsmgan.core.field import Seen
     from tsmgan.models import find_model, open_decider
     from tsmgan.training.network import Generator, GeneratorConfig
 

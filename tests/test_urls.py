@@ -17,8 +17,8 @@ from batch_helpers import checksums, temporary_files, write_recording, write_tre
 
 from tsmgan.batch.plan import is_pattern
 from tsmgan.cli import run
-from tsmgan.storage import places
-from tsmgan.storage.leftovers import NAME
+from tsmgan.storage import names
+from tsmgan.storage.atomic import NAME
 
 fsspec = pytest.importorskip("fsspec")
 TSMGAN = [sys.executable, "-m", "tsmgan"]
@@ -236,11 +236,11 @@ def test_whoever_gives_no_url_does_not_meet_fsspec(folder):
 
 
 def test_drives_and_existing_files_are_no_urls_and_web_queries_no_patterns(folder):
-    assert not any(map(places.is_url, ["C:\\talks\\a.wav", "C:/talks/a.wav", "c://talks", "a.wav", "-", "://x", "a b://c", "in/s3://x"]))
-    assert all(map(places.is_url, ["s3://bucket/a.wav", "gs://b", "abfs://c@d/e.wav", "git+ssh://x"]))
+    assert not any(map(names.is_url, ["C:\\talks\\a.wav", "C:/talks/a.wav", "c://talks", "a.wav", "-", "://x", "a b://c", "in/s3://x"]))
+    assert all(map(names.is_url, ["s3://bucket/a.wav", "gs://b", "abfs://c@d/e.wav", "git+ssh://x"]))
     (folder / "s3:/bucket").mkdir(parents=True)
     (folder / "s3:/bucket/a.wav").touch()
-    assert not places.is_url("s3://bucket/a.wav") and not is_pattern("https://x/a.wav?b=[c]") and is_pattern("s3://other/*.wav")
+    assert not names.is_url("s3://bucket/a.wav") and not is_pattern("https://x/a.wav?b=[c]") and is_pattern("s3://other/*.wav")
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,8 @@ def test_drives_and_existing_files_are_no_urls_and_web_queries_no_patterns(folde
     ],
 )
 def test_urls_are_taken_apart_as_paths_are(url, parent, stem, suffix, child):
-    assert (places.parent(url), places.stem(url), places.suffix(url)) == (parent, stem, suffix)
-    assert child is None or places.join(url, "x/y") == child
+    assert (names.parent(url), names.stem(url), names.suffix(url)) == (parent, stem, suffix)
+    assert child is None or names.join(url, "x/y") == child
 
 
 def test_a_folder_behind_a_url_is_mirrored_and_a_second_run_does_only_what_is_missing_or_changed(folder, shelf):

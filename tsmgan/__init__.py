@@ -2,10 +2,23 @@
 
 >>> import tsmgan
 >>> slower = tsmgan.stretch(y, samplerate, rate=0.8)  # doctest: +SKIP
+>>> summary = tsmgan.stretch_file("talk.wav", "quick.wav", rate=1.5)  # doctest: +SKIP
 """
 
 __version__ = "0.1.0"
-__all__ = ["AudioError", "ModelError", "Stretcher", "TimeMap", "TsmganError", "UsageError", "__version__", "stretch"]
+__all__ = [
+    "AudioError",
+    "ModelError",
+    "StretchOptions",
+    "Stretcher",
+    "Summary",
+    "TimeMap",
+    "TsmganError",
+    "UsageError",
+    "__version__",
+    "stretch",
+    "stretch_file",
+]
 
 TYPE_CHECKING = False
 """As in `typing`, which is not imported: `python -m tsmgan` cannot keep the current folder out of its imports before it is here."""
@@ -13,10 +26,14 @@ if TYPE_CHECKING:
     from tsmgan.api import Stretcher, stretch
     from tsmgan.core.timemap import TimeMap
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
+    from tsmgan.job import StretchOptions, Summary, stretch_file
 
 _HOMES = {
     "Stretcher": "api",
     "stretch": "api",
+    "StretchOptions": "job",
+    "Summary": "job",
+    "stretch_file": "job",
     "TimeMap": "core.timemap",
     "AudioError": "errors",
     "ModelError": "errors",

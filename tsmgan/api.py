@@ -12,6 +12,7 @@ from tsmgan.core.runs import Run
 from tsmgan.core.samples import MOST_CHANNELS, require_channels_first
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
+from tsmgan.limits import require_coherence, require_seed
 from tsmgan.models import find_model, open_decider
 
 
@@ -57,10 +58,8 @@ class Stretcher(stretcher.Stretcher):
             raise UsageError("Give either a rate or a time map.")
         if int(channels) != channels or not 1 <= channels <= MOST_CHANNELS:
             raise UsageError(f"The number of channels is {channels}; 1 to {MOST_CHANNELS} are possible.")
-        if coherence is not None and not 0 <= coherence <= 1:
-            raise UsageError(f"The coherence is {coherence}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
-        if int(seed) != seed or seed < 0:
-            raise UsageError(f"The seed is {seed}; it must be a whole number that is not negative.")
+        require_coherence(coherence)
+        require_seed(seed)
         chosen = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
         decider = open_decider(find_model(model), device, threads)
         super().__init__(samplerate, channels, chosen, decider, coherence=coherence, seed=int(seed), observer=observer)

@@ -1,4 +1,4 @@
-"""How many threads, processes and rounds may be asked for: a slip of the finger must not take the machine down."""
+"""Which numbers may be asked for: a slip of the finger must not take the machine down."""
 
 from __future__ import annotations
 
@@ -34,3 +34,15 @@ def require_count(what: str, value: float, most: int) -> int:
     if not 1 <= value <= most or int(value) != value:
         raise UsageError(f"The number of {what} is {value}; it must be a whole number from 1 to {most}.")
     return int(value)
+
+
+def require_coherence(value: float | None) -> None:
+    """Raise UsageError unless a coherence that overrides the model's is a number from 0 to 1, or None."""
+    if value is not None and not 0 <= value <= 1:
+        raise UsageError(f"The coherence is {value:g}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
+
+
+def require_seed(value: int) -> None:
+    """Raise UsageError unless a seed is a whole number that is not negative."""
+    if int(value) != value or value < 0:
+        raise UsageError(f"The seed is {value}; it must be a whole number that is not negative.")

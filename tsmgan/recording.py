@@ -13,7 +13,7 @@ import numpy as np
 from tsmgan.audio.samples import FLOATING
 from tsmgan.audio.true_peak import TruePeakMeter
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import is_url
+from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
     from tsmgan.audio import Reader, Writer
@@ -28,6 +28,11 @@ SPOOL_FRAMES = 32768
 """Samples per channel that are read back at once."""
 MARGIN = 1e-6
 """Part by which a computed gain is lowered, so that rounding does not bring a sample beyond the ceiling."""
+
+
+def nothing_between(start: float, end: float | None) -> UsageError:
+    """The error for a passage without samples; both ends in seconds."""
+    return UsageError(f"There is nothing between --start {start:g} and --end {end or 0:g}; the end must be later than the start.")
 
 
 class Passage:
@@ -49,7 +54,7 @@ class Passage:
         self._first = round(start * info.samplerate)
         self._behind = None if end is None else round(end * info.samplerate)
         if self._behind is not None and self._behind <= self._first:
-            raise UsageError(f"There is nothing between --start {start:g} and --end {end:g}; the end must be later than the start.")
+            raise nothing_between(start, end)
         self.frames_read = 0
         """Samples per channel of the passage given so far."""
         if info.frames is not None:

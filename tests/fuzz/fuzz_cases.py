@@ -19,8 +19,9 @@ import numpy as np
 import soundfile
 
 from tsmgan.audio.samples import WIDTHS
-from tsmgan.batch.plan import Settings, Task
+from tsmgan.batch.plan import Task
 from tsmgan.batch.work import stretch_task
+from tsmgan.job import StretchOptions
 
 SAMPLERATE = 8000
 FRAMES = 3000
@@ -200,7 +201,7 @@ def judge_content(content: bytes, suffix: str, rate: float, salvage: bool, endin
     """Stretch a recording of these bytes in an empty folder, which is empty again after."""
     source = folder / f"in{suffix}"
     source.write_bytes(content)
-    task = Task(str(source), str(folder), f"out.{ending}", rate, Settings(salvage=salvage))
+    task = Task(str(source), str(folder), f"out.{ending}", StretchOptions(rate=rate, salvage=salvage))
     try:
         entry = stretch_task(task)
         return Verdict(entry.error is not None, _fault(entry.error, entry.output_frames or 0, folder / task.output, folder))

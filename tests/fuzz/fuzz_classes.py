@@ -24,12 +24,14 @@ import soundfile
 from fuzz_cases import Verdict, case_by_number, judge
 
 import tsmgan
-from tsmgan.batch.plan import Settings, Task
+from tsmgan.batch.plan import Task
 from tsmgan.batch.work import stretch_task
 from tsmgan.errors import ModelError, TsmganError, UsageError
+from tsmgan.job import StretchOptions
 from tsmgan.models import find_model
 
-WINDOW_SECONDS = 0.05
+WINDOW_SECONDS, FRAME_SECONDS = 0.05, 0.04
+"""What is heard as one level in the output, and what the stretcher looks at in the input."""
 MOST_GAIN = 10 ** (3 / 20)
 """By which the output's RMS may exceed the input's."""
 FLOOR = 1e-4
@@ -84,18 +86,34 @@ def _rms(y: np.ndarray, window: int) -> np.ndarray:
     return np.sqrt(np.maximum(total[window:] - total[:-window], 0) / window)
 
 
+def _frame_levels(y: np.ndarray, width: int) -> np.ndarray:
+    """RMS of y (channels, samples), over all channels, in a Hann-weighted frame of `width` samples around every sample.
+
+    Of frames that reach beyond the recording, what lies inside counts alone.
+    """
+    weight, samples = np.hanning(width + 2) ** 2, np.stack([(y.astype(np.float64) ** 2).mean(axis=0), np.ones(y.shape[1])])
+    power, inside = (np.convolve(each, weight)[(width + 1) // 2 :][: y.shape[1]] for each in samples)
+    return np.sqrt(power / inside)
+
+
 def loudness_fault(y: np.ndarray, out: np.ndarray, samplerate: int, rate: float) -> str | None:
-    """Where the output is more than 3 dB louder over 50 ms than any 50 ms of the input that the map touches around it."""
-    window = round(WINDOW_SECONDS * samplerate)
-    seen, heard = _rms(y, window), _rms(out, window)
+    """Where 50 ms of the output are more than 3 dB louder than every frame and every 50 ms of the input that the map sees there."""
+    # An output that is shorter is compared with pieces of its own length.
+    window, frame = min(round(WINDOW_SECONDS * samplerate), out.shape[1]), round(FRAME_SECONDS * samplerate)
+    seen, framed, heard = _rms(y, window), _frame_levels(y, frame), _rms(out, window)
     for at in range(0, len(heard), max(1, window // 4)):
-        # A window starts in the reach of the frames that the output's window consists of, or overlaps it.
-        first, last = int(at * rate) - 2 * window, int((at + window) * rate) + window
-        first, last = min(max(first, 0), len(seen) - 1), min(max(last, 0), len(seen) - 1)
-        limit = MOST_GAIN * seen[first : last + 1].max() + FLOOR
-        if heard[at] > limit:
-            return f"RMS {heard[at]:.4g} at {at / samplerate:.3f} s, where the input has {seen[first : last + 1].max():.4g}"
+        # Frames that the output's window consists of are centred up to half a frame outside it.
+        first, last = int(at * rate) - frame // 2, int((at + window) * rate) + frame // 2
+        level = max(_most(framed, first, last), _most(seen, first - frame // 2, last + frame // 2 - window))
+        if heard[at] > MOST_GAIN * level + FLOOR:
+            return f"RMS {heard[at]:.4g} at {at / samplerate:.3f} s, where the input has {level:.4g}"
     return None
+
+
+def _most(levels: np.ndarray, first: int, last: int) -> float:
+    """The largest of the levels with these numbers, or of the nearest one."""
+    first = min(max(first, 0), len(levels) - 1)
+    return float(levels[first : max(last, first) + 1].max())
 
 
 def _stretch_fault(y: np.ndarray, out: np.ndarray, rate: float) -> str | None:
@@ -229,7 +247,7 @@ def named_files(chance: random.Random, folder: Path) -> Verdict:
     source = folder / f"in.{chance.choice([*LISTS, 'm4a', 'mp4', 'webm', 'wav', 'mka', 'txt'])}"
     source.write_bytes(content)
     watch = Canary(canary)
-    entry = stretch_task(Task(str(source), str(folder), "out.wav", 1.3, Settings(salvage=chance.random() < 0.3)))
+    entry = stretch_task(Task(str(source), str(folder), "out.wav", StretchOptions(rate=1.3, salvage=chance.random() < 0.3)))
     return Verdict(entry.error is not None, "another file was opened" if watch.was_opened() else _sentence_fault(entry.error))
 
 
@@ -329,7 +347,7 @@ def _recipe_paths() -> list[str]:
         below = {f"{prefix}{key}": value for key, value in table.items()}
         return [p for key, value in below.items() for p in (key, *(paths(value, f"{key}.") if isinstance(value, dict) else ()))]
 
-    return paths(load_recipe("base"), "")
+    return paths(load_recipe("base").as_dict(), "")
 
 
 def recipes(chance: random.Random, folder: Path) -> Verdict:
@@ -362,20 +380,20 @@ def recipes(chance: random.Random, folder: Path) -> Verdict:
 def _player() -> tuple[Any, Any]:
     import torch
 
-    module = torch.nn.Linear(3, 2)
+    module = torch.nn.Linear(15, 10)
     return module, torch.optim.Adam(module.parameters())
 
 
 @lru_cache(maxsize=1)
 def _checkpoint() -> bytes:
-    from tsmgan.training.checkpoint import save_checkpoint
+    from tsmgan.training.checkpoint import State, save_checkpoint
 
     module, optimiser = _player()
-    module(module.weight.new_ones(1, 3)).sum().backward()
+    module(module.weight.new_ones(1, 15)).sum().backward()
     optimiser.step()
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "checkpoint.safetensors"
-        save_checkpoint(file, {"generator": module}, {"generator": (module, optimiser)}, {"step": 1, "recipe": {"name": "x"}})
+        save_checkpoint(file, {"generator": module}, {"generator": (module, optimiser)}, State(1, 0.5, {}, {"name": "x"}))
         return file.read_bytes()
 
 

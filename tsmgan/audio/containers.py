@@ -1,4 +1,4 @@
-"""What a file's container promises against what the file holds.
+"""Compares the length that a file's container states with what the file holds.
 
 libsndfile reads a file that is cut short as if it ended there on purpose. Somebody who stretches half an interview wants
 to be told, so the lengths that containers state are read here and compared with the file's size.
@@ -16,18 +16,18 @@ from tsmgan.audio import media_containers, rareformats
 from tsmgan.audio.stated import Payload, stated, trailing
 
 UNKNOWN_SIZES = (0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0x7F000000)
-"""Chunk sizes that programs write to pipes, not knowing the length yet."""
+"""Chunk sizes that programs write to pipes, where they do not know the length yet."""
 UNKNOWN_SLACK = 4096
-"""Programs count the header in or out, or round to whole frames, and so come out this much below or, seldom, a little above."""
+"""Some programs subtract the header or round to whole frames, so an unknown size may be this much smaller. Few make it larger."""
 
 
 def is_unknown(length: int) -> bool:
-    """Whether a stated size stands for "until the end". All others are lengths, also those of more than 2 GB."""
+    """Whether a stated size stands for "until the end". Every other size is a length, even one of more than 2 GB."""
     return any(size - UNKNOWN_SLACK <= length <= size + 64 for size in UNKNOWN_SIZES)
 
 
 def _chunks(file: BinaryIO, order: str, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Walk over chunks of RIFF's shape: yields (name, offset of the content, stated size)."""
+    """Walk over the chunks of a RIFF-like file. Yields (name, offset of the content, stated size)."""
     while file.tell() + 8 <= end:
         name, length = struct.unpack(order + "4sI", file.read(8))
         start = file.tell()
@@ -44,19 +44,19 @@ def _chunk_payload(file: BinaryIO, start: int, length: int, size: int, order: st
     """The payload of a chunk that other chunks may follow."""
     behind, has_another = trailing(file, start + length + length % 2, size, order)
     if behind and length % 2:
-        # Some programs forget to fill up to an even length.
+        # Some programs forget the byte that pads a chunk to an even length.
         other = trailing(file, start + length, size, order)
         behind, has_another = other if other[1] or other[0] < behind else (behind, has_another)
     return Payload(length, max(0, min(length, size - start)), behind, has_another)
 
 
 BLOCK_CODECS = {0x02, 0x11, 0x31}
-"""WAV's codes of Microsoft's and IMA's ADPCM and of GSM 6.10, whose blocks have a fixed number of samples."""
+"""WAV codes of Microsoft ADPCM, IMA ADPCM and GSM 6.10. Their blocks have a fixed number of samples."""
 NO_CODING = Payload(0, 0)
 
 
 def _coding(description: bytes, order: str) -> Payload:
-    """How many samples the blocks of a coded WAV or W64 have, from the first 20 bytes of `fmt `; a payload of no length."""
+    """Samples per block of a coded WAV or W64 file, from the first 20 bytes of `fmt `. The payload that is returned has no length."""
     code, align, block = struct.unpack(order + "H10xH4xH", description)
     return Payload(0, 0, block_frames=block, bytes_per_frame=align / block) if code in BLOCK_CODECS and align and block else NO_CODING
 
@@ -100,7 +100,7 @@ def _form(file: BinaryIO, size: int) -> Payload | None:
 
 
 AU_BITS = {23: 4, 25: 3, 26: 5}
-"""Bits of a sample in the AU encodings whose coders do not know where the sound ends: G.721 and G.723 at 24 and 40 kbit/s."""
+"""Bits per sample of the AU encodings G.721 and G.723 (24 and 40 kbit/s), whose decoders cannot tell where the sound ends."""
 
 
 def _au(file: BinaryIO, size: int) -> Payload | None:
@@ -191,7 +191,7 @@ WALKERS = {
     b"\x1a\x45\xdf\xa3": media_containers.matroska,
     b"\x30\x26\xb2\x75": media_containers.asf,
 }
-"""By the first four bytes of a file."""
+"""The function that follows each container, by the first four bytes of a file."""
 
 
 def _walker(magic: bytes):
@@ -203,12 +203,12 @@ def _walker(magic: bytes):
 
 
 def payload(path: str) -> Payload | None:
-    """What the container of a file states of its sound; None where it states nothing and where it cannot be followed."""
+    """What a file's container states about its sound. None where it states nothing, or where it cannot be followed."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         walker = _walker(file.read(8))
         try:
             return walker(file, size) if walker else None
         except (struct.error, ValueError, OverflowError, OSError, IndexError):
-            # Sizes that no file has cannot be sought to.
+            # A seek fails where a damaged file states a size that no file can have.
             return None

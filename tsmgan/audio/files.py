@@ -37,13 +37,13 @@ STORED_WIDTHS = WIDTHS | {"ULAW": 1, "ALAW": 1, "DPCM_8": 1, "DPCM_16": 2}
 """Bytes per sample of the types that are stored one by one in files."""
 BLOCKS = {"IMA_ADPCM": 64, "MS_ADPCM": 0, "GSM610": 320, "G721_32": 120, "G723_24": 120, "G723_40": 120}
 BLOCKS |= {"NMS_ADPCM_16": 160, "NMS_ADPCM_24": 160, "NMS_ADPCM_32": 160}
-"""Samples per channel of a coded block, which is filled up at the end, where the header states no other number."""
+"""Samples per channel of a coded block, where the header states no other number. The last block of a file is padded."""
 
 
 @lru_cache(maxsize=1)
 def stream_class() -> type[soundfile.SoundFile]:
-    """SoundFile without three habits: seeking after each block, which costs time and, in some codecs, a glitch, waiting for the
-    disk whenever a file is closed, even one that was only read (the writer does that itself, once), and writing to standard error."""
+    """SoundFile without three habits. It seeks after each block, which takes time and causes a glitch in some codecs. It waits for the
+    disk whenever a file is closed, even after reading; our writer does so once, itself. It lets decoders write to standard error."""
     import soundfile
 
     class StreamedSoundFile(soundfile.SoundFile):
@@ -69,7 +69,7 @@ def stream_class() -> type[soundfile.SoundFile]:
 
 
 def native_name(path: str | os.PathLike[str]) -> str | bytes:
-    """A file's name as soundfile takes it. Names that are no text exist on POSIX systems, and are bytes there."""
+    """A file's name as soundfile takes it. On POSIX systems a name need not be text, so names are passed as bytes there."""
     return os.fspath(path) if os.name == "nt" else os.fsencode(path)
 
 
@@ -88,9 +88,9 @@ class SoundFileReader(Reader):
     def _read(self, frames: int) -> np.ndarray:
         import soundfile
 
-        # Some decoders go on behind the sound, and come upon tags there.
+        # Some decoders continue beyond the sound and decode the tags that follow it.
         frames = frames if self._left is None else min(frames, self._left)
-        # After an error libsndfile does not say how much it gave; what it did not touch is still NaN.
+        # After an error libsndfile does not say how many samples it gave. The samples that it did not write are still NaN.
         samples = np.full((frames, self.info.channels), np.nan, self._dtype)
         if frames == 0:
             return samples
@@ -145,7 +145,7 @@ def _open_through_pipe(path: str, start: int, head: bytes = b"") -> soundfile.So
 
 
 def _open_mp3(path: str, name: str, size: int, salvage: bool, length: MpegLength) -> Reader | None:
-    """An MP3 with the length that its frames add up to; None for what libsndfile takes for something else."""
+    """Open an MP3 file with the length that its frames add up to. None where libsndfile takes the file for another format."""
     seconds = length.samples_per_frame / length.samplerate
     file = stream_class()(native_name(path))
     if file.format != "MP3":
@@ -160,12 +160,12 @@ def _open_mp3(path: str, name: str, size: int, salvage: bool, length: MpegLength
         file.close()
         file = _open_through_pipe(path, length.audio_start)
     if length.is_partial:
-        info = _noted(info, f"{name} ends within a frame, which is not read: it may be cut short.")
+        info = _noted(info, f"{name} ends within a frame, which is not read. The file may be cut short.")
     return SoundFileReader(file, info, salvage=salvage, limit=frames if length.is_as_declared else None)
 
 
 def _open_flac(path: str, name: str, size: int, salvage: bool, length: FlacLength) -> Reader:
-    """A FLAC file, whose frames say how long it is."""
+    """Open a FLAC file with the length that its frames add up to."""
     file = stream_class()(native_name(path))
     try:
         frames = length.stated or None
@@ -187,7 +187,7 @@ def _open_flac(path: str, name: str, size: int, salvage: bool, length: FlacLengt
 
 
 def _without_length(path: str, start: int) -> bytes:
-    """The first bytes of a FLAC stream, with its length left open."""
+    """The first bytes of a FLAC stream, changed so that they state no length."""
     with open(path, "rb") as file:
         file.seek(start)
         head = bytearray(file.read(TOTAL_AT + 8))
@@ -197,15 +197,15 @@ def _without_length(path: str, start: int) -> bytes:
 
 
 def _another(seconds: float | None) -> tuple[str, str]:
-    """What to complain of a file in which one recording follows the other."""
+    """Fault and remedy of a file in which one recording follows another, for `complain`."""
     return (
-        f"holds more sound behind its end: only the first {seconds or 0:.2f} s, which its header states, can be read",
+        f"holds more sound after its stated end: only the first {seconds or 0:.2f} s, which its header states, can be read",
         "split it into its recordings, or use the first with --salvage",
     )
 
 
 def _open_ogg(path: str, name: str, size: int, salvage: bool) -> Reader | None:
-    """An Ogg file with all its links; None when it holds no page."""
+    """Open an Ogg file with all its links. None when it holds no page."""
     pages = read_pages(path)
     if pages is None:
         return None
@@ -230,7 +230,7 @@ def _open_ogg(path: str, name: str, size: int, salvage: bool) -> Reader | None:
         for number, link in enumerate(pages.links[1:], 2):
             with open_link(link) as other:
                 if (other.info.samplerate, other.info.channels) != (info.samplerate, info.channels):
-                    what = f"is a chain of recordings, of which number {number} has another sample rate or other channels than the first"
+                    what = f"is a chain of recordings, and number {number} differs from the first in sample rate or channels"
                     info = complain(info, what, "split it, or use what comes before with --salvage", salvage=salvage)
                     break
                 total = None if total is None or other.info.frames is None else total + other.info.frames
@@ -256,7 +256,7 @@ def _info(path: str, name: str, size: int, file: soundfile.SoundFile, frames: in
 
 
 def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader | None:
-    """Open a file of `size` bytes; None when libsndfile should not be asked, because it would take long or read it wrong.
+    """Open a file of `size` bytes. None when libsndfile would read it wrongly or take very long.
 
     Raises:
         soundfile.LibsndfileError: libsndfile cannot read it.
@@ -276,7 +276,7 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader | 
         if mpeg is not None:
             reader = _open_mp3(path, name, size, salvage, mpeg)
         elif head[:1] == b"\xff":
-            # libsndfile and FFmpeg would look for a frame in the whole file. Only AAC begins in the same way, without a layer.
+            # libsndfile and FFmpeg would search the whole file for a frame. Only AAC begins in the same way, without a layer.
             if head[1] & 0x06 == 0:
                 return None
             why = "it begins like MP3 and holds no frame of it in its first megabyte"
@@ -285,16 +285,16 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader | 
 
 
 def _open_chunked(path: str, name: str, size: int, salvage: bool) -> Reader | None:
-    """A file whose container states the length of its sound in bytes, or nothing."""
+    """Open a file whose container states the length of its sound in bytes, or states nothing."""
     found = payload(path)
     if found is not None and found.is_scattered:
         return None
     file = stream_class()(native_name(path))
     try:
-        # libsndfile states the largest number it knows where the header of a stream leaves the length open.
+        # Where a header leaves the length open, libsndfile gives the largest number it has.
         frames = file.frames if 0 <= file.frames < 2**60 else None
         if file.subtype.startswith("MPEG"):
-            # It counts what the encoder put before and behind, and does not give it.
+            # libsndfile counts the encoder's padding at both ends in the length, but does not return it.
             frames = None
         info = _info(path, name, size, file, frames, file.frames / max(1, file.samplerate) if file.frames < 2**60 else None)
         if found is not None:
@@ -306,7 +306,7 @@ def _open_chunked(path: str, name: str, size: int, salvage: bool) -> Reader | No
 
 
 def _compare(info: AudioInfo, found: Payload, salvage: bool) -> AudioInfo:
-    """Set what libsndfile takes for the length against what the container states and holds."""
+    """Compare the length that libsndfile gives with what the container states and holds."""
     per_frame = found.bytes_per_frame or STORED_WIDTHS.get(info.subtype, 0) * info.channels
     seconds = info.seconds or 0.0
     if per_frame:
@@ -318,7 +318,7 @@ def _compare(info: AudioInfo, found: Payload, salvage: bool) -> AudioInfo:
     else:
         is_cut = found.declared - found.present > 1
         fraction = found.present / max(1, found.declared)
-        # The lengths of these stand in their headers; those of others follow from the bytes that are there.
+        # These formats state their length in the header. The length of others follows from the number of bytes.
         is_stated = info.subtype.startswith("ALAC") or (info.format == "AIFF" and info.subtype == "GSM610")
         whole, there = (seconds, seconds * fraction) if is_stated else (seconds / max(fraction, 1e-9), seconds)
     info = _without_padding(info, found)
@@ -335,12 +335,12 @@ def _compare(info: AudioInfo, found: Payload, salvage: bool) -> AudioInfo:
         remedy = f"repair it with `ffmpeg -i {info.name} new.wav`, or use what the header states with --salvage"
         return complain(info, what, remedy, salvage=salvage)
     if found.behind:
-        return _noted(info, f"{info.name} has {found.behind} bytes of no known kind behind its sound, which are not read.")
+        return _noted(info, f"{info.name} has {found.behind} bytes of an unknown kind after its sound, which are not read.")
     return info
 
 
 def _without_padding(info: AudioInfo, found: Payload) -> AudioInfo:
-    """The length without what fills up the last block, where the container states it; else a note of what may be there."""
+    """The length without the padding of the last block, where the container states it. Elsewhere a note says how much may be padding."""
     block = found.block_frames if info.subtype in ("IMA_ADPCM", "MS_ADPCM") and found.block_frames else BLOCKS.get(info.subtype, 0)
     if not block or info.frames is None or (info.format == "AIFF" and info.subtype == "GSM610"):
         return info

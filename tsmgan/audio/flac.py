@@ -1,4 +1,4 @@
-"""FLAC: how long its frames say that it is, which decoders do not compare with what its header states."""
+"""FLAC: the length that the frames add up to. Decoders do not compare it with the length that the header states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 from tsmgan.audio.mpeg import id3_length
 
 TAIL = 1 << 20
-"""Bytes at the end of the file that hold the last two frames of any recording."""
+"""The last two frames of any recording lie within this many bytes before the end of the file."""
 TOTAL_AT = 18
 """Offset of the eight bytes that hold the sample rate and, in the lower 36 bits, the length."""
 STREAM = re.compile(rb"fLaC[\0\x80]\0\0\x22")
@@ -26,17 +26,17 @@ class FlacLength:
     """Samples per channel."""
 
     start: int
-    """Offset of the stream in the file."""
+    """Offset of the stream in the file, in bytes."""
     stated: int
-    """What the header states; 0 when its writer did not know."""
+    """Samples per channel that the header states; 0 when its writer did not know."""
     found: int | None
-    """Where the last frame ends; None when it was not found."""
+    """Sample at which the last frame ends; None when no frame was found."""
     has_another: bool
     """Whether another stream follows in the same file."""
 
 
 def flac_length(path: str) -> FlacLength | None:
-    """Read the header and the last frames of a FLAC file; None when it is none."""
+    """Read the header and the last frames of a FLAC file. None when the file is not FLAC."""
     with open(path, "rb") as file:
         start = id3_length(file)
         file.seek(start)
@@ -61,7 +61,7 @@ def _has_another(file: BinaryIO, position: int) -> bool:
 
 
 def _last_sample(tail: bytes, block: int) -> int | None:
-    """Where the last frame ends. Two frames in a row must fit each other: single bytes look like a frame now and then."""
+    """Sample at which the last frame ends. Two frames in a row must agree, because arbitrary bytes sometimes look like one frame."""
     ends: set[int] = set()
     last = None
     for match in re.finditer(rb"\xff[\xf8\xf9]", tail):
@@ -75,7 +75,7 @@ def _last_sample(tail: bytes, block: int) -> int | None:
 
 
 def _frame(header: bytes, block: int) -> tuple[int, int] | None:
-    """First sample and number of samples of the frame with this header; None when it is none."""
+    """First sample and number of samples of the frame with this header. None when these bytes are not a frame header."""
     if len(header) < 16 or header[3] & 1 or header[2] >> 4 == 0 or header[2] & 15 == 15 or header[3] >> 4 > 10:
         return None
     first = header[4]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import LOSSY, WIDTHS
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage import places
+from tsmgan.storage import names
 
 SUFFIXES = {
     ".wav": "WAV",
@@ -51,19 +51,19 @@ LADDERS = {
     "PCM_S8": ("PCM_S8", "PCM_U8", "PCM_16"),
     "PCM_U8": ("PCM_U8", "PCM_S8", "PCM_16"),
 }
-"""For each way of storing samples, what to store them as: first itself, then what loses nothing, then what loses least."""
+"""For each sample type, the types to store it as: first itself, then those that lose nothing, then those that lose least."""
 SAME_LADDER = {"ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32", "DWVW_24": "PCM_24", "DPCM_8": "PCM_S8"}
-"""Everything else (companded, ADPCM, lossy) decodes to what 16 bits hold well."""
+"""Types that follow the ladder of another type. All that are not named (companded, ADPCM, lossy) are stored as 16 bits."""
 
 FOUR_GIB = 2**32
 RIFF_LIMIT = FOUR_GIB - 2**20
-"""Longest sample data of a plain WAV file in bytes; the rest is room for the header and tags. Longer ones become RF64."""
+"""Most bytes of samples in a plain WAV file. The rest of the 4 GiB is for header and tags. Longer files become RF64."""
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 VORBIS_RATES = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-"""Nominal kbit/s of Vorbis for stereo at 44.1 kHz at the encoder's qualities 0, 0.1, 0.2 ..."""
+"""Nominal bit rates of Vorbis in kbit/s, for stereo at 44.1 kHz, at the encoder's qualities 0, 0.1, 0.2 ..."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class RawFormat:
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How an output is to be stored."""
+    """How an output is stored."""
 
     format: str
     subtype: str
@@ -87,13 +87,13 @@ class OutputFormat:
 
 
 def writable_suffixes() -> str:
-    """For messages."""
+    """The endings that can be written, as a phrase for messages."""
     return "wav, flac, mp3, ogg, opus, aiff, caf, w64, rf64, au, voc, sph, ircam, paf, pvf, mat or raw"
 
 
 def default_suffix(info: AudioInfo) -> str:
-    """The ending that the output gets when the user named none: the input's own where it can be written, else .wav."""
-    suffix = places.suffix(info.path) if info.path else ""
+    """The ending of an output that the user did not name: the input's own where it can be written, else .wav."""
+    suffix = names.suffix(info.path) if info.path else ""
     container = SUFFIXES.get(suffix.lower())
     if container is not None and (container == info.format or {container, info.format} <= {"WAV", "WAVEX", "RF64"}):
         return suffix
@@ -165,7 +165,7 @@ def _require_fits(container: str, subtype: str, info: AudioInfo, frames: int | N
         raise AudioError(f"{container} holds at most {most} channels and {info.name} has {channels}; write .wav instead.")
     width = WIDTHS.get(subtype)
     if container == "VOC" and frames is not None and frames * channels * WIDTHS.get(subtype, 1) > 2**24 - 64:
-        # Its blocks state their lengths in three bytes, and libsndfile writes a single one.
+        # A VOC block states its length in three bytes, and libsndfile writes a single block.
         raise AudioError("The output would be longer than 16 MiB, more than VOC holds; write .wav, .w64 or .flac instead.")
     if frames is not None and width is not None and container in {"AIFF", "NIST", "PAF", "PVF", "MAT5", "IRCAM"}:
         if frames * channels * width > 2**31 - 2**20:

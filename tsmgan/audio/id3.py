@@ -1,4 +1,4 @@
-"""ID3 tags, which MP3 files begin with and WAV and AIFF files hold in a chunk, read and written with mutagen.
+"""ID3 tags, read and written with mutagen. MP3 files begin with them; WAV and AIFF files hold them in a chunk.
 
 Only this module and `tsmgan.audio.tags` import mutagen, and only once a file has tags that libsndfile does not read or write.
 """
@@ -73,18 +73,18 @@ TEXT_FRAMES = {
     "WFED": "podcasturl",
     "WXXX": "url",
 }
-"""ID3's frames of text and addresses, and the names of Vorbis comments. What is not here is written as TXXX under its own name."""
+"""ID3 frames of texts and addresses, and the Vorbis comment names that they correspond to. Other tags become TXXX frames."""
 WRITTEN_FRAMES = {name: frame for frame, name in TEXT_FRAMES.items() if frame.startswith("T")}
 TECHNICAL_FRAMES = frozenset("TLEN TSIZ TFLT TDLY TDEN TDTG MLLT CTOC SEEK ASPI ENCR GRID RBUF".split())
-"""Facts of the file and of its encoding, which are not true of the output."""
+"""Facts about the input file and its encoding. They would be false of the output."""
 PLAYERS_OWN = "itun"
-"""How descriptions of comments begin that iTunes writes for its own players."""
+"""Prefixes of the comment descriptions that iTunes writes for its own players."""
 OLD_COMMENT = "id3v1 comment"
-"""The description under which mutagen gives the comment of an ID3v1 tag, which often repeats another one."""
+"""mutagen's description of an ID3v1 comment, which often repeats another comment."""
 
 
 def _guarded(frame: type[Any]) -> type[Any]:
-    """The frame's class without compressed content: a few kilobytes could become gigabytes, and no program writes it."""
+    """A frame class that refuses compressed content. A few kilobytes of it could become gigabytes, and no program writes it."""
 
     class Guarded(frame):
         @classmethod
@@ -102,7 +102,7 @@ KNOWN_FRAMES = {name: _guarded(frame) for name, frame in {**Frames, **frames_of_
 
 
 def _text(frame: Any) -> str:
-    """The values of a text frame, with NUL between them, whatever the encoding is that it claims."""
+    """The values of a text frame, joined by NUL, whatever encoding the frame claims."""
     if hasattr(frame, "url"):
         return frame.url
     values = frame.genres if frame.FrameID == "TCON" else frame.text
@@ -111,7 +111,7 @@ def _text(frame: Any) -> str:
 
 
 def repaired(text: str) -> str:
-    """Text that was read as Latin-1 although many programs, libsndfile among them, write UTF-8 or Windows' code page 1252 there."""
+    """Repair text that was read as Latin-1. Many programs, libsndfile among them, write UTF-8 or Windows-1252 there."""
     for encoding in ("utf-8", "cp1252"):
         try:
             return text.encode("latin-1").decode(encoding)
@@ -161,7 +161,7 @@ def read_id3(file: BinaryIO, *, own_file: bool) -> dict[str, Any]:
 
 
 def _add_described(tags: dict[str, str], kind: str, frame: Any) -> None:
-    """Comments, lyrics and free texts: a file may hold several, each with a description of its own."""
+    """Comments, lyrics and free texts. A file may hold several of each, told apart by their descriptions."""
     description, text = frame.desc.lower(), _text(frame)
     if description.startswith(PLAYERS_OWN) or not text:
         return
@@ -173,12 +173,12 @@ def _add_described(tags: dict[str, str], kind: str, frame: Any) -> None:
 
 
 def save_id3(info: AudioInfo, file: BinaryIO) -> None:
-    """Put the tags, chapters and pictures before what a file holds, as an ID3v2.4 tag whose texts are UTF-8."""
+    """Write the tags, chapters and pictures at the start of a file, as an ID3v2.4 tag in UTF-8."""
     tag = ID3()
     for name, text in info.tags.items():
         tag.add(_frame(name, text.split("\0")))
     for picture in info.pictures:
-        # Two pictures with one description would be one to ID3.
+        # ID3 keeps only one of two pictures that have the same description.
         description = picture.description
         while f"APIC:{description}" in tag:
             description += " "
@@ -195,14 +195,14 @@ def _frame(name: str, values: list[str]) -> Any:
     if kind == "lyrics":
         return USLT(encoding=Encoding.UTF8, lang="XXX", desc=description, text="\n".join(values))
     frame = WRITTEN_FRAMES.get(name)
-    # Dates that are none to ID3 would become empty.
+    # mutagen would empty a date that is not in the form of ID3.
     if frame is None or (frame.startswith("TD") and frame != "TDES" and [ID3TimeStamp(each).text for each in values] != values):
         return TXXX(encoding=Encoding.UTF8, desc=name, text=values)
     return Frames[frame](encoding=Encoding.UTF8, text=values)
 
 
 def _add_chapters(tag: ID3, info: AudioInfo) -> None:
-    """CHAP frames have an end each; one that is open ends where the next chapter begins."""
+    """Write chapters as CHAP frames. Each needs an end, so an open chapter ends where the next one begins."""
     names = [f"chapter{number}" for number in range(len(info.chapters))]
     starts = [chapter.start for chapter in info.chapters[1:]]
     for name, chapter, following in zip(names, info.chapters, [*starts, None]):
@@ -218,6 +218,6 @@ def _add_chapters(tag: ID3, info: AudioInfo) -> None:
                 sub_frames=[title],
             )
         )
-    # The table counts in one byte. Players find more chapters without it.
+    # The table of contents counts chapters in one byte. Where there are more, players find them without it.
     if 0 < len(names) < 256:
         tag.add(CTOC(element_id="toc", flags=CTOCFlags.TOP_LEVEL | CTOCFlags.ORDERED, child_element_ids=names, sub_frames=[]))

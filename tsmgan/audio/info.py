@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap
 
 Data = bytes
-"""`AudioInfo.bytes` hides the type's own name."""
+"""Another name for `bytes`, which the property `AudioInfo.bytes` hides inside the class."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Facts of one recording, as its container states them and as `tsmgan.audio` has checked them."""
+    """Facts about one recording, as its container states them and `tsmgan.audio` has checked them."""
 
     name: str
     """What messages call it: the path as the user gave it, or "standard input"."""
     path: str | None
-    """None for a pipe."""
+    """Where the recording is; None for a pipe."""
     format: str
     """libsndfile's name of the container (WAV, FLAC, OGG ...), RAW, or PyAV's in lower case (mov, matroska ...)."""
     subtype: str
     """libsndfile's name of the sample type (PCM_16, FLOAT, VORBIS ...), or PyAV's codec in lower case (aac ...)."""
     samplerate: int
-    """Hz."""
+    """Sample rate in Hz."""
     channels: int
     frames: int | None
     """Samples per channel; None where only reading to the end would tell."""
@@ -58,7 +58,7 @@ class AudioInfo:
     """Text tags under the names of Vorbis comments in lower case: title, artist, albumartist, composer, date, comment ...
     Several values of one tag are separated by NUL, as in ID3v2.4."""
     bytes: int | None = None
-    """Size of the file."""
+    """Size of the file in bytes."""
     notes: tuple[str, ...] = ()
     """Oddities that a user should know, each a sentence."""
     chapters: tuple[Chapter, ...] = ()
@@ -67,10 +67,10 @@ class AudioInfo:
     broadcast: Data = field(default=b"", repr=False)
     """The `bext` chunk of a Broadcast Wave file, in the layout of libsndfile's SF_BROADCAST_INFO."""
     unread_tags: tuple[str, ...] = ()
-    """Names of tags that are in the file and have no place here: nothing will carry them."""
+    """Names of tags that the file holds and that have no place here, so they will not be carried."""
 
     def section(self, start: float, end: float | None) -> AudioInfo:
-        """The same with the chapters of the section between two seconds, relative to its start; None is the recording's end."""
+        """This recording with only the chapters between two instants in seconds, counted from the first. None is the recording's end."""
 
         def inside(second: float) -> float:
             return max(0.0, (second if end is None else min(second, end)) - start)
@@ -85,7 +85,7 @@ class AudioInfo:
         return replace(self, chapters=tuple(kept))
 
     def moved(self, time_map: TimeMap) -> AudioInfo:
-        """The same with its chapters where they are in the output of a time map."""
+        """This recording with its chapters moved to where a time map puts them."""
 
         def second(before: float) -> float:
             return float(time_map.output_at(before * self.samplerate)) / self.samplerate
@@ -102,7 +102,7 @@ class AudioInfo:
 
     @property
     def is_lossy(self) -> bool:
-        """Whether the subtype is a lossy code with a bit rate (not a companded or an ADPCM one)."""
+        """Whether the subtype is a lossy code with a bit rate. Companded and ADPCM subtypes are not."""
         return self.subtype in {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"} or self.subtype.islower()
 
     @property

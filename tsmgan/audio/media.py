@@ -1,4 +1,4 @@
-"""Containers that libsndfile does not know (m4a, mp4, webm, mkv, aac ...), decoded by FFmpeg's libraries through PyAV.
+"""Containers that libsndfile does not read (m4a, mp4, webm, mkv, aac ...), decoded by FFmpeg's libraries through PyAV.
 
 Some formats are lists that name other files, and FFmpeg would open those. So it gets an open file instead of a name, only formats
 that hold their own sound, and no way to open anything else.
@@ -24,32 +24,32 @@ FORMATS = (
 """FFmpeg's names of containers that hold their own sound. None of them is a playlist or a description of files elsewhere."""
 OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
-    # No protocol has this name, so that FFmpeg opens nothing by name.
+    # No protocol has this name, so FFmpeg opens nothing by name.
     "protocol_whitelist": "none",
-    # References of MP4 and QuickTime to sound in other files come to `_refuse`; else FFmpeg would take their offsets for this file's.
+    # MP4 and QuickTime can refer to sound in other files. `_refuse` is called for those; otherwise FFmpeg would read at their offsets here.
     "enable_drefs": "1",
     "use_absolute_path": "1",
 }
 RENAMED_TAGS = {"album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber", "encoded_by": "encodedby"}
-"""FFmpeg's names of tags, and those of Vorbis comments."""
+"""FFmpeg's names of tags, and the names of Vorbis comments that they correspond to."""
 TECHNICAL_TAGS = frozenset(
     "encoder major_brand minor_version compatible_brands creation_time handler_name vendor_id language duration bps number_of_frames "
     "number_of_bytes itunsmpb itunnorm itunpgap iscommercial gapless_playback media_type timecode".split()
 )
-"""What FFmpeg lists beside tags: facts of the container and of its encoder, which are not true of the output."""
+"""Facts about the container and its encoder, which FFmpeg lists among the tags. They would be false of the output."""
 IMAGE_CODECS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "bmp": "image/bmp", "webp": "image/webp"}
 STATES_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "aiff", "caf", "asf", "flv", "rso", "tta", "wv"}
-"""Containers whose header holds the duration; for others (aac, ac3 ...) FFmpeg guesses it from the bit rate."""
+"""Containers whose header states the duration. For others (aac, ac3 ...) FFmpeg guesses it from the bit rate."""
 SLACK_SECONDS = 0.5
-"""How much less than the container claims a whole file may hold: claims are rounded and count encoder padding."""
+"""A whole file may hold this much less than its container states, because the stated length is rounded and counts encoder padding."""
 
 
 class _OtherFile(Exception):
-    """A container asked for a file besides itself."""
+    """A container referred to another file."""
 
 
 class _Nameless:
-    """An open file without its name: FFmpeg neither judges it by its ending nor looks for files beside it."""
+    """An open file without a name, so that FFmpeg neither judges it by its ending nor looks for files beside it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
@@ -65,11 +65,11 @@ def _open(file: BinaryIO) -> Any:
 
 
 def _subtype(stream: av.AudioStream) -> str:
-    """libsndfile's name for lossless codecs, the codec's own in lower case for others."""
+    """libsndfile's name of a lossless codec, or the lower-case name of any other codec."""
     codec = stream.codec_context.name
     if codec in {"alac", "flac", "tta", "wavpack", "ape"} or codec.startswith("pcm_"):
         sample = stream.format.name.rstrip("p")
-        # Lossless codecs carry 24 bits in 32; 32 real ones are rare.
+        # Lossless codecs carry 24 bits in 32. Real 32-bit recordings are rare.
         if sample == "s32" and codec != "pcm_s32le" and codec != "pcm_s32be":
             return "PCM_24"
         return {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_32", "flt": "FLOAT", "dbl": "DOUBLE"}.get(sample, codec)
@@ -81,7 +81,7 @@ def _tags(*sources: dict[str, str]) -> dict[str, str]:
     for source in sources:
         for key, text in source.items():
             name = key.lower()
-            # Lyrics have their language behind their name, and statistics of Matroska as well.
+            # The names of lyrics, and of Matroska's statistics, end in a language.
             name = "lyrics" if name.startswith("lyrics-") else name.removesuffix("-eng")
             if name not in TECHNICAL_TAGS and not name.startswith("_statistics") and text.strip():
                 tags[RENAMED_TAGS.get(name, name)] = text
@@ -98,7 +98,7 @@ def _chapters(container: Any) -> tuple[Chapter, ...]:
 
 
 def _pictures(container: Any, file: BinaryIO) -> tuple[Picture, ...]:
-    """Covers, which FFmpeg shows as video streams of one frame. They are read through a second look at the file."""
+    """Cover pictures. FFmpeg presents them as video streams of one frame, so the file is opened a second time to read them."""
     numbers = [each.index for each in container.streams.video if each.disposition & av.stream.Disposition.attached_pic]
     found: list[Picture] = []
     with contextlib.suppress(av.error.FFmpegError, ValueError, StopIteration):
@@ -118,7 +118,7 @@ class MediaReader(Reader):
         with contextlib.ExitStack() as opened:
             self._container = self._open_container(path, name, opened)
             info, stream = self._describe(path, name, size)
-            # Interleaved samples at the stream's own rate and layout: only the sample type is converted.
+            # Only the sample type is converted. Sample rate and layout stay the stream's own.
             self._resampler = av.AudioResampler("dbl" if info.is_double else "flt", stream.layout, stream.rate)
             self._opened = opened.pop_all()
         super().__init__(info, salvage=salvage)
@@ -147,7 +147,7 @@ class MediaReader(Reader):
             raise AudioError(f"{name} holds no sound.")
         stream = container.streams.audio[0]
         if stream.codec_context is None:
-            raise AudioError(f"{name} holds sound in a code that is unknown here: it is damaged, or convert it first.")
+            raise AudioError(f"{name} holds sound in a code that is unknown here. Convert it first, or fetch it again if it is damaged.")
         seconds = None
         if stream.duration is not None and stream.time_base is not None:
             seconds = float(stream.duration * stream.time_base)
@@ -175,7 +175,7 @@ class MediaReader(Reader):
         found, is_cut = 0, False
         try:
             for packet in self._container.demux(stream):
-                # What FFmpeg says of a packet whose end is missing; it decodes what is there.
+                # FFmpeg logs this for a packet whose end is missing, and decodes the rest.
                 is_cut = is_cut or packet.is_corrupt
                 for frame in packet.decode():
                     for piece in self._resampler.resample(frame):

@@ -1,4 +1,4 @@
-"""Lengths that the containers of films and phones state. FFmpeg reads them to the end of the file without a word when they are cut."""
+"""Lengths that media containers (MP4, Matroska, AVI and others) state. FFmpeg reads files that are cut short without a warning."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 MATROSKA_HEADER, MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 FLV_TAGS = {8, 9, 18}
-"""Sound, picture and script."""
+"""Types of FLV tags: sound, picture and script."""
 
 
 def _whole(end: int, size: int, file: BinaryIO) -> Payload:
-    """The payload of a container that should end at `end`, taken as a whole."""
+    """The payload of a container that should end at byte `end`. The whole file counts as the payload."""
     behind, has_another = trailing(file, end, size) if end < size else (0, False)
     return Payload(end, min(end, size), behind, has_another)
 
 
 def avi(file: BinaryIO, size: int) -> Payload | None:
-    """AVI: one RIFF list, or several of up to a gigabyte, which all belong to the film."""
+    """AVI: one RIFF list, or several of up to a gigabyte each, which all belong to one recording."""
     position = 0
     while position + 12 <= size:
         file.seek(position)
@@ -36,7 +36,7 @@ def avi(file: BinaryIO, size: int) -> Payload | None:
 
 
 def mp4(file: BinaryIO, size: int) -> Payload | None:
-    """MP4, M4A and QuickTime: boxes. A second `moov` belongs to another recording, of which nothing is read."""
+    """MP4, M4A and QuickTime: a row of boxes. A second `moov` belongs to another recording, which is not read."""
     position, seen = 0, set()
     while position + 8 <= size:
         file.seek(position)
@@ -63,7 +63,7 @@ def _ebml_number(file: BinaryIO) -> tuple[int, bool]:
 
 
 def matroska(file: BinaryIO, size: int) -> Payload | None:
-    """Matroska and WebM: a header and a segment, of which several may follow one another."""
+    """Matroska and WebM: a header and a segment. Several such pairs may follow one another."""
     position = 0
     while position + 5 <= size:
         file.seek(position)
@@ -77,7 +77,7 @@ def matroska(file: BinaryIO, size: int) -> Payload | None:
 
 
 def flv(file: BinaryIO, size: int) -> Payload | None:
-    """Flash video: tags that state their lengths, and with luck the whole file's in the first."""
+    """Flash video: tags that state their own lengths. The first tag may state the length of the whole file."""
     file.seek(5)
     (position,) = struct.unpack(">I", file.read(4))
     position += 4
@@ -102,7 +102,7 @@ def flv(file: BinaryIO, size: int) -> Payload | None:
 
 
 def file_starts_again(file: BinaryIO, position: int, size: int) -> bool:
-    """Whether another FLV file stands there."""
+    """Whether another FLV file begins at this position."""
     if position >= size:
         return False
     file.seek(position)

@@ -10,29 +10,29 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class MpegLength:
-    """MPEG audio frames of a file."""
+    """Number and place of the MPEG audio frames of a file."""
 
     frames: int
-    """Whole frames that stand in the file, the one with the header excluded."""
+    """Whole frames that the file holds, without the frame of the header."""
     declared: int | None
-    """Frames that the Xing, Info or VBRI header states; None without one."""
+    """Frames that the Xing, Info or VBRI header states; None without such a header."""
     samples_per_frame: int
     samplerate: int
     audio_start: int
-    """Offset of the first frame with sound in bytes."""
+    """Offset in bytes of the first frame with sound."""
     is_partial: bool = False
     """Whether the file ends within a frame."""
 
     @property
     def is_as_declared(self) -> bool:
-        """Whether the header's count is right. One frame more or less is how encoders differ in what they count."""
+        """Whether the header's count is right. Encoders count differently, so one frame more or less is right as well."""
         return self.declared is not None and abs(self.declared - self.frames) <= 1
 
 
 FARTHEST = 1 << 20
-"""Bytes behind the start, or behind text tags, in which the first frame must lie."""
+"""The first frame must lie within this many bytes of the start, or of the end of the tags."""
 HEADER = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")
-"""How a frame can begin: 11 bits of synchronisation, a layer, and a bit rate that is neither free nor forbidden."""
+"""Possible beginnings of a frame: 11 bits of synchronisation, a layer, and a bit rate that is neither free nor forbidden."""
 
 
 def id3_length(file: BinaryIO) -> int:
@@ -56,7 +56,7 @@ _BITRATES = {
 
 
 def _mpeg_frame(header: bytes) -> tuple[int, int, int] | None:
-    """Bytes, samples and sample rate of the MPEG audio frame with this header of four bytes; None if it is none."""
+    """Bytes, samples and sample rate of the MPEG audio frame with this header of four bytes. None if it is not a header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version_bits, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
@@ -73,13 +73,13 @@ def _mpeg_frame(header: bytes) -> tuple[int, int, int] | None:
 
 
 def _is_followed(buffer: bytes, position: int, length: int) -> bool:
-    """Whether a frame of the same kind comes next: four bytes alone look like a header now and then."""
+    """Whether another frame of the same kind follows. Four arbitrary bytes sometimes look like a header."""
     here, there = buffer[position : position + 4], buffer[position + length : position + length + 4]
     return _mpeg_frame(there) is not None and here[1] == there[1] and here[2] & 0x0C == there[2] & 0x0C
 
 
 def _stated_frames(frame: bytes) -> int | None:
-    """Number of frames in a Xing, Info or VBRI header; 0 when the header states none, None when the frame holds no header."""
+    """Number of frames that a Xing, Info or VBRI header states. 0 when it states no number, None when the frame holds no such header."""
     for magic in (b"Xing", b"Info"):
         at = frame.find(magic, 4, 64)
         if at >= 0:
@@ -124,7 +124,7 @@ def mpeg_length(path: str) -> MpegLength | None:
                     declared, audio_start = stated or None, offset + position + length
                     position += length
                     continue
-            # Four bytes alone may be a tag's; a frame that looks like one and is cut holds more.
+            # Four bytes alone may belong to a tag. A frame that is really cut holds more than its header.
             is_partial = position + length > len(buffer) > position + 32
             if position + length <= len(buffer):
                 count += 1

@@ -1,4 +1,4 @@
-"""Ogg files: pages, and links of which each is a recording of its own. Radio stations and `cat` chain several in one file."""
+"""Ogg files: their pages, and their links, each a recording of its own. Radio streams and `cat` chain several links in one file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LONGEST_PAGE = 65307
 
 @dataclass(frozen=True)
 class Pages:
-    """What the pages of an Ogg file say."""
+    """What the pages of an Ogg file state."""
 
     links: tuple[tuple[int, int], ...]
-    """First byte of each link and the one behind its last."""
+    """Offsets of the first byte of each link and of the byte after its last."""
     is_complete: bool
     """Whether the last page is whole and marked as the end of its stream."""
     missing: int
-    """Pages that are missing among those that are there."""
+    """Number of pages that are missing between others."""
 
 
 def read_pages(path: str) -> Pages | None:
-    """Walk over the pages of an Ogg file; None when it is none."""
+    """Walk over the pages of an Ogg file. None when the file is not Ogg."""
     size = os.path.getsize(path)
     starts: list[int] = []
     is_beginning = is_complete = False
@@ -54,7 +54,7 @@ def read_pages(path: str) -> Pages | None:
 
 
 def _pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """Offset, flags, serial number, page number and granule position of each page, and the offset behind it."""
+    """Offset, flags, serial number, page number and granule position of each page, and the offset of its end."""
     position = 0
     while position + 27 <= size:
         file.seek(position)
@@ -91,7 +91,7 @@ def _find(file: BinaryIO, position: int) -> int | None:
 
 
 class Section(io.RawIOBase):
-    """A part of a file, as a file."""
+    """A part of a file that can be read like a file."""
 
     def __init__(self, path: str, start: int, end: int) -> None:
         self._file = open(path, "rb", buffering=1 << 16)
@@ -123,7 +123,7 @@ class Section(io.RawIOBase):
 
 
 class ChainReader(Reader):
-    """Readers of the same sample rate and channels, one behind the other."""
+    """Readers of equal sample rate and channels, one after the other."""
 
     def __init__(self, first: Reader, others: Sequence[Callable[[], Reader]], frames: int | None, *, salvage: bool = False) -> None:
         seconds = None if frames is None else frames / first.info.samplerate

@@ -1,4 +1,4 @@
-"""Opening a recording: which reader takes it, and which sentence tells that none can."""
+"""Opens a recording: chooses its reader, or says why none can read it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tsmgan.audio.ogg import read_pages
 from tsmgan.audio.pipes import open_pipe_reader
 from tsmgan.audio.reader import BLOCK_FRAMES, Reader, complain, require_sane
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import is_url, plain, suffix
+from tsmgan.storage.names import is_url, plain, suffix
 
 if TYPE_CHECKING:
     from tsmgan.storage.remote import Copy
 
 
 def require_readable(path: str, name: str) -> int:
-    """Size of the file in bytes, 0 of a pipe or device; AudioError when it is missing, a folder, unreadable or empty."""
+    """Size of the file in bytes, 0 for a pipe or device. AudioError when it is missing, a folder, unreadable or empty."""
     if "\0" in path:
         raise AudioError(f"{name!r} holds a NUL byte, which no file name has; check the name.")
     try:
@@ -38,7 +38,7 @@ def require_readable(path: str, name: str) -> int:
     except FileNotFoundError:
         raise AudioError(f"{name} does not exist; check the name.") from None
     except PermissionError:
-        raise AudioError(f"{name} must not be read by you; change its permissions.") from None
+        raise AudioError(f"{name} cannot be read, because you have no permission; change its permissions.") from None
     except AudioError:
         raise
     except OSError as error:
@@ -72,7 +72,7 @@ KNOWN_MAGIC = (
     (b"riff", "W64"),
 )
 MEDIA_MAGIC = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75"), (0, b"FLV"), (0, b"ADIF"), (8, b"AVI "))
-"""Offsets and bytes of MP4 and M4A, QuickTime, Matroska and WebM, WMA, FLV, AAC and AVI."""
+"""Offsets and bytes by which MP4, M4A, QuickTime, Matroska, WebM, WMA, FLV, AAC and AVI are recognised."""
 MEDIA_SUFFIXES = frozenset(".m4a .mp4 .m4b .mov .webm .mkv .mka .aac .wma .ac3 .ape .wv .3gp .amr .tta".split())
 """File name endings that only FFmpeg's libraries read."""
 READABLE_SUFFIXES = (SUFFIXES.keys() | MEDIA_SUFFIXES) - {".raw", ".pcm", ".mat"}
@@ -86,7 +86,7 @@ def _is_media(head: bytes, path: str) -> bool:
 
 
 PLAYLIST_MAGIC = (b"#extm3u", b"ffconcat", b"[playlist]", b"<asx", b"<mpd", b"<smil", b"rtsptext", b"v=0\r\no=", b"v=0\no=")
-"""How files begin that name other files or addresses, in lower case: M3U and HLS, concat scripts, PLS, ASX, DASH, SMIL, RTSP and SDP."""
+"""First bytes, in lower case, of files that name other files: M3U and HLS, concat scripts, PLS, ASX, DASH, SMIL, RTSP and SDP."""
 
 
 def _is_playlist(head: bytes) -> bool:
@@ -104,7 +104,7 @@ def _unrecognised(name: str, path: str, head: bytes, reason: str) -> AudioError:
     container = next((known for magic, known in KNOWN_MAGIC if head.startswith(magic)), None)
     if container is not None:
         return AudioError(f"{name} begins like {container} but cannot be read ({reason}): it is damaged, cut short or of a rare kind.")
-    return AudioError(f"{name} is no recording of a known kind ({reason}); convert it first, for example `ffmpeg -i {name} new.wav`.")
+    return AudioError(f"{name} is not a recording of a known kind ({reason}); convert it first, for example `ffmpeg -i {name} new.wav`.")
 
 
 def open_reader(
@@ -146,7 +146,7 @@ def open_reader(
 
 
 class FetchedReader(Reader):
-    """A recording behind a URL, read from a copy."""
+    """A recording behind a URL, read from a local copy."""
 
     def __init__(self, reader: Reader, url: str, copy: Copy) -> None:
         super().__init__(replace(reader.info, path=url))
@@ -166,7 +166,7 @@ class FetchedReader(Reader):
 def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Reader:
     """Open a path that messages call `name`."""
     size = require_readable(path, name)
-    # A named pipe or a device has neither a size nor a way back, and is read like standard input.
+    # A named pipe or a device has no size and cannot seek, so it is read like standard input.
     if raw is not None or not os.path.isfile(path):
         reader: Reader = open_pipe_reader(name, raw=raw, salvage=salvage, path=path)
         require_sane(reader.info)
@@ -211,7 +211,7 @@ def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes,
     except BaseException:
         reader.close()
         raise
-    # FFmpeg reads damaged files to their end without a word; where it states no length either, nobody would notice.
+    # FFmpeg reads damaged files to their end without a warning. Where it states no length either, nobody would notice.
     if not salvage and not _is_media(head, path) and reader.info.seconds is None:
         reader.close()
         raise failed
@@ -220,10 +220,10 @@ def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes,
 
 
 def _compare(info: AudioInfo, path: str, salvage: bool) -> AudioInfo:
-    """Set what the container states against what the file holds: FFmpeg reads what is there without a word."""
+    """Compare what the container states with what the file holds. FFmpeg reads what is there without a warning."""
     found = payload(path)
     if found is not None and found.is_cut:
-        # How long the whole was is not known: FFmpeg works some durations out from the bytes that are there.
+        # The whole duration is not known, because FFmpeg computes some durations from the bytes that are there.
         what = f"is cut short: its header promises {found.declared} bytes and {found.present} are there"
         return complain(info, what, "fetch it again, or use what is there with --salvage", salvage=salvage)
     if found is not None and found.has_another:

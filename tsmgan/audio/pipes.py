@@ -1,4 +1,4 @@
-"""WAV and raw samples through pipes: neither end can seek, and neither is stored anywhere on the way."""
+"""WAV and raw samples through pipes, which cannot seek. Nothing is stored on the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tsmgan.audio.wav import read_wav_header
 
 
 class PipeReader(Reader):
-    """Samples that follow one another in a stream of bytes."""
+    """Samples from a stream of bytes."""
 
     def __init__(self, stream: BinaryIO, info: AudioInfo, *, salvage: bool = False) -> None:
         super().__init__(info, salvage=salvage)
@@ -28,7 +28,7 @@ class PipeReader(Reader):
             frames = min(frames, self.info.frames - self.frames_read)
         data = self._stream.read(frames * self._width) if frames > 0 else b""
         if frames <= 0:
-            # What follows the samples (tags) is read and dropped, so that the program before does not meet a broken pipe.
+            # Whatever follows the samples (tags) is read and dropped, so that the program before us does not get a broken pipe.
             while self._stream.read(1 << 16):
                 pass
         return decode(data[: len(data) // self._width * self._width], self.info.subtype, self.info.channels)

@@ -1,4 +1,4 @@
-"""Keeps a decoder's own messages from the terminal: libmpg123 writes to standard error whatever it finds in a damaged MP3 file.
+"""Keeps a decoder's own messages from the terminal. libmpg123 writes to standard error what it finds in a damaged MP3 file.
 
 libsndfile gives no way to tell it to be quiet. So standard error leads to a file in memory while it opens or decodes such a file, a few
 milliseconds at a time. What others wrote meanwhile, threads of the same process for example, is passed on behind the call.
@@ -18,7 +18,7 @@ STANDARD_ERROR = 2
 MESSAGE = re.compile(
     rb"[^\n]*(?:libmpg123|Audio-MPEG-Header|[Tt]rying to resync|during resync|Frankenstein stream|Freeform format detected)[^\n]*\n*"
 )
-"""Lines that libmpg123 writes."""
+"""How the lines of libmpg123 look."""
 _one_at_a_time = threading.Lock()
 
 
@@ -31,9 +31,9 @@ def _open_file() -> int:
 
 @contextmanager
 def without_decoder_messages() -> Iterator[None]:
-    """Drop what libmpg123 writes to standard error in this context. Standard error is what it was afterwards, whatever was raised."""
+    """Drop what libmpg123 writes to standard error in this context. Standard error is restored, even after an exception."""
     if sys.__stderr__ is None:
-        # It was closed when the process began, and the descriptor's number belongs to another file by now.
+        # Standard error was closed when the process began, so its descriptor may belong to another file by now.
         yield
         return
     with _one_at_a_time:
@@ -56,12 +56,12 @@ def _redirected(original: int, held: int) -> Iterator[None]:
         finally:
             os.dup2(original, STANDARD_ERROR)
     finally:
-        # A signal may raise an exception between any two steps, and one signal does so at most once.
+        # A signal may raise an exception between any two steps, but one signal does so only once.
         os.dup2(original, STANDARD_ERROR)
 
 
 def _pass_on(held: int) -> None:
-    """Write what is not the decoder's where it should have gone, and close the file."""
+    """Pass on the lines that are not the decoder's, and close the file."""
     try:
         size = os.lseek(held, 0, os.SEEK_END)
         if size:
@@ -70,7 +70,7 @@ def _pass_on(held: int) -> None:
             while rest:
                 rest = rest[os.write(STANDARD_ERROR, rest) :]
     except OSError:
-        # Nobody reads standard error any more.
+        # Nobody reads standard error any longer.
         pass
     finally:
         os.close(held)

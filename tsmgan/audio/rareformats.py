@@ -13,13 +13,13 @@ from typing import BinaryIO
 from tsmgan.audio.stated import Payload, stated, trailing
 
 MAT4_WIDTHS = (8, 4, 4, 2, 2, 1)
-"""Bytes of a number by the second digit of a MAT4 matrix's type."""
+"""Bytes per number, by the second digit of the type of a MAT4 matrix."""
 VOC_SOUND = {1: 2, 2: 0, 8: 0, 9: 12}
-"""Types of VOC blocks that hold or describe sound, and bytes in them before the sound."""
+"""Types of VOC blocks that hold or describe sound, and the number of bytes in them before the sound."""
 
 
 def avr(file: BinaryIO, size: int) -> Payload:
-    """Atari's Audio Visual Research."""
+    """AVR, of Audio Visual Research on the Atari."""
     file.seek(12)
     stereo, bits = struct.unpack(">hh", file.read(4))
     file.seek(26)
@@ -51,7 +51,7 @@ def mat5(file: BinaryIO, size: int) -> Payload | None:
     for _ in range(3):  # flags, dimensions, name
         file.seek(position)
         kind, length = struct.unpack(order + "II", file.read(8))
-        # What fits into four bytes stands in the place of the length.
+        # A content of up to four bytes takes the place of the length.
         position += 8 if kind >> 16 else 8 + (length + 7) // 8 * 8
     file.seek(position)
     _, length = struct.unpack(order + "II", file.read(8))
@@ -59,7 +59,7 @@ def mat5(file: BinaryIO, size: int) -> Payload | None:
 
 
 def voc(file: BinaryIO, size: int) -> Payload | None:
-    """Creative Labs: blocks, each with its type and a length of three bytes."""
+    """VOC, of Creative Labs: blocks, each with its type and a length of three bytes."""
     file.seek(20)
     (position,) = struct.unpack("<H", file.read(2))
     declared = present = blocks = 0
@@ -80,17 +80,17 @@ def voc(file: BinaryIO, size: int) -> Payload | None:
 
 
 def nist(file: BinaryIO, size: int) -> Payload | None:
-    """NIST SPHERE: a header in text."""
+    """NIST SPHERE: a text header, then the samples."""
     file.seek(0)
     text = file.read(65536)
     found = {key.decode(): int(number) for key, number in re.findall(rb"\n(sample_count|sample_n_bytes|channel_count) -i (\d+)", text)}
     header = re.match(rb"NIST_1A\s+(\d+)", text)
     if header is None or "sample_count" not in found:
         return None
-    # Companded samples have one byte, also where the header states the width of what they become.
+    # A companded sample is one byte, even where the header states the width of the decoded sample.
     start, width = int(header[1]), 1 if re.search(rb"\nsample_coding -s\d+ [au]law", text[:1024]) else found.get("sample_n_bytes", 2)
     declared = found["sample_count"] * width * found.get("channel_count", 1)
-    # Some writers count the samples of all channels.
+    # Some programs count the samples of all channels together.
     if declared > size - start == found["sample_count"] * width:
         declared = size - start
     return stated(file, start, declared, size)
@@ -107,7 +107,7 @@ def mpc2k(file: BinaryIO, size: int) -> Payload | None:
 
 
 def psion(file: BinaryIO, size: int) -> Payload | None:
-    """Psion's WVE."""
+    """WVE, of Psion."""
     file.seek(0)
     header = file.read(32)
     if not header.startswith(b"ALawSoundFile**"):
@@ -128,7 +128,7 @@ def sds(file: BinaryIO, size: int) -> Payload | None:
 
 
 def sox(file: BinaryIO, size: int) -> Payload:
-    """SoX's own format: samples of 32 bits."""
+    """The native format of SoX: samples of 32 bits."""
     file.seek(0)
     order = "<" if file.read(4) == b".SoX" else ">"
     header, samples = struct.unpack(order + "IQ", file.read(12))

@@ -12,33 +12,33 @@ from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import require_finite
 from tsmgan.core.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
 from tsmgan.errors import AudioError
-from tsmgan.storage.places import Stamp
+from tsmgan.storage.names import Stamp
 
 BLOCK_FRAMES = 32768
 """Samples per channel of a block."""
 LARGEST_BREADTH = 1 << 24
-"""Samples a second over all channels: memory grows with them, to about 2 GB here. 255 channels at 48 kHz, or 64 at 192 kHz, fit."""
+"""Most samples per second over all channels. Memory grows with them, to about 2 GB here: 255 channels at 48 kHz, or 64 at 192 kHz."""
 BLOCK_SAMPLES = 1 << 19
-"""Samples of a block over all channels, at most: recordings with many channels get shorter blocks."""
+"""Most samples of a block over all channels. Recordings with many channels get shorter blocks."""
 
 
 class Reader:
-    """A recording that gives its samples in order, once. Subclasses implement `_read`."""
+    """A recording whose samples are read once, in order. Subclasses implement `_read`."""
 
     def __init__(self, info: AudioInfo, *, salvage: bool = False) -> None:
         self.info = info
         self.frames_read = 0
-        """Samples per channel given so far."""
+        """Samples per channel that were read so far."""
         self.stamp: Stamp | None = None
-        """What a URL's store said of the file when it was fetched; None of paths and pipes."""
+        """What the store of a URL said about the file when it was fetched; None for paths and pipes."""
         self._salvage = salvage
 
     def _read(self, frames: int) -> np.ndarray:
-        """Up to `frames` next samples, shape (samples, channels); no samples at the end."""
+        """The next samples, at most `frames`, shape (samples, channels). Empty at the end."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the file. May be called twice."""
+        """Close the file. It may be called twice."""
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
         """The samples in order.
@@ -66,7 +66,7 @@ class Reader:
             self._complain(*cut_short(self.info.frames / self.info.samplerate, self.frames_read / self.info.samplerate))
 
     def _complain(self, what: str, remedy: str) -> None:
-        """See `complain`: where it does not raise, the note is in `info` from now on."""
+        """Call `complain`. Where it does not raise, `info` holds the note afterwards."""
         self.info = complain(self.info, what, remedy, salvage=self._salvage)
 
     def __enter__(self) -> Reader:
@@ -77,11 +77,11 @@ class Reader:
 
 
 def complain(info: AudioInfo, what: str, remedy: str, *, salvage: bool) -> AudioInfo:
-    """Say that sound is missing or not read: as an error, or, where the user wants what is there, as a note.
+    """Report that sound is missing or is not read: as an error, or as a note if the user asked for what is there.
 
     Args:
-        what: predicate of a sentence about the recording.
-        remedy: what the user can do, as a request.
+        what: the fault, as the predicate of a sentence whose subject is the recording.
+        remedy: what the user can do, as an imperative.
 
     Raises:
         AudioError: unless `salvage`.
@@ -92,7 +92,7 @@ def complain(info: AudioInfo, what: str, remedy: str, *, salvage: bool) -> Audio
 
 
 def cut_short(promised: float, found: float) -> tuple[str, str]:
-    """What to complain of a recording that holds less than it declares (both in seconds)."""
+    """Fault and remedy of a recording that holds less than it states, both in seconds, for `complain`."""
     return (
         f"is cut short: its header promises {promised:.2f} s and {found:.2f} s are there",
         "fetch it again, or use what is there with --salvage",
@@ -100,13 +100,13 @@ def cut_short(promised: float, found: float) -> tuple[str, str]:
 
 
 def require_sane(info: AudioInfo) -> None:
-    """Raise AudioError when no recording can be as the header says."""
+    """Raise AudioError when the header states what no recording can be."""
     if not LOWEST_SAMPLERATE <= info.samplerate <= HIGHEST_SAMPLERATE:
         raise AudioError(
             f"{info.name} states a sample rate of {info.samplerate} Hz; {LOWEST_SAMPLERATE} to {HIGHEST_SAMPLERATE} Hz can be stretched."
         )
     if info.channels < 1:
-        raise AudioError(f"{info.name} states that it has no channels: its header is damaged.")
+        raise AudioError(f"{info.name} states that it has no channels. Its header is damaged; fetch the file again.")
     if info.channels * info.samplerate > LARGEST_BREADTH:
         raise AudioError(
             f"{info.name} states {info.channels} channels at {info.samplerate} Hz, too many to be stretched at once; "

@@ -1,4 +1,4 @@
-"""Samples between floating point and integers: rounding that gives an untouched sample back, and what falls out of range."""
+"""Converts samples between floating point and integers. Rounding gives an unchanged sample back; samples out of range are counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTHS = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOA
 """Bytes per sample of the types that are stored one by one."""
 
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_24": 24, "DWVW_24": 24, "PCM_32": 32}
-"""Bits of an integer subtype; every other integer-like subtype (companded, ADPCM) codes 16."""
+"""Bits of an integer subtype. All other integer-like subtypes (companded, ADPCM) code 16 bits."""
 FLOATING = {"FLOAT", "DOUBLE"}
 LOSSY = {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
 
@@ -37,14 +37,14 @@ def to_integers(samples: np.ndarray, bits: int) -> np.ndarray:
         The same shape, int16 for up to 16 bits, else int32.
     """
     scale = 2.0 ** (bits - 1)
-    # The largest integer of 32 bits is no float32.
+    # float32 cannot hold the largest integer of 32 bits.
     precise = samples.astype(np.float64) if bits > 24 else samples
     levels = np.clip(np.rint(precise * precise.dtype.type(scale)), -scale, scale - 1)
     return levels.astype(np.int16) << (16 - bits) if bits <= 16 else levels.astype(np.int32) << (32 - bits)
 
 
 def decode(data: bytes, subtype: str, channels: int) -> np.ndarray:
-    """Little-endian bytes to samples.
+    """Convert little-endian bytes to samples.
 
     Returns:
         Shape (samples, channels), float64 for PCM_32 and DOUBLE, else float32; integers are scaled to [-1, 1).
@@ -65,7 +65,7 @@ def decode(data: bytes, subtype: str, channels: int) -> np.ndarray:
 
 
 def encode(samples: np.ndarray, subtype: str) -> bytes:
-    """Samples of shape (samples, channels) to little-endian bytes: the inverse of `decode`."""
+    """Convert samples of shape (samples, channels) to little-endian bytes. The inverse of `decode`."""
     if subtype in FLOATING:
         return samples.astype({"FLOAT": "<f4", "DOUBLE": "<f8"}[subtype]).tobytes()
     integers = to_integers(samples, BITS.get(subtype, 16))
@@ -83,7 +83,7 @@ def require_finite(block: np.ndarray, start: int, samplerate: int, name: str) ->
         block: shape (samples, channels).
         start: samples per channel that came before the block.
     """
-    # One sum is enough to know: anything that is not finite makes it so, and overflow of finite samples is settled below.
+    # One sum is a quick test: it is not finite if any sample is not. A sum of finite samples that overflows is sorted out below.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(block.sum(dtype=np.float64)):
             return
@@ -103,18 +103,18 @@ class Clipping:
 
     samples: int
     decibels: float
-    """How far the largest one lies above full scale."""
+    """How far the largest sample lies above full scale, in decibels."""
     limited: bool
     """True where the stored samples were cut off, False where a lossy code keeps them and players cut them off."""
 
     @property
     def safe_gain(self) -> float:
-        """Decibels of gain, rounded to a tenth, at which the same samples would have fitted."""
+        """The gain in decibels, rounded to a tenth, at which all samples would have fitted."""
         return -math.ceil(self.decibels * 10 + 1e-9) / 10
 
 
 class ClipMeter:
-    """Counts what lies beyond full scale."""
+    """Counts samples beyond full scale."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -130,7 +130,7 @@ class ClipMeter:
             self.samples += int(np.count_nonzero(np.abs(block) > 1))
 
     def clipping(self, subtype: str) -> Clipping | None:
-        """What happened when the blocks were stored as the subtype; None when all is well."""
+        """The clipping of the blocks when they are stored as the subtype; None when nothing is beyond full scale."""
         if self.samples == 0 or subtype in FLOATING:
             return None
         return Clipping(self.samples, 20 * math.log10(self.peak), subtype not in LOSSY)

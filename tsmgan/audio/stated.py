@@ -1,4 +1,4 @@
-"""What a container states of its sound's length, set against what the file holds, and what stands behind."""
+"""The length of the sound that a container states, the length that the file holds, and what follows the sound."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 RECORDINGS = tuple(b"RIFF RIFX RF64 BW64 FORM fLaC OggS caff .snd dns. riff NIST_1A Creative 2BIT MATLAB ALawSoun".split())
-"""How recordings begin."""
+"""First bytes of recordings."""
 SOUND_CHUNKS = (b"data", b"SSND", b"BODY")
 
 
@@ -18,15 +18,15 @@ class Payload:
     declared: int
     present: int
     behind: int = 0
-    """Bytes behind the declared end that are no chunk, tag or padding."""
+    """Bytes after the stated end that are neither chunk nor tag nor padding."""
     has_another: bool = False
-    """Whether what stands behind is another recording, or more sound."""
+    """Whether another recording, or more sound, follows the stated end."""
     is_scattered: bool = False
     """Whether the sound lies in several blocks with headers between them."""
     frames: int | None = None
-    """Samples per channel, where the container states them apart from the bytes."""
+    """Samples per channel, where the container states them besides the number of bytes."""
     bytes_per_frame: float | None = None
-    """Of coded sound, where the container lets one know."""
+    """Bytes per sample of all channels of coded sound, where the container tells."""
     block_frames: int | None = None
     """Samples per channel of a coded block, where the container states them."""
 
@@ -43,10 +43,11 @@ def stated(file: BinaryIO, start: int, length: int, size: int, *, bytes_per_fram
 
 
 def trailing(file: BinaryIO, position: int, size: int, order: str = "<") -> tuple[int, bool]:
-    """What stands from `position` to the end of the file.
+    """Look at what lies between `position` and the end of the file.
 
     Returns:
-        Bytes that are no chunks of RIFF's shape, tags or padding, and whether another recording or more sound begins there.
+        The number of bytes that are neither RIFF-like chunks nor tags nor padding, and whether another recording or more sound
+        begins there.
     """
     file.seek(0)
     own = file.read(8)
@@ -71,7 +72,7 @@ def trailing(file: BinaryIO, position: int, size: int, order: str = "<") -> tupl
 
 
 def _tag_length(head: bytes) -> int:
-    """Bytes of a text tag of the kinds that are appended to recordings, 0 when there is none."""
+    """Length in bytes of a tag of the kinds that are appended to recordings; 0 when there is none."""
     if head.startswith(b"TAG"):
         return 128
     if head.startswith(b"ID3"):
@@ -79,7 +80,7 @@ def _tag_length(head: bytes) -> int:
     if head.startswith(b"APETAGEX") and len(head) == 24:
         length, _, flags = struct.unpack("<III", head[12:24])
         return 32 + (length if flags >> 29 & 1 else 0)
-    # Lyrics state their length at their end only; nothing but tags follows them.
+    # A lyrics tag states its length only at its end. Nothing but tags follows it.
     return 1 << 62 if head.startswith(b"LYRICSBE") else 0
 
 

@@ -1,4 +1,4 @@
-"""Tags, chapters and pictures of files: those that libsndfile reads and writes rightly, and through mutagen all others."""
+"""Tags, chapters and pictures of files. libsndfile handles the tags that it reads and writes correctly, mutagen all others."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ NATIVE = {
     "RF64": ALL_STRINGS - {"license"},
     "AIFF": frozenset({"title", "artist", "comment"}),
 }
-"""Those that it stores in each container without a loss. In MP3 files it declares its UTF-8 to be Latin-1, in AIFF it cuts some."""
+"""The tags that libsndfile stores in each container without loss. In MP3 files it labels UTF-8 as Latin-1; in AIFF it cuts some tags."""
 CHUNKED = {"WAV": b"id3 ", "WAVEX": b"id3 ", "RF64": b"id3 ", "AIFF": b"ID3 "}
-"""Containers of chunks, and the chunk of theirs that holds an ID3 tag."""
+"""Containers of chunks, and the name of the chunk that holds an ID3 tag."""
 WITH_COMMENTS = ("FLAC", "OGG")
 BROADCAST = ("WAV", "WAVEX", "RF64")
 """Containers with a `bext` chunk."""
 LARGEST_CHUNK = 2**28
-"""Bytes of an ID3 tag, which has no room for more."""
+"""Most bytes of an ID3 tag."""
 SFC_GET_BROADCAST_INFO, SFC_SET_BROADCAST_INFO = 0x10F0, 0x10F1
 BROADCAST_BYTES, CODING_HISTORY_BYTES = 608, 16000
-"""SF_BROADCAST_INFO without its coding history, and the longest history that libsndfile keeps."""
+"""Bytes of SF_BROADCAST_INFO without its coding history, and of the longest history that libsndfile keeps."""
 TECHNICAL_COMMENTS = frozenset({"encoder", "encoder_options", "itunsmpb", "itunnorm", "waveformatextensible_channel_mask"})
 RENAMED_COMMENTS = {"album artist": "albumartist", "album_artist": "albumartist", "track": "tracknumber", "disc": "discnumber"}
 CHAPTER = re.compile(r"chapter(\d+)(name|url)?")
 CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
 ENCODERS = ("LAME", "Lavf", "Lavc", "libsndfile")
-"""How `software` begins where it names the encoder of the input."""
+"""First words of a `software` tag that names the encoder of the input."""
 
 
 def with_tags(info: AudioInfo, file: soundfile.SoundFile, path: str) -> AudioInfo:
     """What is known of a file, with its tags, chapters, pictures and `bext` chunk.
 
-    Tags never keep a recording from being read: where they are damaged, a note says so.
+    Damaged tags never keep a recording from being read. A note says that they are damaged.
     """
     strings = _strings(file)
     if info.format == "MP3":
@@ -67,13 +67,13 @@ def with_tags(info: AudioInfo, file: soundfile.SoundFile, path: str) -> AudioInf
         return replace(info, notes=(*info.notes, "Its tags are damaged, and some were not read."))
     strings = info.tags
     if info.format == "MP3" and found:
-        # libsndfile takes players' own notes for comments; dates, which mutagen drops unless they are ISO 8601, are good for reading.
+        # libsndfile takes players' own notes for comments, so only its date is used: mutagen drops dates that are not ISO 8601.
         strings = {name: text for name, text in strings.items() if name == "date"}
     return replace(info, **{**found, "tags": _cleaned(strings | found.get("tags", {}))})
 
 
 def _strings(file: soundfile.SoundFile) -> dict[str, str]:
-    """libsndfile's strings. soundfile takes all of them for UTF-8, and old programs write code pages."""
+    """The strings that libsndfile finds. soundfile decodes all of them as UTF-8, but old programs write other encodings."""
     tags = file.copy_metadata()
     if any("\ufffd" in text for text in tags.values()):
         import soundfile
@@ -93,7 +93,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _cleaned(tags: dict[str, str]) -> dict[str, str]:
-    """Without empty ones, and without the names of encoders: libsndfile signs the software tag each time it writes it."""
+    """The tags without empty ones and without names of encoders. libsndfile adds its name to the software tag whenever it writes it."""
     cleaned = {}
     for name, text in tags.items():
         if name == "software":
@@ -118,7 +118,7 @@ def _broadcast(file: soundfile.SoundFile) -> bytes:
 
 
 def _read(info: AudioInfo, path: str) -> dict[str, Any]:
-    """Fields of AudioInfo that libsndfile does not fill."""
+    """The fields of AudioInfo that libsndfile does not provide."""
     if info.format == "MP3":
         from tsmgan.audio.id3 import read_id3
 
@@ -140,7 +140,7 @@ def _read(info: AudioInfo, path: str) -> dict[str, Any]:
 
 
 def _chunk(file: BinaryIO, name: bytes, names: set[bytes]) -> bytes | None:
-    """The content of the first chunk with one of the names in a RIFF or AIFF file, which the file's end may cut."""
+    """The content of the first chunk with one of these names in a RIFF or AIFF file. The end of the file may cut it."""
     magic = file.read(12)[:4]
     order, long_data = ">" if magic in (b"FORM", b"RIFX") else "<", None
     while len(head := file.read(8)) == 8:
@@ -219,7 +219,7 @@ def set_native_tags(file: soundfile.SoundFile, info: AudioInfo) -> None:
             try:
                 setattr(file, name, text)
             except soundfile.LibsndfileError:
-                # `missing_tags` finds it.
+                # `missing_tags` reports what is missing.
                 continue
     if info.broadcast and file.format in BROADCAST:
         data = soundfile._ffi.new("char[]", info.broadcast)
@@ -254,7 +254,7 @@ def add_tags(file: BinaryIO, container: str, subtype: str, info: AudioInfo) -> N
 
 
 def _append_chunk(file: BinaryIO, name: bytes, content: bytes) -> None:
-    """Put a chunk at the end of a RIFF, RF64 or AIFF file, and its length into the file's."""
+    """Append a chunk to a RIFF, RF64 or AIFF file, and update the length that the file states."""
     order = ">" if name == b"ID3 " else "<"
     size = file.seek(0, os.SEEK_END)
     file.write(b"\0" * (size % 2) + struct.pack(order + "4sI", name, len(content)) + content + b"\0" * (len(content) % 2))
@@ -278,7 +278,7 @@ def _add_comments(file: BinaryIO, container: str, subtype: str, info: AudioInfo)
     comments.tags.clear()
     comments.tags.update(kept)
     for name, text in info.tags.items():
-        # "=" ends a key, and what is not printable ASCII is none.
+        # A key is printable ASCII without "=", which ends it.
         comments.tags[re.sub(r"[^ -<>-}]", "_", name).upper()] = text.split("\0")
     for number, chapter in enumerate(info.chapters, 1):
         milliseconds = round(chapter.start * 1000)
@@ -300,7 +300,7 @@ def _add_comments(file: BinaryIO, container: str, subtype: str, info: AudioInfo)
 
 
 def missing_tags(wanted: AudioInfo, found: AudioInfo) -> list[str]:
-    """Names of what one recording carries and the other does not, for a message."""
+    """Names of what the first recording carries and the second does not, for a message."""
     missing = sorted(name for name, text in wanted.tags.items() if found.tags.get(name) != text)
     if len(found.pictures) < len(wanted.pictures):
         missing.append("cover" if len(wanted.pictures) == 1 else "pictures")
@@ -312,7 +312,7 @@ def missing_tags(wanted: AudioInfo, found: AudioInfo) -> list[str]:
 
 
 class Undo:
-    """What a file held before its tags were written, so that a failure in between costs the tags only and not the sound."""
+    """Keeps what a file held before its tags were written, so that a failure loses only the tags and not the sound."""
 
     def __init__(self, file: BinaryIO, container: str, folder: str) -> None:
         """
@@ -335,7 +335,7 @@ class Undo:
             raise
 
     def restore(self) -> None:
-        """Make the file what it was."""
+        """Restore the file."""
         self._file.seek(0)
         self._copy.seek(0)
         shutil.copyfileobj(self._copy, self._file, 1 << 20)

@@ -12,7 +12,7 @@ from tsmgan.errors import AudioError
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-"""What follows the format code in the subformat of WAVE_FORMAT_EXTENSIBLE."""
+"""The bytes that follow the format code in the subformat of WAVE_FORMAT_EXTENSIBLE."""
 INFO_TAGS = {
     b"INAM": "title",
     b"IART": "artist",
@@ -25,12 +25,12 @@ INFO_TAGS = {
     b"ISFT": "software",
 }
 LONGEST_CHUNK = 2**26
-"""Chunks before the samples that are longer (64 MiB) are no WAV header's."""
+"""A chunk before the samples that is longer than this (64 MiB) means that the header is damaged."""
 
 
 @dataclass(frozen=True)
 class WavHeader:
-    """What stands before the samples."""
+    """What the header states."""
 
     samplerate: int
     channels: int
@@ -61,7 +61,7 @@ def _format_chunk(data: bytes, name: str) -> tuple[int, int, str]:
     subtype = kinds.get((code, bits))
     if subtype is None or align != channels * bits // 8:
         raise AudioError(
-            f"{name} holds WAV samples of a kind that pipes cannot carry here (code {code}, {bits} bits); "
+            f"{name} holds WAV samples of a kind that cannot be read from a pipe (code {code}, {bits} bits); "
             "use PCM of 8, 16, 24 or 32 bits or floating point, for example `ffmpeg -i in.wav -c:a pcm_s16le -f wav -`."
         )
     return samplerate, channels, subtype
@@ -141,5 +141,5 @@ def _chunk(key: bytes, content: bytes) -> bytes:
 
 
 def _speakers(channels: int) -> int:
-    """Microsoft's mask of the usual layouts; 0 (none stated) for others."""
+    """The channel mask of the usual speaker layouts; 0 (not stated) for other numbers of channels."""
     return {1: 0x4, 2: 0x3, 4: 0x33, 6: 0x3F, 8: 0x63F}.get(channels, 0)

@@ -1,4 +1,4 @@
-"""Writing recordings: to a temporary file that takes the output's name only when it is complete, or down a pipe."""
+"""Writes recordings to a temporary file, which gets the output's name when it is complete, or to a pipe."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bi
 from tsmgan.audio.tags import Undo, add_tags, missing_tags, needs_more_tags, set_native_tags, with_tags
 from tsmgan.audio.wav import INFO_TAGS, wav_header
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.leftovers import create, release_for_rename
-from tsmgan.storage.places import Stamp, checksum, is_url, plain, suffix
+from tsmgan.storage.atomic import Unfinished, require_free, taken
+from tsmgan.storage.names import Stamp, is_url, plain, suffix
+from tsmgan.storage.places import checksum
 
 if TYPE_CHECKING:
     import soundfile
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap
 
 WRITE_FRAMES = 16384
-"""Samples per channel given to an encoder at once: some of libsndfile's keep copies of a whole call on the stack."""
+"""Most samples per channel that an encoder gets at once. Some encoders of libsndfile copy them all to the stack."""
 SFC_RF64_AUTO_DOWNGRADE = 0x1210
 
 
@@ -76,7 +77,7 @@ class Writer:
         raise NotImplementedError
 
     def _require_samples(self) -> None:
-        """Refuse an output without samples, of which one knows only at the end when the input's length is unknown."""
+        """Refuse an output without samples. If the input's length is unknown, this is known only at the end."""
         if self.frames_written == 0:
             raise AudioError(f"{self.name} would hold no samples: {self._info.name} is too short for this rate.")
 
@@ -95,20 +96,20 @@ class Writer:
 
 
 def _failed(name: str, error: OSError) -> AudioError:
-    """The sentence for an error of the operating system while writing."""
+    """The message for an error of the operating system while writing."""
     folder = os.path.dirname(name) or "."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return AudioError(f"{name} cannot be written: no space is left; free some, or write elsewhere with -o.")
     if error.errno == errno.EFBIG:
         return AudioError(f"{name} cannot be written: the file grew larger than the system allows; write elsewhere with -o.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return AudioError(f"The folder {folder} must not be written to by you; choose another place with -o.")
+        return AudioError(f"You have no permission to write to the folder {folder}; choose another place with -o.")
     if error.errno == errno.ENOENT:
         return AudioError(f"The folder {folder} does not exist; create it, or choose another place with -o.")
     if error.errno == errno.ENAMETOOLONG:
-        return AudioError(f"{name} is longer than a file's name may be here; choose a shorter one with -o.")
+        return AudioError(f"{name} is longer than file names may be here; choose a shorter name with -o.")
     if error.errno == errno.ENOTDIR:
-        return AudioError(f"{folder} is no folder; choose another place with -o.")
+        return AudioError(f"{folder} is not a folder; choose another place with -o.")
     return AudioError(f"{name} cannot be written: {error.strerror or error}.")
 
 
@@ -119,16 +120,15 @@ class FileWriter(Writer):
         self, path: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool, name: str | None = None
     ) -> None:
         super().__init__(name or path, info, output)
-        # A symbolic link stays one: what it points to is replaced.
+        # A symbolic link stays a link. The file that it points to is replaced.
         self._target = os.path.realpath(path)
         self._force = force
         self._file: soundfile.SoundFile | None = None
-        self._descriptor = -1
-        self._temporary: Path | None = None
+        self._unfinished: Unfinished | None = None
         self._bits = integer_bits(output.subtype)
         try:
             self._require_space(frames)
-            self._temporary, self._descriptor = create(Path(self._target))
+            self._unfinished = Unfinished(Path(self._target))
             self._open(frames)
         except BaseException as error:
             self.abort()
@@ -137,7 +137,7 @@ class FileWriter(Writer):
             raise
 
     def _require_space(self, frames: int | None) -> None:
-        """Fail now rather than after an hour when the samples alone do not fit on the disk."""
+        """Fail now, not after an hour, when the samples alone do not fit on the disk."""
         width = WIDTHS.get(self.output.subtype)
         if frames is None or width is None or self.output.format == "FLAC":
             return
@@ -152,7 +152,7 @@ class FileWriter(Writer):
         import soundfile
 
         output, info = self.output, self._info
-        # How long the stream gets is open, so room for RF64's sizes is kept; a file that stays short is closed as plain WAV.
+        # The length is unknown, so room is reserved for the sizes of RF64. A file that stays short is closed as plain WAV.
         may_grow = output.format in {"WAV", "WAVEX"} and frames is None and output.subtype in WIDTHS
         try:
             self._file = stream_class()(
@@ -190,7 +190,7 @@ class FileWriter(Writer):
             raise self._why() from None
 
     def _why(self) -> AudioError:
-        """libsndfile says only that something failed; the system says what when a write is tried again."""
+        """Find out why a write failed. libsndfile does not say, but the system does when a write is tried again."""
         try:
             os.lseek(self._descriptor, 0, os.SEEK_END)
             os.write(self._descriptor, bytes(1 << 20))
@@ -200,13 +200,13 @@ class FileWriter(Writer):
         return AudioError(f"{self.name} cannot be written: its encoder failed; try another format, for example .wav.")
 
     def _add_tags(self) -> None:
-        """Write the tags that libsndfile cannot. A failure costs the tags, and what the file held comes back."""
+        """Write the tags that libsndfile cannot write. On failure the file is restored, and only these tags are lost."""
         container, subtype = self.output.format, self.output.subtype
         if not needs_more_tags(container, self._info):
             return
         with contextlib.suppress(OSError), os.fdopen(os.dup(self._descriptor), "r+b") as file:
             with Undo(file, container, os.path.dirname(self._target)) as undo:
-                # Some pictures are too large for some formats.
+                # Some formats cannot hold large pictures, so the second attempt leaves pictures out.
                 for info in (self._info, replace(self._info, pictures=())):
                     try:
                         add_tags(file, container, subtype, info)
@@ -214,19 +214,18 @@ class FileWriter(Writer):
                         if self._is_complete():
                             return
                     except Exception:
-                        # mutagen raises many kinds of errors; `missing_tags` finds what was not written.
+                        # mutagen raises many kinds of errors. `missing_tags` reports what was not written.
                         pass
                     undo.restore()
 
     def _is_complete(self) -> bool:
-        """Whether all samples are in the file. Encoders that hold some back until they are closed do not report a lack of space."""
+        """Whether the file holds all samples. Some encoders write the last samples when they are closed, and do not report a full disk."""
         import soundfile
 
         if self.output.format == "RAW":
             return os.fstat(self._descriptor).st_size == self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         exact = self.output.subtype in WIDTHS or self.output.format in {"OGG", "MP3"}
         try:
-            assert self._temporary is not None
             with stream_class()(native_name(self._temporary)) as file:
                 complete = file.frames == self.frames_written if exact else file.frames >= self.frames_written
                 if complete and self.frames_written and self.output.format in {"FLAC", "OGG"}:
@@ -240,7 +239,6 @@ class FileWriter(Writer):
         """Names of the input's tags that the finished file does not hold."""
         if self.output.format == "RAW":
             return []
-        assert self._temporary is not None
         path = os.fspath(self._temporary)
         with stream_class()(native_name(path)) as file:
             bare = AudioInfo(self.name, path, file.format, file.subtype, file.samplerate, file.channels, file.frames, None)
@@ -268,72 +266,52 @@ class FileWriter(Writer):
             raise _failed(self.name, error) from None
 
     def _publish(self) -> None:
-        """Give the complete temporary file its name. It stays held until it has it, so that nobody takes it for a leftover."""
-        assert self._temporary is not None
-        if release_for_rename(self._descriptor):
-            self._descriptor = -1
-        if os.path.exists(self._target):
-            shutil.copymode(self._target, self._temporary)
-        if self._force:
-            os.replace(self._temporary, self._target)
-        else:
-            self._publish_new()
-        self._close_descriptor()
-
-    def _publish_new(self) -> None:
-        """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
-        assert self._temporary is not None
+        """Give the complete temporary file its name."""
+        assert self._unfinished is not None
         try:
-            os.link(self._temporary, self._target)
+            self._unfinished.publish(replace=self._force)
         except FileExistsError:
-            raise already_exists(self.name) from None
-        except OSError:
-            # File systems without hard links (FAT, some network drives).
-            if os.path.exists(self._target):
-                raise already_exists(self.name) from None
-            os.replace(self._temporary, self._target)
-            return
-        os.unlink(self._temporary)
+            raise taken(self.name) from None
 
-    def _close_descriptor(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    @property
+    def _temporary(self) -> Path:
+        assert self._unfinished is not None
+        return self._unfinished.path
+
+    @property
+    def _descriptor(self) -> int:
+        assert self._unfinished is not None
+        return self._unfinished.descriptor
 
     def abort(self) -> None:
         if self._file is not None:
             with contextlib.suppress(Exception):
                 self._file.close()
-        if self._temporary is not None:
-            if self._descriptor >= 0 and release_for_rename(self._descriptor):
-                self._descriptor = -1
-            with contextlib.suppress(OSError):
-                os.unlink(self._temporary)
-        self._close_descriptor()
+        if self._unfinished is not None:
+            self._unfinished.close()
 
 
 class UrlWriter(FileWriter):
-    """A file that is put under its URL once it is complete here."""
+    """A file that is uploaded to its URL once it is complete."""
 
     def __init__(self, url: str, info: AudioInfo, output: OutputFormat, *, frames: int | None, force: bool) -> None:
         from tsmgan.storage.remote import local_target
 
         self.stamp: Stamp | None = None
-        """What the store said of the output when it was there."""
+        """What the store said about the output after the upload."""
         self.sha256: str | None = None
         super().__init__(os.fspath(local_target(url)), info, output, frames=frames, force=force, name=url)
 
     def _publish(self) -> None:
         from tsmgan.storage import remote
 
-        assert self._temporary is not None
         self.sha256 = checksum(os.fspath(self._temporary))
         self.stamp = remote.put(self._temporary, self.name, replace=self._force)
         self.abort()
 
 
 class PipeWriter(Writer):
-    """WAV or raw samples down a stream that cannot seek."""
+    """WAV or raw samples written to a stream that cannot seek."""
 
     def __init__(self, stream: BinaryIO, name: str, info: AudioInfo, output: OutputFormat, *, frames: int | None) -> None:
         super().__init__(name, info, output)
@@ -374,13 +352,8 @@ class PipeWriter(Writer):
                 self._stream.close()
 
 
-def already_exists(name: str) -> AudioError:
-    """The error for an output name that is taken."""
-    return AudioError(f"{name} exists already; give --force to overwrite it, or another name with -o.")
-
-
 def _is_input(path: str, info: AudioInfo) -> bool:
-    """Whether the output would be the input, under whatever name, also behind a redirected standard input."""
+    """Whether the output is the input, under any name, even where the input is a redirected standard input."""
     try:
         existing = os.stat(path)
         return os.path.samestat(existing, os.stat(info.path) if info.path is not None else os.fstat(sys.stdin.fileno()))
@@ -447,8 +420,7 @@ def open_writer(
         name = "standard output" if path == "-" else path
         stream = sys.stdout.buffer if path == "-" else open(path, "wb")
         return PipeWriter(stream, name, info, output, frames=frames)
-    if os.path.exists(path) and not force:
-        raise already_exists(path)
+    require_free(path, force=force)
     return FileWriter(path, info, output, frames=frames, force=force)
 
 
@@ -462,5 +434,5 @@ def _open_url_writer(url: str, info: AudioInfo, frames: int | None, subtype: str
         raise UsageError(f"{url} is a folder; give the name of a file in it with -o.")
     output = output_format(suffix(url), info, subtype=subtype, bitrate=bitrate, frames=frames)
     if not force and remote.exists(url):
-        raise remote.taken(url)
+        raise taken(url)
     return UrlWriter(url, info, output, frames=frames, force=force)

@@ -24,13 +24,13 @@ from typing import Any
 from tsmgan import stopping
 from tsmgan.batch.executor import AHEAD_TASKS, AHEAD_WEIGHT, Died, Done, Part
 from tsmgan.batch.manifest import Entry
-from tsmgan.batch.plan import Settings, Task
+from tsmgan.batch.plan import Task
 from tsmgan.batch.work import model_version, stretch_task
 from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
 from tsmgan.processes import Process
-from tsmgan.storage.leftovers import remove_leftovers
-from tsmgan.storage.places import is_url, parent
+from tsmgan.storage.atomic import remove_leftovers
+from tsmgan.storage.names import is_url, parent
 
 ADDRESS = re.compile(r"ray(://(?P<address>[^/]+)/?)?")
 MOST_LOSSES = 3
@@ -260,7 +260,7 @@ class RayWorkers:
             if now - looked > PART_SECONDS:
                 looked = now
                 if task is not None:
-                    self._start(task.settings)
+                    self._start(task.options.model)
                 self._ask()
             self._hand_out(source)
             at_work = {worker.tasks[0][0]: worker for worker in self._workers if worker.tasks}
@@ -277,12 +277,12 @@ class RayWorkers:
                 else:
                     yield from self._hear(reference)
 
-    def _start(self, settings: Settings) -> None:
+    def _start(self, model: str) -> None:
         """Ask Ray for workers until there are as many as there should be."""
         wanted = self._jobs or int(self._ray.cluster_resources().get("CPU", 1))
         while len(self._workers) + len(self._starting) < min(max(1, wanted), self._most):
             worker = _Worker(self._actor_class.remote())
-            self._starting[worker.actor.version.remote(settings.model)] = worker
+            self._starting[worker.actor.version.remote(model)] = worker
 
     def _greet(self, reference: Any, task: Task | None) -> None:
         """Take on a worker that has started, if it has the same program and model."""
@@ -291,7 +291,7 @@ class RayWorkers:
             version = self._ray.get(reference)
         except self._ray.exceptions.RayError:
             return  # lost before it began; another one is asked for
-        if task is not None and task.settings.version not in ("", version):
+        if task is not None and task.version not in ("", version):
             raise TsmganError(
                 f"A machine of the cluster has another version of tsmgan or of the model ({version.rstrip('.')}); install the same one "
                 "everywhere, and give --model a folder that all machines see."

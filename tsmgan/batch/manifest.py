@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 
 from tsmgan.batch.plan import Task
 from tsmgan.errors import AudioError
-from tsmgan.storage.places import absolute, checksum, is_url, join, stamp
+from tsmgan.storage.names import absolute, is_url, join
+from tsmgan.storage.places import checksum, stamp
 
 NAME = "manifest.jsonl"
 LONGEST_LINE = 1 << 20
@@ -30,10 +31,10 @@ class Entry:
     """Below the output folder, with forward slashes."""
     rate: float
     settings: str
-    """Digest of the batch's settings."""
+    """Digest of the batch's options; see `tsmgan.batch.plan.Task`."""
     input_bytes: int | None = None
     input_version: int | str | None = None
-    """See `tsmgan.storage.places.Stamp`."""
+    """See `tsmgan.storage.names.Stamp`."""
     samplerate: int | None = None
     channels: int | None = None
     input_frames: int | None = None
@@ -124,7 +125,7 @@ def is_own(task: Task, entry: Entry | None) -> bool:
 
 def is_done(task: Task, entry: Entry | None) -> bool:
     """Whether the output is there as the entry says, from the same input with the same settings."""
-    if entry is None or not is_success(entry) or entry.settings != task.settings.digest:
+    if entry is None or not is_success(entry) or entry.settings != task.digest:
         return False
     if (entry.input, entry.rate) != (absolute(task.input), task.rate):
         return False

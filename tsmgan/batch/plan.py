@@ -7,16 +7,18 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import WEB, absolute, is_folder, is_url, join, parent, scheme, stamp, stem, suffix
+from tsmgan.job import StretchOptions, rate_label
+from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
+from tsmgan.storage.places import is_folder, stamp
 
 DEFAULT_NAME = "{stem}@{rate}.{ext}"
 FIELDS = ("stem", "rate", "ext", "input_ext", "folder")
@@ -37,35 +39,6 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How every recording of a batch is stretched. See `tsmgan.core.stretcher.Stretcher` and `tsmgan.audio.open_writer`."""
-
-    model: str = "default"
-    coherence: float | None = None
-    seed: int = 0
-    gain: float | Literal["auto"] = 0.0
-    """Decibels; see `tsmgan.recording.stretch_passage`."""
-    subtype: str | None = None
-    bitrate: float | None = None
-    salvage: bool = False
-    device: str = "auto"
-    threads: int | None = None
-    version: str = ""
-    """Stands for the program and the model's weights: outputs of others are made anew."""
-    start: float = 0.0
-    end: float | None = None
-    """Of the passage that is stretched, in seconds; None for the recording's end."""
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hex digits that change whenever the sound may."""
-        # The network's sums are rounded in another order by more threads, and by other devices.
-        network = (self.model, self.version, self.device, self.threads or 1)
-        heard = (*network, self.coherence, self.seed, self.gain, self.subtype, self.bitrate, self.salvage, self.start, self.end)
-        return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
 class Task:
     """One output to make. Everything that a worker needs, and small enough to send to one."""
 
@@ -74,8 +47,10 @@ class Task:
     """The folder that no output may leave."""
     output: str
     """Below the root, with forward slashes."""
-    rate: float
-    settings: Settings
+    options: StretchOptions
+    """With the output's rate among them."""
+    version: str = ""
+    """Stands for the program and the model's weights: outputs of others are made anew."""
     replace: bool = False
     """Whether an existing output is overwritten."""
     adopt: bool = False
@@ -87,6 +62,22 @@ class Task:
     def target(self) -> str:
         """The output's path or URL."""
         return join(self.root, self.output)
+
+    @property
+    def rate(self) -> float:
+        """Speed."""
+        assert self.options.rate is not None
+        return self.options.rate
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that change whenever the sound may, apart from the rate."""
+        options = self.options
+        # The network's sums are rounded in another order by more threads, and by other devices.
+        network = (options.model, self.version, options.device, options.threads or 1)
+        output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
+        heard = (*network, options.coherence, options.seed, *output)
+        return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
 def is_pattern(text: str) -> bool:
@@ -252,12 +243,9 @@ def output_name(template: str, source: Source, label: str) -> str:
     return str(pure)
 
 
-def label_of(rate: float) -> str:
-    """A rate as it stands in file names."""
-    return f"{rate:.5g}"
-
-
-def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, settings: Settings) -> list[Task]:
+def make_tasks(
+    sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, options: StretchOptions, version: str = ""
+) -> list[Task]:
     """Every output that the batch shall leave, largest input first, so that no long one is left to a single process at the end.
 
     Args:
@@ -265,7 +253,8 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
         rates: speeds.
         template: checked by `check_template`.
         root: the output folder; None puts each output beside its input.
-        settings: of all of them.
+        options: of all of them; their rate is not used.
+        version: see `Task`.
 
     Raises:
         UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
@@ -278,14 +267,14 @@ def make_tasks(sources: Sequence[Source], rates: Sequence[float], template: str,
         flat = source if root is not None else Source(source.path, "")
         size = source.size if source.size is not None else _size(source.path)
         for rate in rates:
-            name = output_name(template, flat, label_of(rate))
+            name = output_name(template, flat, rate_label(rate))
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
                     'for example --name "{folder}/{stem}.{input_ext}@{rate}.{ext}", or stretch them into two folders.'
                 )
             taken.add((place, name))
-            task = Task(source.path, place, name, rate, settings, size=size)
+            task = Task(source.path, place, name, replace(options, rate=rate), version, size=size)
             if absolute(task.target) in inputs:
                 raise UsageError(f"The output {task.target} is one of the inputs, and none is overwritten; name a folder with -o.")
             tasks.append(task)
@@ -304,11 +293,6 @@ def _size(place: str) -> int:
 def _stays_inside(folder: str, root: str) -> bool:
     real, top = os.path.realpath(folder), os.path.realpath(root)
     return real == top or real.startswith(top.rstrip(os.sep) + os.sep)
-
-
-def taken(target: str) -> AudioError:
-    """The error for an output's name that somebody else's file has."""
-    return AudioError(f"{target} exists already; give --force to overwrite it, or another folder with -o.")
 
 
 def require_inside(task: Task) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,13 +10,13 @@ from itertools import chain
 from tsmgan import stopping
 from tsmgan.batch.executor import Died, Done, Executor, Part
 from tsmgan.batch.manifest import Entry, History, Manifest, UrlManifest, is_done, is_own, open_manifest
-from tsmgan.batch.plan import Task, taken
+from tsmgan.batch.plan import Task
 from tsmgan.batch.pool import Pool
 from tsmgan.batch.work import new_entry, stretch_task
-from tsmgan.errors import AudioError
 from tsmgan.limits import processor_count
-from tsmgan.storage.leftovers import remove_leftovers
-from tsmgan.storage.places import exists, is_url, parent
+from tsmgan.storage.atomic import remove_leftovers, taken
+from tsmgan.storage.names import is_url, parent
+from tsmgan.storage.places import exists, make_folder
 
 DEATHS = {
     "SIGKILL": "its process was killed, most likely for lack of memory; run fewer --jobs",
@@ -108,10 +107,7 @@ def _run_in(
         remote.find(root)
         remote.remove_old_leftovers(root)
     else:
-        try:
-            os.makedirs(root, exist_ok=True)
-        except OSError as error:
-            raise AudioError(f"The output folder {root} cannot be made: {error.strerror or error}; choose another with -o.") from None
+        make_folder(root)
     manifest, history = open_manifest(root)
     with manifest:
         return _run(tasks, start, history, manifest, force, watch, outcome)

@@ -10,10 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tsmgan.batch.manifest import Entry
-from tsmgan.batch.plan import Task, require_inside, taken
-from tsmgan.errors import AudioError, TsmganError, UsageError
-from tsmgan.storage.leftovers import temporary_path
-from tsmgan.storage.places import absolute, checksum, exists, is_url, stamp
+from tsmgan.batch.plan import Task, require_inside
+from tsmgan.errors import AudioError, TsmganError
+from tsmgan.job import stretch_file
+from tsmgan.storage.atomic import taken, temporary_path
+from tsmgan.storage.names import absolute, is_url
+from tsmgan.storage.places import checksum, exists, stamp
 
 
 def model_version(model: str) -> str:
@@ -31,7 +33,7 @@ def model_version(model: str) -> str:
 
 def new_entry(task: Task) -> Entry:
     """The entry of a task that has yet to be done."""
-    return Entry(absolute(task.input), task.output, task.rate, task.settings.digest)
+    return Entry(absolute(task.input), task.output, task.rate, task.digest)
 
 
 def stretch_task(task: Task, report: Callable[[float], None] | None = None) -> Entry:
@@ -120,60 +122,12 @@ def _is_same(path: str, other: str) -> bool:
 
 
 def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float], None] | None) -> None:
-    from tsmgan.api import Stretcher
-    from tsmgan.audio import open_reader, open_writer
-    from tsmgan.audio.writer import UrlWriter
-    from tsmgan.core.timemap import TimeMap
-    from tsmgan.recording import Passage, stretch_passage
-
-    settings = task.settings
-    with open_reader(task.input, salvage=settings.salvage) as reader:
-        # Before the samples are read: an input that changes meanwhile counts as changed at the next run.
-        entry.input_bytes, entry.input_version = reader.stamp or stamp(task.input)
-        info = reader.info
-        entry.samplerate, entry.channels = info.samplerate, info.channels
-        passage = Passage(reader, settings.start, settings.end)
-        time_map = TimeMap.from_rate(task.rate)
-        frames = None if passage.frames is None else time_map.output_length(passage.frames)
-        if frames == 0:
-            raise UsageError(f"The output would have no samples: {info.name} is too short for this rate.")
-        require_inside(task)
-        if not is_url(target):
-            try:
-                os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            except OSError as error:
-                raise AudioError(f"The folder {os.path.dirname(target)} cannot be made: {error.strerror or error}.") from None
-
-        def watch(frames_read: int) -> None:
-            if report is not None and passage.frames:
-                report(min(1.0, frames_read / passage.frames))
-
-        writing = open_writer(
-            target,
-            passage.info,
-            frames=frames,
-            subtype=settings.subtype,
-            bitrate=settings.bitrate,
-            force=task.replace,
-            time_map=time_map,
-        )
-        with writing as writer:
-            stretcher = Stretcher(
-                info.samplerate,
-                info.channels,
-                time_map=time_map,
-                model=settings.model,
-                coherence=settings.coherence,
-                seed=settings.seed,
-                device=settings.device,
-                threads=settings.threads,
-            )
-            stretch_passage(passage, stretcher, writer, settings.gain, watch=watch)
-            writer.commit()
-    entry.input_frames, entry.output_frames = passage.frames_read, writer.frames_written
-    entry.notes = [*passage.notes, *writer.notes]
-    entry.clipped = writer.clipping.samples if writer.clipping is not None else 0
-    if isinstance(writer, UrlWriter):
-        entry.sha256, (entry.output_bytes, entry.output_version) = writer.sha256, writer.stamp or (None, None)
-    else:
-        entry.sha256, (entry.output_bytes, entry.output_version) = checksum(target), stamp(target)
+    require_inside(task)
+    watch = lambda progress: None if report is None else report(progress.part)  # noqa: E731
+    done = stretch_file(task.input, target, **vars(task.options), force=task.replace, watch=watch, in_batch=True)
+    entry.samplerate, entry.channels = done.source.samplerate, done.source.channels
+    entry.input_bytes, entry.input_version = done.source_stamp or (None, None)
+    entry.input_frames, entry.output_frames = done.frames_read, done.frames_written
+    entry.notes, entry.clipped = list(done.notes), 0 if done.clipping is None else done.clipping.samples
+    found = done.stamp or stamp(target)
+    entry.sha256, (entry.output_bytes, entry.output_version) = done.sha256 or checksum(target), found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from tsmgan.cli import console
+from tsmgan.cli import options as declared
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_ROUNDS
 
@@ -25,9 +25,9 @@ def benchmark(
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
         typer.Option("--peers", help="Names with commas, or none; without it, all that are installed.", show_default=False),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="Shipped name, folder or ONNX file.")] = "default",
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="What the network runs on, as for stretch.")] = "auto",
-    threads: Annotated[Optional[int], typer.Option("--threads", metavar="N", help="Of the network on the CPU.", show_default=False)] = None,  # noqa: UP045
+    model: declared.Model = "default",
+    device: declared.Device = "auto",
+    threads: declared.Threads = None,
     json: Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write all figures here.", show_default=False)] = None,  # noqa: UP045
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -96,12 +96,7 @@ def _peer_names(text: str | None) -> list[str]:
 
 
 def _run(programs: list[Program], rounds: int, label: str, quiet: bool) -> None:
-    from rich.console import Console
-    from rich.progress import track
-
     from tsmgan.benchmark.programs import run_rounds
 
-    turns: Iterable[str] = run_rounds(programs, rounds)
-    total = (rounds + 1) * len(programs)
-    for _ in track(turns, label, total, console=Console(stderr=True), transient=True, disable=quiet or not console.is_terminal()):
+    for _ in console.track(run_rounds(programs, rounds), label, (rounds + 1) * len(programs), enabled=not quiet):
         pass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tsmgan.cli import console
+from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.rates import parse_rate
 from tsmgan.cli.targets import made_folder
@@ -27,8 +28,8 @@ MOST_METHODS = 8
 
 
 def compare(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
-    rate: Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.")],
+    source: declared.Source,
+    rate: declared.Rate,
     with_: Annotated[
         str,
         typer.Option("--with", "-w", metavar="NAMES", help="Methods beside tsmgan, with commas; also tsmgan:coherence=0, or none."),
@@ -39,16 +40,14 @@ def compare(
             "--output", "-o", help="HTML file or folder/. Default: beside the input, with the rate in its name.", show_default=False
         ),
     ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)
-    ] = None,
+    start: declared.Start = None,
     length: Annotated[
         str, typer.Option("--length", "-l", metavar="TIME", help="How much of the recording to take; the page grows with it.")
     ] = DEFAULT_LENGTH,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="Shipped name, folder or ONNX file.")] = "default",
+    model: declared.Model = "default",
     synthetic: Annotated[bool, typer.Option("--synthetic/--no-synthetic", help="Also measure on synthetic attacks and noise.")] = True,
-    time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that another method may take for one file.")] = 120.0,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing page.")] = False,
+    time_limit: declared.TimeLimit = 120.0,
+    force: declared.Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
 ) -> None:
     """Compare stretchers by ear and eye, in one HTML page that works offline.
@@ -82,11 +81,8 @@ def compare(
     y, samplerate, goes_on = read_excerpt(source, start=first, length=seconds)
     if round(y.shape[1] / speed) < 1:
         raise UsageError(f"The output would have no samples: {source} is too short for this rate.")
-    renderings = []
-    with _Progress(len(methods), quiet) as advance:
-        for method in methods:
-            renderings.append(render(method, y, samplerate, speed, synthetic=synthetic))
-            advance(method.name)
+    work = (render(method, y, samplerate, speed, synthetic=synthetic) for method in methods)
+    renderings = list(console.track(work, "methods", len(methods), enabled=not quiet))
     ours = renderings[0]
     if ours.samples is None:
         raise TsmganError(f"tsmgan itself failed: {ours.problem}.")
@@ -109,28 +105,6 @@ def _choose_methods(given: str, model: str, time_limit: float) -> list[Method]:
     if len(methods) > MOST_METHODS:
         raise UsageError(f"--with names {len(methods) - 1} methods; a page holds {MOST_METHODS - 1} beside tsmgan.")
     return methods
-
-
-class _Progress:
-    """A bar on a terminal that counts methods; call it when one is done."""
-
-    def __init__(self, total: int, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not console.is_terminal())
-        self._task = self._bar.add_task("comparing", total=total)
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, name: str) -> None:
-        self._bar.update(self._task, advance=1, description=f"{name} done")
 
 
 def _remark(start: float, seconds: float, goes_on: bool) -> str:

@@ -6,14 +6,16 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+T = TypeVar("T")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that tell a terminal what to do, or that turn the order of others around, and are no text."""
 PATIENCE_SECONDS = 0.5
@@ -102,14 +104,15 @@ def print_table(table: Table) -> None:
 class ProgressBar:
     """A bar with speed and time left on standard error, once the work turns out to be long; nothing when no person looks."""
 
-    def __init__(self, label: str, total: float | None, *, enabled: bool) -> None:
+    def __init__(self, label: str, total: float | None, *, enabled: bool, patience: float = PATIENCE_SECONDS) -> None:
         """
         Args:
             label: what is being worked on.
             total: seconds of sound in all, or whatever else `update` counts; None if unknown.
             enabled: False shows nothing.
+            patience: seconds of work before which nothing is shown.
         """
-        self._label, self._total = harmless(label), total
+        self._label, self._total, self._patience = harmless(label), total, patience
         self._enabled = enabled and is_terminal()
         self._started = time.perf_counter()
         self._bar: Any = None
@@ -117,7 +120,7 @@ class ProgressBar:
     def update(self, done: float, speed: str | None = None) -> None:
         """Say how much of the total is done, and what to show beside the bar instead of the speed in seconds of sound."""
         elapsed = time.perf_counter() - self._started
-        if not self._enabled or (self._bar is None and elapsed < PATIENCE_SECONDS):
+        if not self._enabled or (self._bar is None and elapsed < self._patience):
             return
         if self._bar is None:
             self._start()
@@ -143,3 +146,19 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def track(work: Iterable[T], label: str, total: int, *, enabled: bool) -> Iterator[T]:
+    """Give each piece of work as it is done, and show a bar that counts them.
+
+    Args:
+        work: takes seconds for each of its pieces, so that the bar is shown at once.
+        label: what is being worked on.
+        total: number of pieces.
+        enabled: False shows nothing.
+    """
+    with ProgressBar(label, total, enabled=enabled, patience=0.0) as bar:
+        bar.update(0, f"0 of {total}")
+        for done, piece in enumerate(work, 1):
+            yield piece
+            bar.update(done, f"{done} of {total}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from tsmgan.cli import console
+from tsmgan.cli import options as declared
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_ROUNDS, MOST_SCORES, most_processes, require_count
@@ -49,7 +50,7 @@ def evaluate(
     csv: Annotated[Optional[Path], typer.Option("--csv", help="Write every row to this file.", show_default=False)] = None,  # noqa: UP045
     json: Annotated[Path | None, typer.Option("--json", help="Write rows, means and intervals to this file.", show_default=False)] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; from 2 on, one may crash or hang.")] = 2,
-    time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that a method may take for one file.")] = 120.0,
+    time_limit: declared.TimeLimit = 120.0,
     make_pairs: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--make-pairs", help="Make WORLD pairs of the voices in this folder, instead of measuring.", show_default=False),
@@ -113,12 +114,13 @@ def evaluate(
     chosen_measures = _choose_measures(measures)
     chosen, baseline = _choose_methods(methods, baseline, time_limit)
     rows, readings = [], []
-    for found in _with_progress(measure_pairs(chosen_pairs, chosen, chosen_measures, jobs=jobs), len(chosen_pairs), "pairs", quiet):
+    work = measure_pairs(chosen_pairs, chosen, chosen_measures, jobs=jobs)
+    for found in console.track(work, "pairs", len(chosen_pairs), enabled=not quiet):
         rows += found
     if artefacts:
         meter_rates = wanted_rates or sorted({pair.rate for pair in chosen_pairs}) or ARTEFACT_RATES
-        work = read_meters(chosen, meter_rates, seeds=seeds, jobs=jobs)
-        readings = list(_with_progress(work, len(chosen) * len(meter_rates), "artefacts", quiet))
+        meters = read_meters(chosen, meter_rates, seeds=seeds, jobs=jobs)
+        readings = list(console.track(meters, "artefacts", len(chosen) * len(meter_rates), enabled=not quiet))
 
     summaries = summarise(rows, baseline=baseline, per_rate=per_rate)
     screen = Console()
@@ -195,15 +197,6 @@ def _choose_methods(given: Sequence[str] | None, baseline: str | None, time_limi
     return present, baseline if baseline in there else None
 
 
-def _with_progress(work: Iterator[Any], total: int, label: str, quiet: bool) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not console.is_terminal()) as progress:
-        yield from progress.track(work, total=total, description=label)
-
-
 def _tell_problems(rows: Sequence[Any], readings: Sequence[Any]) -> None:
     """Print each problem once, with what it happened to; fail if there was one."""
     told: dict[str, list[str]] = {}
@@ -228,7 +221,7 @@ def _make_pairs(folder: Path | None, out: Path, rates: list[float], scores: int,
     if not total:
         raise UsageError("There is nothing to make pairs of; give --scores 1 or more, or --make-pairs FOLDER.")
     work = make_pairs(out, recordings, scores=scores, rates=rates or None, channels=channels, seed=seed)
-    problems = list(_with_progress(work, total, "pairs", quiet))
+    problems = list(console.track(work, "pairs", total, enabled=not quiet))
     for problem in problems:
         if problem:
             console.warning(problem)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from tsmgan.cli import console
-from tsmgan.errors import TsmganError, UsageError
+from tsmgan.cli import options as declared
+from tsmgan.errors import UsageError
+from tsmgan.storage.atomic import replace_file, require_free
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +32,7 @@ def export_onnx(
         Optional[Path],  # noqa: UP045
         typer.Option("--pairs", metavar="CSV", help="Pairs that int8 is scaled and judged on, as for evaluate.", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing output.")] = False,
+    force: declared.Force = False,
 ) -> None:
     """Write a model's generator as an ONNX file with free batch and time axes.
 
@@ -46,11 +48,11 @@ def export_onnx(
     [cyan]tsmgan export-onnx --precision int8 --pairs pairs.csv -o small.onnx[/cyan]
     """
     target = output / "generator.onnx" if output.is_dir() else output
-    _require_free(target, force)
+    _check_target(target, force)
 
     from tsmgan.evaluation.pairs import read_pairs
     from tsmgan.export.check import RATES, example_sound
-    from tsmgan.export.onnx import OPSET, replace_file
+    from tsmgan.export.onnx import OPSET
     from tsmgan.export.precision import checked_onnx
     from tsmgan.models import find_model
 
@@ -58,7 +60,7 @@ def export_onnx(
     listed = read_pairs(pairs) if pairs is not None else []
     y, samplerate = (example_sound(EXAMPLE_SAMPLERATE), EXAMPLE_SAMPLERATE) if check_with is None else _beginning(check_with)
     checked = checked_onnx(found, precision, y, samplerate, listed)
-    _require_free(target, force)
+    _check_target(target, force)
     replace_file(target, checked.content)
     worst = checked.worst
     console.say(
@@ -70,11 +72,10 @@ def export_onnx(
     console.say(f"{found.name} -> {target}  {precision}, opset {OPSET}, {len(checked.content) / 1e6:.2f} MB")
 
 
-def _require_free(target: Path, force: bool) -> None:
+def _check_target(target: Path, force: bool) -> None:
     if not target.parent.is_dir():
         raise UsageError(f"{target} cannot be written: its folder does not exist.")
-    if target.exists() and not force:
-        raise TsmganError(f"{target} exists already; give --force to overwrite it, or another name with -o.")
+    require_free(target, force=force)
 
 
 def _beginning(file: str) -> tuple[np.ndarray, int]:

@@ -15,7 +15,8 @@ import typer
 
 from tsmgan.cli import console
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.places import is_url, join, plain, stamp
+from tsmgan.storage.names import is_url, join, plain
+from tsmgan.storage.places import stamp
 
 if TYPE_CHECKING:
     from tsmgan.batch.manifest import Entry

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tsmgan.cli import console
+from tsmgan.cli import options as declared
 from tsmgan.cli.durations import parse_duration, parse_instant
 from tsmgan.cli.rates import parse_rate
 from tsmgan.cli.targets import made_folder
@@ -17,21 +18,19 @@ FORMATS = {".png": "png", ".svg": "svg"}
 
 
 def plot(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)],
+    source: declared.Source,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="PNG or SVG file, or folder/. Default: a PNG beside the input.", show_default=False),
     ] = None,
-    rate: Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Show the recording stretched at this speed.")] = "1",
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)
-    ] = None,
+    rate: declared.Rate = "1",
+    start: declared.Start = None,
     length: Annotated[
         str | None, typer.Option("--length", "-l", metavar="TIME", help="How much to show. Default: all.", show_default=False)
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="Shipped name, folder or ONNX file.")] = "default",
-    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite an existing picture.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    model: declared.Model = "default",
+    force: declared.Force = False,
+    quiet: declared.Quiet = False,
 ) -> None:
     """Draw a recording's waveform and spectrogram, and the coherence field that the model chooses for it.
 

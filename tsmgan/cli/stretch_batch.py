@@ -14,11 +14,12 @@ from tsmgan.cli.durations import format_duration
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
-from tsmgan.storage.places import is_folder, is_url, join, plain, suffix
+from tsmgan.storage.names import is_url, join, plain, suffix
+from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
-    from tsmgan.batch.plan import Settings
     from tsmgan.batch.run import Outcome
+    from tsmgan.job import StretchOptions
 
 MOST_FAILURES_SHOWN = 10
 MOST_NAMES_SHOWN = 4
@@ -33,7 +34,7 @@ def stretch_batch(
     name: str | None,
     jobs: int | None,
     cluster: str | None,
-    settings: Settings,
+    options: StretchOptions,
     *,
     force: bool,
     quiet: bool,
@@ -48,12 +49,15 @@ def stretch_batch(
     started = time.perf_counter()
     if rate is None:
         raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
+    if options.raw_output:
+        raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
     if jobs is not None:
         require_count("jobs", jobs, most_processes() if cluster is None else MOST_WORKERS)
     from tsmgan.batch import plan
+    from tsmgan.job import rate_label
 
     rates = parse_rates(rate)
-    if len({plan.label_of(each) for each in rates}) < len(rates):
+    if len({rate_label(each) for each in rates}) < len(rates):
         raise UsageError(f"--rate {rate} names the same rate twice; name each once.")
     if cluster is not None:
         from tsmgan.batch.cluster import parse_address
@@ -62,7 +66,8 @@ def stretch_batch(
     template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)
-    tasks = plan.make_tasks(found, rates, template, output, settings)
+    version = _model_version(options.model, options.device if cluster is None else "auto", options.threads)
+    tasks = plan.make_tasks(found, rates, template, output, options, version)
 
     from tsmgan.batch.run import Outcome, run_batch, weight
 
@@ -174,7 +179,7 @@ def _listed(file_list: str | None) -> list[str]:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 
 
-def model_version(model: str, device: str, threads: int | None) -> str:
+def _model_version(model: str, device: str, threads: int | None) -> str:
     """What stands for the program and the model in a manifest; says now, and not once for each recording, that they cannot be used."""
     from tsmgan.batch import work
 

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Sequence
 
-from tsmgan.storage.places import URL, suffix
+from tsmgan.storage.names import URL, suffix
 
 OTHER_NAMES = {
     "--speed": "--rate",
@@ -26,8 +26,8 @@ OTHER_NAMES = {
 EXTRAS = {
     "accelerate": "train",
     "av": "media",
+    "cloudpickle": "eval",
     "fsspec": "urls",
-    "joblib": "eval",
     "matplotlib": "plot",
     "onnx": "train",
     "pesq": "eval",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from tsmgan.errors import AudioError
-from tsmgan.storage.places import names_folder
+from tsmgan.storage.names import names_folder
+from tsmgan.storage.places import make_folder
 
 
 def made_folder(output: str | None) -> Path | None:
@@ -18,8 +17,5 @@ def made_folder(output: str | None) -> Path | None:
     if output is None:
         return None
     if names_folder(output):
-        try:
-            os.makedirs(output, exist_ok=True)
-        except OSError as error:
-            raise AudioError(f"The folder {output} cannot be made: {error.strerror or error}; choose another with -o.") from None
+        make_folder(output)
     return Path(output)

@@ -20,7 +20,7 @@ from tsmgan.core.field import Field
 from tsmgan.core.generator import RULE_INPUTS
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import FORMAT, Model, require_regular
-from tsmgan.storage.leftovers import replace_file
+from tsmgan.storage.atomic import replace_file
 from tsmgan.training.network import Generator, GeneratorConfig
 from tsmgan.training.recipe import changed, check_generator
 

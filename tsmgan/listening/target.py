@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tsmgan.errors import AudioError, TsmganError, UsageError
+from tsmgan.errors import TsmganError, UsageError
+from tsmgan.storage.atomic import replace_file, require_free
 
 
 def choose_target(source: str, output: Path | None, rate: float, suffix: str) -> Path:
@@ -31,8 +32,7 @@ def check_target(target: Path, source: str, *, force: bool) -> None:
         raise TsmganError(f"The folder {target.parent} does not exist; make it first, or give another name with -o.")
     if not os.access(target.parent, os.W_OK):
         raise TsmganError(f"The folder {target.parent} cannot be written to; give another name with -o.")
-    if target.exists() and not force:
-        raise AudioError(f"{target} exists already; give --force to overwrite it, or another name with -o.")
+    require_free(target, force=force)
 
 
 def write_whole(target: Path, content: bytes) -> None:
@@ -41,8 +41,6 @@ def write_whole(target: Path, content: bytes) -> None:
     Raises:
         TsmganError: there is no room, or no permission.
     """
-    from tsmgan.storage.leftovers import replace_file
-
     try:
         replace_file(target, content)
     except OSError as error:

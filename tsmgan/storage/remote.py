@@ -20,9 +20,8 @@ from typing import Any
 
 from tsmgan import stopping
 from tsmgan.errors import AudioError, TsmganError, UsageError
-from tsmgan.storage import places
-from tsmgan.storage.leftovers import NAME, OLD_SECONDS, create, release_for_rename, remove_leftovers, temporary_name
-from tsmgan.storage.places import Stamp
+from tsmgan.storage.atomic import NAME, OLD_SECONDS, Unfinished, remove_leftovers, taken, temporary_name
+from tsmgan.storage.names import WEB, Stamp, scheme, suffix
 
 PACKAGES = {
     "s3": "s3fs",
@@ -70,7 +69,7 @@ def _file_system(scheme: str) -> None:
 
 def _locate(url: str) -> tuple[Any, str]:
     """The file system and the path in it."""
-    _file_system(places.scheme(url))
+    _file_system(scheme(url))
     import fsspec
 
     return fsspec.core.url_to_fs(url)
@@ -171,27 +170,21 @@ def _tidy_up() -> None:
 def local_target(url: str) -> Path:
     """What an output is called here until it is put under its URL."""
     _tidy_up()
-    return Path(tempfile.gettempdir(), STEM + places.suffix(url))
+    return Path(tempfile.gettempdir(), STEM + suffix(url))
 
 
 class Copy:
     """A temporary file that goes when it is closed, or at the latest when another process of this program starts."""
 
     def __init__(self, url: str) -> None:
-        path, self._descriptor = create(local_target(url), 0o600)
-        self.path = os.fspath(path)
+        self._file = Unfinished(local_target(url), 0o600)
+        self.path = os.fspath(self._file.path)
         self.stamp: Stamp | None = None
         """Of the original, from before it was fetched."""
 
     def close(self) -> None:
         """Remove the file. May be called twice."""
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            is_closed = release_for_rename(descriptor)
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
-            if not is_closed:
-                os.close(descriptor)
+        self._file.close()
 
     def __enter__(self) -> Copy:
         return self
@@ -241,7 +234,7 @@ def put(local: str | os.PathLike[str], url: str, *, replace: bool) -> Stamp:
     with stopping.unwinding(), _told_in_a_sentence(url, "written"):
         file_system, target = _locate(url)
         _require_free(file_system, target, url, replace)
-        if places.scheme(url) in OBJECT_STORES:
+        if scheme(url) in OBJECT_STORES:
             try:
                 file_system.put_file(os.fspath(local), target, **({} if replace else _only_new(file_system)))
             except FileExistsError:
@@ -289,22 +282,17 @@ def _only_new(file_system: Any) -> dict[str, str]:
     return {"mode": "create"} if "mode" in inspect.signature(function).parameters else {}
 
 
-def taken(url: str) -> AudioError:
-    """The error for a URL that exists."""
-    return AudioError(f"{url} exists already; give --force to overwrite it, or another name with -o.")
-
-
 def require_writable(url: str) -> None:
     """Raise UsageError for URLs that are only ever read."""
-    if places.scheme(url) in places.WEB:
+    if scheme(url) in WEB:
         raise UsageError(f"{url} is a web address, which is only read; write elsewhere with -o.")
-    _file_system(places.scheme(url))
+    _file_system(scheme(url))
 
 
 def remove_old_leftovers(url: str) -> int:
     """Remove temporary files below a URL that nobody has written to for a day, and return how many. There are no locks to ask."""
     removed = 0
-    if places.scheme(url) in OBJECT_STORES:
+    if scheme(url) in OBJECT_STORES:
         return removed
     with contextlib.suppress(Exception):
         file_system, top = _locate(url)

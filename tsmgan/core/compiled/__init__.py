@@ -1,1 +1,1 @@
-"""Compiled loops and transforms that start fast: numba without its import, and SciPy's transforms without SciPy's."""
+"""Compiled loops without importing numba, and SciPy's transforms without importing SciPy. `docs/start-up.md` says why."""

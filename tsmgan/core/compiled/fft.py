@@ -1,8 +1,8 @@
 """Fourier transforms of real frames, by SciPy's compiled PocketFFT: five times as fast as numpy.fft for float32.
 
-`import scipy.fft` takes a third of a second, most of it for array libraries and special functions that no transform of a frame needs.
-Its compiled core takes a hundredth. So the core is loaded by itself where SciPy keeps it at the known place, and a first transform comes
-out right; otherwise the public functions, which call the same core, are imported. The results are the same bit for bit.
+`import scipy.fft` takes a third of a second, most of it for array libraries and special functions that transforms of frames do not need.
+Its compiled core takes a hundredth of a second. So the core is loaded by itself if SciPy keeps it at the known place and a first transform
+is right. Otherwise the public functions are imported, which call the same core. The results are equal bit for bit.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def irfft(spectra: np.ndarray, n: int) -> np.ndarray:
 def _transforms() -> _Transforms:
     try:
         transforms = _core_transforms()
-        block = np.array([[1, 2, 4, 8], [0, 0, 1, 0]], np.float32)  # what it does is certain, not what a later release makes of it
+        block = np.array([[1, 2, 4, 8], [0, 0, 1, 0]], np.float32)  # a trial, because a later release may change the core's functions
         spectra = transforms.rfft(block)
         if spectra.dtype == np.complex64 and np.allclose(spectra, np.fft.rfft(block)) and np.allclose(transforms.irfft(spectra, 4), block):
             return transforms
@@ -49,7 +49,7 @@ def _transforms() -> _Transforms:
 
 
 def _core_transforms() -> _Transforms:
-    """Of SciPy's compiled core, without SciPy's packages around it."""
+    """The transforms of SciPy's compiled core, without the packages around it."""
     core = sys.modules.get(_CORE)
     if core is None:
         spec = find_spec("scipy")  # imports nothing
@@ -64,7 +64,7 @@ def _core_transforms() -> _Transforms:
         core = module_from_spec(place)
         place.loader.exec_module(core)
     r2c, c2r = core.r2c, core.c2r
-    # forward or not, the normalisation (0: none, 2: 1 / n), where to (a new array), threads
+    # The arguments are: forward, normalisation (0: none, 2: 1 / n), output (a new array), threads.
     return _Transforms(lambda blocks: r2c(blocks, (-1,), True, 0, None, 1), lambda spectra, n: c2r(spectra, (-1,), n, False, 2, None, 1))
 
 

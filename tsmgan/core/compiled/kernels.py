@@ -1,15 +1,16 @@
 """Kernels: loops over arrays that numba compiles once, and that later processes run without numba.
 
-Importing numba takes a third of a second, and its own cache reads a kernel back as slowly again: more than stretching a short recording.
-So the machine code that numba makes is kept in a small file, and a later process needs only llvmlite's linker to put it into memory; it
-is called through ctypes, without the interpreter's lock. It is the very code that numba would run, and gives the same results, bit for bit.
+Importing numba takes a third of a second, and reading kernels from numba's own cache takes longer still. That is more than stretching a
+short recording takes. So the machine code that numba makes is kept in a small file. A later process needs only llvmlite's linker to put it
+into memory, and calls it through ctypes, without the interpreter's lock. It is the code that numba would run, so results are equal bit for
+bit. `docs/start-up.md` has the figures.
 
-A kernel fills arrays that its caller made. It returns nothing, allocates nothing and raises nothing, since it is compiled without numba's
-memory management and without wrappers for Python, which a first run would wait for.
+A kernel fills arrays that its caller made. It returns nothing, allocates nothing and raises nothing, because it is compiled without numba's
+memory management and without wrappers for Python. Compiling those would make a first run slower.
 
-A file is read again only if it is whole (a checksum), is no link, can be written or replaced by nobody but this user and the system's, and
-was made from the same code, by the same numba, for the same processor. Whatever is amiss, the kernel is compiled again. Where numba's
-inside or the linker turns out to be another than expected, numba's dispatcher does the work as usual.
+A file is used only if it is whole (a checksum), is not a link, can be written or replaced only by this user and the system's user, and was
+made from the same code, by the same numba, for the same processor. Otherwise the kernel is compiled again. Where the internals of numba or
+of the linker are not as expected, numba's dispatcher does the work as usual.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ from typing import Any
 import numpy as np
 
 FORMAT = "tsmgan kernel 1"
-"""Of the files. Another format is another code."""
+"""Version of the files' format. It is part of the key, so files of another version are never used."""
 LARGEST_BYTES = 1 << 24
-"""Of a file. Larger ones are not read."""
+"""Size of the largest file that is read."""
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _C_TYPES = {"f4": ctypes.c_float, "f8": ctypes.c_double, "i8": ctypes.c_int64}
-"""How a number is passed, by its NumPy type."""
+"""The C type in which a number is passed, by its NumPy type."""
 _LLVM_TYPES = {ctypes.c_float: "float", ctypes.c_double: "double", ctypes.c_int64: "i64", ctypes.c_void_p: "pointer"}
 _SUCCESS = (0, -2)
-"""What numba's functions return when no error occurred: something, or None."""
+"""Status codes of numba's functions without an error: for a result, and for None."""
 
 partner: Callable[[Kernel], bool] | None = None
-"""Is asked before a kernel is compiled; True says that it was just compiled elsewhere and that its file is there."""
+"""Called before a kernel is compiled. True means that another process has just compiled it and written its file."""
 seconds_compiling = 0.0
-"""How long this process has compiled kernels, or waited for others that did."""
+"""Seconds that this process has compiled kernels, or has waited for other processes to compile them."""
 _only: tuple[str, ...] | None = None
 _numbers = itertools.count()
 _lock = threading.RLock()
@@ -58,7 +59,7 @@ _building = threading.local()
 
 
 class Helper:
-    """A function that kernels call. From Python, and from other numba functions, it is an ordinary numba function."""
+    """A function that kernels call. For Python and for other numba functions it is an ordinary numba function."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
@@ -69,14 +70,14 @@ class Helper:
 
     @functools.cached_property
     def dispatcher(self) -> Any:
-        """The function as numba has it."""
+        """The function as an ordinary numba function."""
         import numba
 
         return numba.njit(cache=True, nogil=True, **self.options)(self.function)
 
     @functools.cached_property
     def lean_dispatcher(self) -> Any:
-        """The same without wrappers for Python and without memory management: for machine code that is kept."""
+        """The function without Python wrappers and without memory management, for machine code that is kept."""
         import numba
 
         lean: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
@@ -84,7 +85,7 @@ class Helper:
 
     @property
     def _numba_type_(self) -> Any:
-        # numba asks every global that a function names for this.
+        # numba reads this attribute of every global that a function names.
         return (self.lean_dispatcher if getattr(_building, "lean", False) else self.dispatcher)._numba_type_
 
 
@@ -125,19 +126,19 @@ class Kernel(Helper):
                 return _linked(*found, names)
             native = _linked(symbol, code, names)
             _write(file_name, key, symbol, code)
-        except Exception:  # of numba's inside, of the linker: whatever they are, numba's dispatcher is there
+        except Exception:  # whatever fails inside numba or the linker, numba's dispatcher still works
             return self.dispatcher
         return native
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., None]], Kernel]:
-    """Make a Kernel of a function that fills arrays; options are those of numba.njit that change what is computed."""
+    """Make a Kernel of a function that fills arrays. The options are those of numba.njit that change what is computed."""
     return lambda function: Kernel(function, options)
 
 
 @contextmanager
 def only_compiling(modules: Sequence[str]) -> Iterator[None]:
-    """Inside, a call of a kernel of these modules compiles it, and no kernel does anything."""
+    """A context in which calling a kernel of these modules compiles it, and no kernel runs."""
     global _only
     _only = tuple(modules)
     try:
@@ -157,7 +158,7 @@ def _timed() -> Iterator[None]:
 
 
 def helper(**options: Any) -> Callable[[Callable[..., Any]], Helper]:
-    """Make a Helper of a function that kernels call; options are those of numba.njit that change what is computed."""
+    """Make a Helper of a function that kernels call. The options are those of numba.njit that change what is computed."""
     return lambda function: Helper(function, options)
 
 
@@ -165,7 +166,7 @@ def helper(**options: Any) -> Callable[[Callable[..., Any]], Helper]:
 
 
 def _type_name(argument: Any) -> str | None:
-    """`f4` of a number; `c8 3 C` of an array in three dimensions, C meaning without gaps and A otherwise; None of anything else."""
+    """`f4` for a number; `c8 3 C` for an array of three dimensions, where C means contiguous and A means any layout; else None."""
     if isinstance(argument, np.ndarray):
         flags = argument.flags
         if not (flags.aligned and flags.writeable and argument.dtype.isnative):
@@ -181,11 +182,11 @@ def _type_name(argument: Any) -> str | None:
 
 
 def _c_types(names: list[str]) -> list[Any]:
-    """C types of a native function's arguments: where to put the result and the error, then those of each argument."""
+    """C types of a native function's arguments: the addresses for the result and the error, then the types of each argument."""
     types: list[Any] = [ctypes.c_void_p, ctypes.c_void_p]
     for name in names:
         if " " in name:
-            # As numba passes an array: owner, parent, items, bytes an item, data, shape, strides.
+            # numba passes an array as owner, parent, items, bytes per item, data, shape and strides.
             sizes = [ctypes.c_int64] * (2 * int(name.split()[1]))
             types += [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, *sizes]
         else:
@@ -207,7 +208,7 @@ def _values(arguments: tuple[Any, ...]) -> Iterator[Any]:
 def _compile(kernel: Kernel, names: list[str]) -> tuple[str, bytes]:
     """A kernel's symbol and its machine code for arguments of these types."""
     collects = gc.isenabled()
-    gc.disable()  # it would go through all of numba again and again, for a sixth of the time
+    gc.disable()  # collections would walk over all of numba's objects, which takes a sixth of the time
     _building.lean = True
     try:
         return _machine_code(kernel, names)
@@ -254,7 +255,7 @@ def _linker() -> Any:
 
 
 def _linked(symbol: str, code: bytes, names: list[str]) -> Callable[..., None]:
-    """A function that calls machine code, in memory as long as the process lives. Raises RuntimeError where something is missing."""
+    """A function that calls machine code, which stays in memory as long as the process. Raises RuntimeError where a symbol is missing."""
     import llvmlite.binding as llvm
 
     library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(symbol)
@@ -280,7 +281,7 @@ def _digest(*parts: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _environment() -> tuple[str, ...]:
-    """The interpreter, the compiler and the processor, without importing the compiler."""
+    """Versions and settings of interpreter, compiler and processor, found without importing the compiler."""
     import llvmlite
     import llvmlite.binding as llvm
 
@@ -292,7 +293,7 @@ def _environment() -> tuple[str, ...]:
 
 
 def _meaning(helper: Helper) -> Iterator[str]:
-    """What a function is compiled from: its instructions, its options, and the values and functions that it names."""
+    """All that a function is compiled from: its instructions, its options, and the values and functions that it names."""
     yield from _code(helper.function.__code__)
     yield json.dumps({name: sorted(value) if isinstance(value, set) else value for name, value in helper.options.items()}, sort_keys=True)
     for name in helper.function.__code__.co_names:
@@ -317,7 +318,7 @@ def _code(code: CodeType) -> Iterator[str]:
 
 
 def _folders() -> Iterator[Path]:
-    """Where machine code is kept: as numba chooses, the folder that a user names, beside the package, or the user's cache."""
+    """Folders that keep machine code, chosen as numba does: the one the user names, else beside the package, or the user's cache."""
     named = os.environ.get("NUMBA_CACHE_DIR")
     if named:
         yield Path(named) / "tsmgan"
@@ -334,12 +335,12 @@ def _folders() -> Iterator[Path]:
 
 
 def _read(name: str, key: str) -> tuple[str, bytes] | None:
-    """Symbol and machine code of a file in one of the folders; None if there is none that is sound."""
+    """Symbol and machine code of a file in one of the folders. None if no folder holds a sound file."""
     for folder in _safe_folders():
         try:
             if not _is_own_folder(folder):
                 continue
-            # A link's target was written for another purpose; a FIFO would be waited for.
+            # The target of a link was written for another purpose, and opening a FIFO would block.
             with open(os.open(folder / name, os.O_RDONLY | _NO_LINKS), "rb") as file:
                 if not _is_own_file(os.fstat(file.fileno())):
                     continue
@@ -357,14 +358,14 @@ def _read(name: str, key: str) -> tuple[str, bytes] | None:
 
 
 def _is_own_file(status: os.stat_result) -> bool:
-    """Whether nobody but this user and the system's can have written a file."""
+    """Whether only this user and the system's user can have written a file."""
     if not stat.S_ISREG(status.st_mode):
         return False
     return not hasattr(os, "getuid") or (status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022)
 
 
 def _is_own_folder(folder: Path) -> bool:
-    """Whether nobody but this user and the system's can put files into a folder, or put another one in its place. It must exist.
+    """Whether only this user and the system's user can put files into a folder, or replace the folder. It must exist.
 
     Raises:
         OSError: it does not.
@@ -377,7 +378,7 @@ def _is_own_folder(folder: Path) -> bool:
     if status.st_uid not in (os.getuid(), 0) or _is_open_to_others(status):
         return False
     if folder.parent == Path(__file__).parent:
-        return True  # who can change the folder of the package can change the package
+        return True  # whoever can write here can change the package itself
     for above in {*folder.absolute().parents, *folder.parent.resolve().parents, folder.parent.resolve()}:
         status = os.lstat(above)
         if status.st_uid not in (os.getuid(), 0):
@@ -388,13 +389,13 @@ def _is_own_folder(folder: Path) -> bool:
 
 
 def _is_open_to_others(status: os.stat_result) -> bool:
-    """Whether others can put files into a folder. Many systems give every user a group of his own, which may write."""
+    """Whether others can put files into a folder. Many systems give each user a private group, which may write."""
     return bool(status.st_mode & 0o002) or (bool(status.st_mode & 0o020) and not _is_private(status.st_gid))
 
 
 @functools.lru_cache(maxsize=8)
 def _is_private(group: int) -> bool:
-    """Whether this user alone is in a group."""
+    """Whether a group is this user's private group."""
     import grp
     import pwd
 
@@ -406,7 +407,7 @@ def _is_private(group: int) -> bool:
 
 
 def _write(name: str, key: str, symbol: str, code: bytes) -> None:
-    """Keep machine code in the first folder that can be written; in none if none can."""
+    """Write machine code to the first folder that can be written, or nowhere if none can."""
     rest = json.dumps({"key": key, "symbol": symbol}).encode() + b"\n" + code
     content = hashlib.sha256(rest).digest() + rest
     for folder in _safe_folders():
@@ -415,10 +416,10 @@ def _write(name: str, key: str, symbol: str, code: bytes) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not _is_own_folder(folder):
                 continue
-            number, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)  # for this user alone
+            number, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)  # only this user may read or write it
             with open(number, "wb") as file:
                 file.write(content)
-            os.replace(temporary, folder / name)  # at once: other processes may be reading, or doing the same
+            os.replace(temporary, folder / name)  # atomic, because other processes may be reading or writing the same file
             return
         except OSError:
             if temporary is not None:
@@ -426,7 +427,7 @@ def _write(name: str, key: str, symbol: str, code: bytes) -> None:
 
 
 def can_keep() -> bool:
-    """Whether machine code can be kept at all."""
+    """Whether machine code can be written to any folder."""
     for folder in _safe_folders():
         existing = next((each for each in (folder, *folder.parents) if each.exists()), None)
         if existing is not None and existing.is_dir() and os.access(existing, os.W_OK):
@@ -438,5 +439,5 @@ def can_keep() -> bool:
 def _safe_folders() -> Iterator[Path]:
     try:
         yield from _folders()
-    except RuntimeError:  # a user without a home
+    except RuntimeError:  # the user has no home folder
         return

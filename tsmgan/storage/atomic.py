@@ -1,15 +1,21 @@
-"""Temporary files of outputs that are still being written: how they are called, and which of them a dead process left behind."""
+"""Outputs appear whole or not at all: each is written to a temporary file beside its place, which takes the output's name at the end.
+
+This file knows how temporary files are called, and which of them a dead process has left behind.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import shutil
 import time
 from pathlib import Path
 
 from tsmgan import stopping
+from tsmgan.errors import AudioError
 
 try:
     import fcntl
@@ -69,35 +75,97 @@ def _is_at(descriptor: int, path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def create(target: Path, mode: int = 0o666) -> tuple[Path, int]:
-    """Create a temporary file beside the target and hold it.
+class Unfinished:
+    """A temporary file beside its target. It takes the target's name with `publish`, or goes with `close`.
 
-    Whoever publishes it must keep the descriptor open until the file has its final name: the mark goes when it is closed, and
-    another process may then take the file for abandoned. On Windows, where open files cannot be renamed and are not marked,
-    the descriptor is closed first (see `release_for_rename`).
+    It is marked as being written for as long as its descriptor is open. Without the mark another process may take it for abandoned, so the
+    descriptor stays open until the file has its final name. On Windows, where open files cannot be renamed and are not marked, it is closed
+    before.
 
-    Returns:
-        Its path, and a descriptor open for reading and writing.
+    Args:
+        target: what the file will be called.
+        mode: permissions of a new file, as for `os.open`.
 
     Raises:
         OSError: it cannot be created.
     """
-    while True:
-        path = temporary_path(target)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        hold(descriptor)
-        # Between the two lines somebody who tidies up may have found the file unmarked.
-        if fcntl is None or _is_at(descriptor, path):
-            return path, descriptor
-        os.close(descriptor)
+
+    def __init__(self, target: Path, mode: int = 0o666) -> None:
+        self.target = target
+        self._is_left = True
+        while True:
+            self.path = temporary_path(target)
+            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+            """Open for reading and writing; -1 when the file is closed."""
+            hold(self.descriptor)
+            # Between the two lines somebody who tidies up may have found the file unmarked.
+            if fcntl is None or _is_at(self.descriptor, self.path):
+                return
+            self._close_descriptor()
+
+    def publish(self, *, replace: bool) -> None:
+        """Give the complete file its name, and the permissions of the file that it replaces.
+
+        Raises:
+            FileExistsError: the name is taken, and `replace` is False.
+            OSError: it cannot be renamed.
+        """
+        if fcntl is None:
+            self._close_descriptor()
+        if os.path.exists(self.target):
+            shutil.copymode(self.target, self.path)
+        if replace:
+            os.replace(self.path, self.target)
+        else:
+            self._take_free_name()
+        self._is_left = False
+        self._close_descriptor()
+
+    def _take_free_name(self) -> None:
+        """Take the name only if nobody took it meanwhile; linking fails then, renaming would not."""
+        try:
+            os.link(self.path, self.target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # File systems without hard links (FAT, some network drives).
+            if os.path.exists(self.target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(self.target)) from None
+            os.replace(self.path, self.target)
+            return
+        os.unlink(self.path)
+
+    def close(self) -> None:
+        """Remove the file, unless it has been published. May be called twice."""
+        if fcntl is None:
+            self._close_descriptor()
+        if self._is_left:
+            self._is_left = False
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+        self._close_descriptor()
+
+    def _close_descriptor(self) -> None:
+        if self.descriptor >= 0:
+            descriptor, self.descriptor = self.descriptor, -1
+            os.close(descriptor)
+
+    def __enter__(self) -> Unfinished:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
 
 
-def release_for_rename(descriptor: int) -> bool:
-    """Close the descriptor where open files cannot be renamed; return whether it was closed."""
-    if fcntl is not None:
-        return False
-    os.close(descriptor)
-    return True
+def taken(name: str) -> AudioError:
+    """The error for an output, a path or a URL, whose name somebody else's file has."""
+    return AudioError(f"{name} exists already; give --force to overwrite it, or write elsewhere with -o.")
+
+
+def require_free(target: str | os.PathLike[str], *, force: bool) -> None:
+    """Raise AudioError when a file exists and must not be overwritten. A symbolic link that leads nowhere is free."""
+    if not force and os.path.exists(target):
+        raise taken(os.fspath(target))
 
 
 def hold(descriptor: int) -> None:
@@ -122,19 +190,11 @@ def replace_file(target: Path, content: bytes) -> None:
         OSError: it cannot be written; nothing is left behind then.
     """
     remove_leftovers(target.parent, target.stem)
-    temporary, descriptor = create(target)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
+    with Unfinished(target) as unfinished:
+        with open(unfinished.descriptor, "wb", closefd=False) as file:
             file.write(content)
-        os.fsync(descriptor)
-        if release_for_rename(descriptor):
-            descriptor = -1
-        os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if descriptor >= 0:
-            os.close(descriptor)
+        os.fsync(unfinished.descriptor)
+        unfinished.publish(replace=True)
 
 
 def _stem(name: str) -> str | None:

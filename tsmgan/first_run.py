@@ -1,8 +1,8 @@
-"""The first run: two other processes compile the kernels, those up to the features and those of the vocoder stage.
+"""The first run: two other processes compile the kernels, one those up to the features, the other those of the vocoder stage.
 
-Compiling is most of what a first run does, and numba compiles one function at a time, mostly in Python. Two processes do it in little more
-than half the time where two cores are free; and the one that stretches never needs numba, and the memory that numba takes. What they
-find is left in the kernels' files, and nowhere else.
+Compiling is most of what a first run does, and numba compiles one function at a time, mostly in Python. Where two cores are free, two
+processes take little more than half the time, and the process that stretches needs neither numba nor its memory. The results are passed on
+only through the kernels' files.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features"
 
 
 class Partners:
-    """The other processes; they start with the first kernel that has to be compiled."""
+    """The processes that compile. They start when the first kernel has to be compiled."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __call__(self, kernel: kernels.Kernel) -> bool:
-        """Whether another process was to compile this kernel, and has ended well."""
+        """Wait for the process that compiles this kernel. Whether there is one and it succeeded."""
         shares = [k for k, modules in enumerate(SHARES) if kernel.function.__module__ in modules]
         if not shares:
             return False
         if not self._processes and kernels.can_keep():
             for modules in SHARES:
-                command = processes.calling("tsmgan.core.compiled.first_run:compile_kernels", *modules)
+                command = processes.calling("tsmgan.first_run:compile_kernels", *modules)
                 self._processes.append(
                     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 )
@@ -39,19 +39,19 @@ class Partners:
         return bool(self._processes) and self._processes[shares[0]].wait() == 0
 
     def end(self) -> None:
-        """End the processes, whatever they are at; what they have compiled is kept."""
+        """Kill the processes. What they have compiled so far is kept."""
         for process in self._processes:
             process.kill()
 
 
 def share() -> None:
-    """Let other processes compile, if a kernel has to be compiled at all and there is a second core. For programs, not for libraries."""
+    """Let other processes compile the kernels that have to be compiled, if there is a second core. For programs, not for libraries."""
     if kernels.partner is None and (os.cpu_count() or 1) > 1 and sys.executable and not getattr(sys, "frozen", False):
         kernels.partner = Partners()
 
 
 def compile_kernels(*modules: str) -> None:
-    """Compile the kernels of these modules for the types of arrays that a stretch has, and run none."""
+    """Compile the kernels of these modules for the array types of a stretch, without running them."""
     import numpy as np
 
     from tsmgan.core.analysis import Analyser
