@@ -137,7 +137,7 @@ def cut(name: str, part: float = 0.5, **options) -> bytes:
 BAD_FILES = {
     "empty": (lambda: b"", "empty.wav is empty"),
     "text": (lambda: b"Dear diary,\n" * 50, "text file"),
-    "random": (lambda: np.random.default_rng(0).bytes(5000), "no recording of a known kind"),
+    "random": (lambda: np.random.default_rng(0).bytes(5000), "not a recording of a known kind"),
     "zero-length": (lambda: bad_wav(data=0, present=0), "holds no samples"),
     "truncated": (lambda: bad_wav(present=8000), "is cut short: its header promises 1.00 s and 0.50 s are there"),
     "liar": (lambda: bad_wav(data=10**9), "is cut short: its header promises 62500.00 s"),

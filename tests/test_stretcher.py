@@ -44,7 +44,7 @@ def tone(hz, seconds=2.0, samplerate=SECOND, amplitude=0.3):
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(int(seconds * samplerate)) / samplerate)).astype(np.float32)
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     n=st.integers(0, 4000),
     rate=st.floats(0.05, 20),

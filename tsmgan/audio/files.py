@@ -280,7 +280,7 @@ def open_sound_file(path: str, name: str, size: int, salvage: bool) -> Reader | 
             if head[1] & 0x06 == 0:
                 return None
             why = "it begins like MP3 and holds no frame of it in its first megabyte"
-            raise AudioError(f"{name} is no recording of a known kind ({why}); fetch it again.")
+            raise AudioError(f"{name} is not a recording of a known kind ({why}); fetch it again.")
     return reader or _open_chunked(path, name, size, salvage)
 
 
