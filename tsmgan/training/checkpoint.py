@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from tsmgan.errors import ModelError, TsmganError
 from tsmgan.models import parse_json, require_regular
-from tsmgan.storage.leftovers import replace_file
+from tsmgan.storage.atomic import replace_file
 
 FORMAT = 1
 NAME = "checkpoint.safetensors"

@@ -20,7 +20,7 @@ from torch import Tensor
 from tsmgan.errors import ModelError, TsmganError
 from tsmgan.export.onnx import read_weights, write_model
 from tsmgan.models import find_model
-from tsmgan.storage.leftovers import replace_file
+from tsmgan.storage.atomic import replace_file
 from tsmgan.training.card import model_card
 from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint
 from tsmgan.training.clips import Clips
