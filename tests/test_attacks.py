@@ -8,7 +8,7 @@ import pytest
 import tsmgan
 from tsmgan.core.attacks import LOOKAHEAD_SECONDS, beginning_share, find_attacks
 from tsmgan.core.geometry import geometry
-from tsmgan.evaluation.spectral import onset_correlation
+from tsmgan.evaluation.measures.onset import onset_correlation
 
 SAMPLERATE = 24000
 

@@ -73,10 +73,10 @@ def test_a_file_that_is_no_checkpoint_is_told_and_not_executed(folder, content):
     file = folder / NAME
     file.write_bytes(content)
     for read in (load, read_state):
-        with pytest.raises(ModelError, match="damaged or no checkpoint"):
+        with pytest.raises(ModelError, match="damaged or not a checkpoint"):
             read(file)
     torch.save({"generator": Evil()}, file)
-    with pytest.raises(ModelError, match="damaged or no checkpoint"):
+    with pytest.raises(ModelError, match="damaged or not a checkpoint"):
         load(file)
     assert not (folder / "executed").exists()
 

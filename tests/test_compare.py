@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -15,6 +16,7 @@ import soundfile
 
 from tsmgan.cli import run
 from tsmgan.evaluation import peers
+from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES
 from tsmgan.evaluation.methods import Method, find_method
 from tsmgan.evaluation.peers import PEERS, Peer
 from tsmgan.listening.comparison import attacks, render
@@ -75,6 +77,15 @@ class TestLoudness:
     def test_pauses_do_not_make_it_softer(self):
         sine = np.sin(2 * np.pi * 997 * np.arange(5 * 48000) / 48000)[None]
         assert loudness(np.pad(sine, [(0, 0), (0, 20 * 48000)]), 48000) == pytest.approx(-3.01, abs=0.3)
+
+    @pytest.mark.parametrize("samplerate", [8000, 22050, 48000])
+    def test_a_recording_shorter_than_a_gating_block_has_the_loudness_of_a_longer_one(self, samplerate):
+        sine = np.sin(2 * np.pi * 997 * np.arange(samplerate) / samplerate)[None]
+        assert loudness(sine[:, : samplerate // 5], samplerate) == pytest.approx(loudness(sine, samplerate), abs=0.1)
+
+    def test_channels_add_up(self):
+        sine = np.sin(2 * np.pi * 997 * np.arange(48000) / 48000)[None]
+        assert loudness(np.concatenate([sine, sine]), 48000) == pytest.approx(loudness(sine, 48000) + 3.01, abs=0.01)
 
     def test_silence_has_none(self):
         assert loudness(np.zeros((2, 48000)), 48000) == loudness(np.zeros((1, 0)), 48000) == -np.inf
@@ -165,6 +176,14 @@ class TestPage:
         assert level == [("", "0"), ("", "-6.02"), (' class="best"', "-0.92")]
         assert 'data-label="Length error" class="best"' not in page
 
+    def test_every_measure_that_needs_no_other_reference_is_in_a_table_with_its_explanation(self):
+        noise = np.random.default_rng(0).standard_normal((2, 8000)).astype(np.float32)
+        copy = render(Method("copy", lambda y, samplerate, rate: y), noise, SAMPLERATE, 1.0)
+        page = html.unescape(build_page(Subject("in.wav", noise, SAMPLERATE, 1.0, np.zeros(0)), [copy]))
+        unaligned = [measure for measure in PAIR_MEASURES if not measure.aligned]
+        for measure in (*unaligned, *RUN_MEASURES, *SYNTHETIC_MEASURES):
+            assert measure.name in copy.figures and f"<b>{measure.title}.</b> {measure.explanation}" in page
+
     def test_silence_is_compared_without_figures_that_it_cannot_have(self, folder):
         soundfile.write("silent.wav", np.zeros((8000, 2)), SAMPLERATE)
         assert run(["compare", "silent.wav", "--rate", "0.8", "--with", "none", "--no-synthetic", "-o", "silent.html", "-q"]) == 0
@@ -178,7 +197,7 @@ class TestPage:
         assert "<b>absent</b>: skipped, since the program no-such-stretcher" in (folder / "a.html").read_text()
         monkeypatch.setitem(peers.PEERS, "crashing", Crashing())
         assert run(["compare", "in.wav", "-r", "2", "--with", "crashing", "--no-synthetic", "-o", "b.html"]) == 1
-        assert "without all results of crashing" in capsys.readouterr().err
+        assert "some results of crashing are missing" in capsys.readouterr().err
         assert "<b>crashing</b>: crashing ended with code 1" in (folder / "b.html").read_text()
 
     @pytest.mark.parametrize(
@@ -189,7 +208,7 @@ class TestPage:
             (["in.wav"], 2, "--rate"),
             (["in.wav", "--rate", "2", "--with", "nobody"], 2, "There is no method nobody"),
             (["in.wav", "--rate", "2", "--with", ",".join(f"tsmgan:seed={n}" for n in range(9))], 2, "a page holds 7"),
-            (["in.wav", "--rate", "2", "--start", "3"], 1, "nothing of it is left"),
+            (["in.wav", "--rate", "2", "--start", "3"], 1, "there is nothing from 3 s on"),
             (["in.wav", "--rate", "2", "--length", "0"], 2, "not longer than nothing"),
             (["missing.wav", "--rate", "2"], 1, "missing.wav"),
             (["in.wav", "--rate", "2", "-o", "taken.html"], 1, "--force"),

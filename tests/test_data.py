@@ -92,7 +92,7 @@ def test_a_section_is_what_reading_the_whole_recording_gives_there(tmp_path, suf
 
 
 def test_a_folder_without_audio_or_with_nothing_usable_or_that_is_missing_is_refused_in_one_sentence(tmp_path):
-    with pytest.raises(AudioError, match="is no folder"):
+    with pytest.raises(AudioError, match="is not a folder"):
         scan(tmp_path / "missing", 1.0)
     with pytest.raises(AudioError, match="holds no audio files"):
         scan(tmp_path, 1.0)

@@ -15,16 +15,16 @@ import soundfile
 from tsmgan import cli
 from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.evaluation import peers
-from tsmgan.evaluation.measures import MEASURES, Measure
+from tsmgan.evaluation.measures import MEASURES, PAIR_MEASURES, PairMeasure
 from tsmgan.evaluation.meter import read_meter, read_meters
 from tsmgan.evaluation.methods import Method
 from tsmgan.evaluation.pairs import read_pair, read_pairs
-from tsmgan.evaluation.runner import mean_figures, measure_pair, measure_pairs, score
+from tsmgan.evaluation.runner import mean_figures, measure_function, measure_pair, measure_pairs
 from tsmgan.evaluation.statistics import bootstrap_mean
 from tsmgan.evaluation.summary import summarise
 
 SAMPLERATE = 16000
-QUICK = [measure for measure in MEASURES if measure.name in ("convergence", "log_mel", "level", "channel_correlation")]
+QUICK = [measure for measure in PAIR_MEASURES if measure.name in ("convergence", "log_mel", "level", "channel_correlation")]
 
 
 def steady(seconds: float, seed: int = 0, channels: int = 1) -> np.ndarray:
@@ -57,6 +57,10 @@ def pairs(tmp_path):
 def repeat(y, samplerate, rate):
     """The right answer for the fixture's pairs."""
     return np.tile(y, 2)[:, : round(y.shape[1] / rate)]
+
+
+def made_up(name, function):
+    return PairMeasure(name=name, title=name, ideal=0.0, explanation="It is made up.", function=function)
 
 
 def half_level(y, samplerate, rate):
@@ -159,7 +163,7 @@ class TestRows:
         assert row.problems == ["Level: one of the signals is silent."]
 
     def test_a_measure_that_does_not_apply_is_left_out_and_is_no_problem(self, pairs):
-        nan = Measure("nan", lambda reference, output, samplerate: float("nan"), 0.0)
+        nan = made_up("nan", lambda reference, output, samplerate: float("nan"))
         (row,) = measure_pair(read_pairs(pairs)[0], [Method("repeat", repeat)], [nan, *QUICK])
         assert "nan" not in row.figures and "log_mel" in row.figures and not row.problems
 
@@ -186,15 +190,15 @@ class TestRows:
             assert not fine.problems and fine.figures["convergence"] == 0
 
     def test_a_measure_that_kills_its_process_is_a_problem_of_its_row(self, pairs):
-        deadly = Measure("deadly", lambda reference, output, samplerate: os.abort(), 0.0)
+        deadly = made_up("deadly", lambda reference, output, samplerate: os.abort())
         ((row,),) = measure_pairs(read_pairs(pairs)[:1], [Method("repeat", repeat)], [deadly], jobs=2)
         assert "crashed" in row.problems[0] and row.figures["length_error"] == 0
 
     def test_score_is_the_mean_for_any_function_and_raises_for_a_pair_it_cannot_measure(self, pairs):
         found = read_pairs(pairs)
-        assert score(half_level, found, QUICK)["music"]["convergence"] == pytest.approx(0.5, abs=1e-3)
+        assert measure_function(half_level, found, QUICK)["music"]["convergence"] == pytest.approx(0.5, abs=1e-3)
         with pytest.raises(TsmganError, match="out of luck"):
-            score(crash, found, QUICK)
+            measure_function(crash, found, QUICK)
 
 
 class TestIntervals:
@@ -269,12 +273,15 @@ class TestCommand:
         code = cli.run([*arguments, "--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "all.json"), "--per-rate"])
         out = capsys.readouterr().out
         assert code == 0
-        assert "means over 6 pairs" in out and "difference to tsmgan" in out and "rate 0.5" in out
+        assert "means over 6 pairs" in out and "difference from tsmgan" in out and "rate 0.5" in out
         document = json.loads((tmp_path / "all.json").read_text())
         with (tmp_path / "rows.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == len(document["rows"]) == 12
         assert float(rows[0]["log_mel"]) == document["rows"][0]["figures"]["log_mel"]
+        for name in document["rows"][0]["figures"]:
+            told = document["measures"][name]
+            assert (told["title"], told["ideal"]) == (MEASURES[name].title, MEASURES[name].ideal) and told["explanation"]
         mean = next(s for s in document["summary"] if (s["method"], s["measure"], s["rate"]) == ("tsmgan", "log_mel", None))
         assert mean["mean"] == pytest.approx(np.mean([float(row["log_mel"]) for row in rows if row["method"] == "tsmgan"]))
         assert mean["low"] < mean["mean"] < mean["high"]
@@ -375,8 +382,8 @@ class TestPeers:
 
     @pytest.fixture
     def means(self):
+        from tsmgan.evaluation.compositions import composition_renderings
         from tsmgan.evaluation.methods import find_method
-        from tsmgan.evaluation.scores import score_renderings
 
         def means(folder, names, rates):
             methods = [find_method(name) for name in names]
@@ -385,7 +392,7 @@ class TestPeers:
                     pytest.skip(method.missing)
             rows = []
             for seed in (11, 12):
-                renderings = score_renderings(seed, [1.0, *rates], channels=1, samplerate=SAMPLERATE)
+                renderings = composition_renderings(seed, [1.0, *rates], channels=1, samplerate=SAMPLERATE)
                 for rate, rendering in zip([1, *rates], renderings):
                     soundfile.write(folder / f"{seed}@{rate}.wav", rendering.T, SAMPLERATE)
                 rows += [(f"{seed}@1.wav", f"{seed}@{rate}.wav", rate, "music") for rate in rates]
@@ -426,7 +433,7 @@ class TestWorld:
         )
         found = read_pairs(tmp_path / "out" / "pairs.csv")
         assert [(pair.rate, pair.kind) for pair in found] == [(0.6, "speech"), (1.7, "speech")]
-        from tsmgan.evaluation.voice import pitch
+        from tsmgan.evaluation.measures.pitch import pitch
 
         for pair in found:
             audio = read_pair(pair)

@@ -15,8 +15,8 @@ from tsmgan.api import Stretcher
 from tsmgan.cli import run
 from tsmgan.core import generator as generator_module
 from tsmgan.core.features import silence
+from tsmgan.core.field import Seen
 from tsmgan.core.generator import AUTO, DEVICES, PACKAGES, PROVIDERS, Generator, available_devices
-from tsmgan.core.runs import Seen
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.models import find_model, load_config, open_decider
 

@@ -124,3 +124,18 @@ def test_torch_is_imported_by_training_and_export_only():
         if found.name.split(".")[0] in ("torch", "torchaudio", "accelerate")
     ]
     assert not wrong, wrong
+
+
+def test_export_builds_on_the_network_and_the_recipe_and_only_the_trainer_on_export():
+    wrong = [
+        f"{module}, line {found.line} imports {found.name}"
+        for module in SOURCES
+        for found in IMPORTS[module]
+        if (
+            is_in(module, ("tsmgan.export",))
+            and is_in(found.name, ("tsmgan.training",))
+            and found.name not in ("tsmgan.training.network", "tsmgan.training.recipe")
+        )
+        or (is_in(module, ("tsmgan.training",)) and module != "tsmgan.training.trainer" and is_in(found.name, ("tsmgan.export",)))
+    ]
+    assert not wrong, wrong

@@ -1,19 +1,31 @@
 """Each measure on signals whose answer is known."""
 
+import importlib
+import pkgutil
+import re
+
 import numpy as np
 import pytest
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 from scipy.stats import kurtosis
 
-from tsmgan.evaluation import artefacts
-from tsmgan.evaluation.level import length_error, level_difference
-from tsmgan.evaluation.measures import MEASURES, take
-from tsmgan.evaluation.perceptual import estoi, pesq_wb
+from tsmgan.evaluation import measures
+from tsmgan.evaluation.measures import MEASURES, PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES, Measure, bursts
+from tsmgan.evaluation.measures import noise as noises
+from tsmgan.evaluation.measures.convergence import CONVERGENCE, spectral_convergence
+from tsmgan.evaluation.measures.estoi import estoi
+from tsmgan.evaluation.measures.length import length_error
+from tsmgan.evaluation.measures.level import level_difference
+from tsmgan.evaluation.measures.log_mel import log_mel_distance
+from tsmgan.evaluation.measures.measure import Run
+from tsmgan.evaluation.measures.onset import onset_correlation
+from tsmgan.evaluation.measures.peakiness import pulse_peakiness, residual_kurtosis
+from tsmgan.evaluation.measures.pesq import pesq_wb
+from tsmgan.evaluation.measures.pitch import F0_ERROR, pitch_error, voicing_error
+from tsmgan.evaluation.measures.speed import SPEED
+from tsmgan.evaluation.measures.stereo import channel_correlation_error, channel_level_error
 from tsmgan.evaluation.signals import fit_length
-from tsmgan.evaluation.spectral import log_mel_distance, onset_correlation, spectral_convergence
-from tsmgan.evaluation.stereo import channel_correlation_error, channel_level_error
-from tsmgan.evaluation.voice import pitch_error, pulse_peakiness, residual_kurtosis, voicing_error
 
 SAMPLERATE = 16000
 
@@ -139,7 +151,7 @@ class TestVoice:
 
     def test_a_recording_of_many_parts_is_measured_as_one(self, monkeypatch):
         whole = residual_kurtosis(voice(), SAMPLERATE)
-        monkeypatch.setattr("tsmgan.evaluation.voice.FRAMES_AT_ONCE", 7)
+        monkeypatch.setattr("tsmgan.evaluation.measures.peakiness.FRAMES_AT_ONCE", 7)
         assert residual_kurtosis(voice(), SAMPLERATE) == pytest.approx(whole, rel=1e-12)
 
     def test_peakiness_needs_no_equal_lengths(self):
@@ -162,10 +174,9 @@ class TestVoice:
 
     def test_pitch_error_does_not_apply_without_a_voice(self):
         assert np.isnan(pitch_error(voice(), noise(), SAMPLERATE))
-        measure = next(measure for measure in MEASURES if measure.name == "f0_error")
         both = np.stack([voice(), voice()])
-        assert take(measure, both, np.stack([voice(), noise()]), SAMPLERATE) == 0
-        assert np.isnan(take(measure, both, np.stack([noise(), noise()]), SAMPLERATE))
+        assert F0_ERROR.take(both, np.stack([voice(), noise()]), SAMPLERATE) == 0
+        assert np.isnan(F0_ERROR.take(both, np.stack([noise(), noise()]), SAMPLERATE))
 
 
 class TestStereo:
@@ -199,8 +210,8 @@ class TestLevelAndLength:
             level_difference(noise(), 0 * noise(), SAMPLERATE)
 
     def test_length_error_is_zero_for_round_n_over_rate_and_in_milliseconds_otherwise(self):
-        assert length_error(48001, round(48001 / 1.3), 1.3, 48000) == 0
-        assert length_error(48000, 24000 - 480, 2.0, 48000) == -10
+        assert length_error(Run(48001, round(48001 / 1.3), 48000, 1.3, seconds=1.0)) == 0
+        assert length_error(Run(48000, 24000 - 480, 48000, 2.0, seconds=1.0)) == -10
 
     @pytest.mark.parametrize("length", [3, 5, 8])
     def test_fitting_cuts_or_pads_at_the_end(self, length):
@@ -213,9 +224,9 @@ class TestLevelAndLength:
 
 def _over_seeds(name: str, spoil, rate: float = 1.0) -> np.ndarray:
     """A figure of the meter for ten seeds, the output being the source spoiled."""
-    maker, function, _ = artefacts.METER[name]
-    sources = [maker(24000, seed) for seed in range(10)]
-    return np.array([function(source, spoil(source), 24000, rate) for source in sources])
+    measure = next(measure for measure in SYNTHETIC_MEASURES if measure.name == name)
+    sources = [measure.signal(24000, seed) for seed in range(10)]
+    return np.array([measure.function(source, spoil(source), 24000, rate) for source in sources])
 
 
 def _smear(y: np.ndarray) -> np.ndarray:
@@ -235,10 +246,10 @@ def _sparse(y: np.ndarray) -> np.ndarray:
 
 
 class TestArtefacts:
-    @pytest.mark.parametrize("name", artefacts.METER)
+    @pytest.mark.parametrize("name", [measure.name for measure in SYNTHETIC_MEASURES])
     def test_an_untouched_signal_gets_the_ideal(self, name):
         figures = _over_seeds(name, lambda y: y)
-        assert np.allclose(figures, artefacts.METER[name][2], atol=1e-6)
+        assert np.allclose(figures, MEASURES[name].ideal, atol=1e-6)
 
     @pytest.mark.parametrize(
         ("name", "spoil", "margin"),
@@ -252,7 +263,7 @@ class TestArtefacts:
     )
     def test_a_spoiled_signal_is_far_from_the_ideal_and_stably_so_over_ten_seeds(self, name, spoil, margin):
         figures = _over_seeds(name, spoil)
-        distance = np.abs(figures - artefacts.METER[name][2])
+        distance = np.abs(figures - MEASURES[name].ideal)
         assert distance.min() > margin
         assert figures.std(ddof=1) / np.sqrt(10) < 0.1 * distance.mean()
 
@@ -275,23 +286,23 @@ class TestArtefacts:
         """The right attack, the decay of another length: the mean over bursts, since each is a noise of its own."""
         figures = []
         for seed in range(20):
-            source = artefacts.bursts(24000, seed)
+            source = bursts.bursts(24000, seed)
             output = np.zeros(round(len(source) / rate))
             rng = np.random.default_rng(1000 + seed)
             for start in np.flatnonzero((source != 0) & (np.roll(source, 1) == 0)):
                 t = np.arange(1, round(0.1 * 24000)) / 24000
                 begin = round(start / rate)
                 output[begin : begin + len(t)] = rng.standard_normal(len(t)) * np.minimum(1, t / 0.0005) * np.exp(-t * rate / 0.006)
-            figures.append(artefacts.attack(source, output, 24000, rate))
+            figures.append(bursts.attack(source, output, 24000, rate))
         assert np.mean(figures) == pytest.approx(figure, abs=0.03)
 
     def test_a_missing_burst_counts_as_nothing_and_an_output_of_silence_is_refused(self):
-        source = artefacts.bursts(24000, 0)
+        source = bursts.bursts(24000, 0)
         half = source.copy()
         half[len(half) // 2 :] = 0
-        assert artefacts.attack(source, half, 24000, 1.0) == pytest.approx(0.5, abs=0.05)
-        assert artefacts.pre_echo(source, half, 24000, 1.0) == 0
-        for measure in (artefacts.attack, artefacts.pre_echo):
+        assert bursts.attack(source, half, 24000, 1.0) == pytest.approx(0.5, abs=0.05)
+        assert bursts.pre_echo(source, half, 24000, 1.0) == 0
+        for measure in (bursts.attack, bursts.pre_echo):
             with pytest.raises(ValueError, match="silent"):
                 measure(source, 0 * source, 24000, 1.0)
 
@@ -299,29 +310,48 @@ class TestArtefacts:
     def test_bursts_are_the_same_at_any_sample_rate_in_their_share_of_attack(self, samplerate):
         shares = []
         for seed in range(20):
-            y = artefacts.bursts(samplerate, seed)
+            y = bursts.bursts(samplerate, seed)
             starts = np.flatnonzero((y != 0) & (np.roll(y, 1) == 0))
-            assert len(starts) == artefacts.BURSTS
+            assert len(starts) == bursts.BURSTS
             energies = [y[start : start + samplerate // 10] ** 2 for start in starts]
             shares += [energy[: round(0.005 * samplerate)].sum() / energy.sum() for energy in energies]
         assert np.mean(shares) == pytest.approx(1 - np.exp(-10 / 6), abs=0.03)
 
     def test_gaussian_noise_has_the_texture_of_a_rayleigh_distribution(self):
-        y = artefacts.noise(24000, 0, seconds=8)
-        assert artefacts.magnitude_kurtosis(y, 24000) == pytest.approx(3.245, abs=0.06)
-        assert artefacts.time_correlation(y, 24000) == pytest.approx(0, abs=0.01)
+        y = noises.noise(24000, 0, seconds=8)
+        assert noises.magnitude_kurtosis(y, 24000) == pytest.approx(3.245, abs=0.06)
+        assert noises.time_correlation(y, 24000) == pytest.approx(0, abs=0.01)
 
 
 class TestTake:
     def test_every_measure_gives_its_ideal_for_an_output_equal_to_the_reference(self):
         y = np.stack([voice(), 0.5 * voice()]) + 1e-3 * np.stack([noise(), noise(seed=1)])
-        for measure in MEASURES:
+        for measure in PAIR_MEASURES:
             if not measure.missing():
-                assert take(measure, y, y, SAMPLERATE) == pytest.approx(measure.ideal, abs=0.001), measure.name
+                assert measure.take(y, y, SAMPLERATE) == pytest.approx(measure.ideal, abs=0.001), measure.name
 
     def test_a_channel_that_is_silent_in_the_reference_does_not_count(self):
-        measure = next(measure for measure in MEASURES if measure.name == "convergence")
         y = np.stack([noise(), 0 * noise()])
-        assert take(measure, y, y * [[0.5], [1]], SAMPLERATE) == pytest.approx(0.5, abs=1e-4)
+        assert CONVERGENCE.take(y, y * [[0.5], [1]], SAMPLERATE) == pytest.approx(0.5, abs=1e-4)
         with pytest.raises(ValueError, match="silent"):
-            take(measure, 0 * y, y, SAMPLERATE)
+            CONVERGENCE.take(0 * y, y, SAMPLERATE)
+
+
+class TestRegistry:
+    def test_every_measure_says_its_title_and_what_it_means_and_no_two_share_a_name(self):
+        everywhere = (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES)
+        assert len(MEASURES) == len(everywhere) == len({measure.title for measure in everywhere})
+        for name, measure in MEASURES.items():
+            assert measure.name == name and re.fullmatch("[a-z0-9_]+", name)
+            assert measure.explanation.endswith(".") and len(measure.explanation) > 40
+
+    def test_every_measure_of_a_file_in_the_folder_is_listed(self):
+        for module in pkgutil.iter_modules(measures.__path__):
+            for value in vars(importlib.import_module(f"{measures.__name__}.{module.name}")).values():
+                if isinstance(value, Measure):
+                    assert MEASURES[value.name] is value
+
+    def test_distance_is_smaller_for_better_figures_whichever_way_is_better(self):
+        assert F0_ERROR.distance(3) < F0_ERROR.distance(-5)
+        assert CONVERGENCE.distance(0.2) < CONVERGENCE.distance(0.4)
+        assert SPEED.distance(20) < SPEED.distance(10)

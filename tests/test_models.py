@@ -16,8 +16,7 @@ import soundfile
 
 import tsmgan
 from tsmgan.cli import run
-from tsmgan.core.field import Field
-from tsmgan.core.runs import Seen
+from tsmgan.core.field import Field, Seen
 from tsmgan.errors import ModelError
 from tsmgan.models import LARGEST_CONTEXT, find_model, open_decider
 from tsmgan.onnx_file import OPERATORS, read_metadata, require_generator

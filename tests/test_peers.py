@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tsmgan.benchmark.programs import peer_programs, write_source
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.evaluation.methods import find_method
 from tsmgan.evaluation.peers import PEERS, Atempo, Peer, PeerError
@@ -100,6 +101,14 @@ def test_every_peer_is_found_by_its_name():
     for name in PEERS:
         method = find_method(name)
         assert method.name == name and isinstance(method.stretch, partial)
+
+
+def test_a_peer_in_the_list_is_a_method_of_evaluate_and_compare_and_a_program_of_benchmark(tmp_path, monkeypatch):
+    monkeypatch.setitem(PEERS, "script", Script("import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"))
+    y = np.zeros((2, 100), np.float32)
+    np.testing.assert_array_equal(find_method("script").stretch(y, SAMPLERATE, 1.0), y)
+    (program,) = peer_programs(["script"], write_source(y, SAMPLERATE, tmp_path), tmp_path, 1.0)
+    assert program.run().wall > 0 and program.outputs[0].is_file()
 
 
 def test_options_of_tsmgan_change_what_it_does():

@@ -84,7 +84,7 @@ def test_the_same_input_gives_the_same_png(folder):
     [
         (["in.wav", "-o", "in.jpg"], 2, "neither a .png nor an .svg"),
         (["missing.wav"], 1, "missing.wav"),
-        (["in.wav", "--start", "5"], 1, "nothing of it is left from 5 s on"),
+        (["in.wav", "--start", "5"], 1, "there is nothing from 5 s on"),
         (["in.wav", "--rate", "100"], 2, "0.05"),
         (["in.wav", "-o", "nowhere/out.png"], 1, "does not exist"),
         (["in.wav", "-o", "taken.png"], 1, "--force"),
@@ -139,7 +139,7 @@ def test_an_excerpt_is_exactly_what_was_asked_for(folder, start, length, expecte
     assert samplerate == SAMPLERATE and goes_on == (expected[1] < 16000)
 
 
-def test_an_excerpt_behind_the_end_is_refused(folder):
+def test_an_excerpt_after_the_end_is_refused(folder):
     with pytest.raises(AudioError, match=r"1\.00 s long"):
         read_excerpt("in.wav", start=2)
 

@@ -90,6 +90,21 @@ def test_an_evaluation_executes_nothing_that_lies_in_the_working_folder(working,
     assert not mark.exists(), mark.read_text()
 
 
+@pytest.mark.timeout(300)
+def test_workers_of_a_cluster_execute_nothing_that_lies_in_the_working_folder(working, installed, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Workers find the program where this process does.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(each for each in sys.path if each))
+    write_tree(working / "in", 2)
+    mark = hostile_folder(working, "tsmgan/__init__", "llvmlite/__init__", "onnxruntime/__init__")
+    command = [*installed, "stretch", "in", "-o", "out", "-r", "2", "--cluster", "ray", "--jobs", "1"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert not mark.exists(), mark.read_text()
+    assert len(list((working / "out").rglob("*.wav"))) == 2
+
+
 def where_numpy_is(connection) -> None:
     """For a process: where it imports numpy and tsmgan from."""
     connection.send((np.__file__, tsmgan.__file__))

@@ -15,9 +15,10 @@ import tsmgan
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field
+from tsmgan.core.frames import RUN
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import OverlapAdd
-from tsmgan.core.runs import RUN, Run, Surroundings
+from tsmgan.core.runs import Run, Surroundings
 from tsmgan.core.stretcher import Stretcher
 from tsmgan.core.vocoder import Vocoder
 from tsmgan.errors import AudioError, UsageError
@@ -43,7 +44,7 @@ def tone(hz, seconds=2.0, samplerate=SECOND, amplitude=0.3):
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(int(seconds * samplerate)) / samplerate)).astype(np.float32)
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     n=st.integers(0, 4000),
     rate=st.floats(0.05, 20),

@@ -252,6 +252,17 @@ def test_a_cover_too_large_for_a_format_costs_neither_sound_nor_other_tags(folde
 
 
 def test_damaged_tags_cost_no_sound_and_are_noted(folder, capsys):
+    soundfile.write("in.ogg", sound(), RATE)
+    tagged = oggvorbis.OggVorbis("in.ogg")
+    tagged["metadata_block_picture"] = base64.b64encode(picture_block().write()[:30]).decode()
+    tagged.save()
+    assert run(["stretch", "in.ogg", "-o", "out.flac", "--rate", "1.5"]) == 0
+    assert "Note: Its tags are damaged, and some were not read." in capsys.readouterr().err
+    assert len(soundfile.read("out.flac")[0]) == RATE
+
+
+def test_a_flac_whose_picture_is_damaged_costs_no_sound(folder):
+    pytest.importorskip("av", reason="PyAV is not installed, and libsndfile does not read such a file")
     soundfile.write("in.flac", sound(), RATE)
     tagged = flac.FLAC("in.flac")
     tagged.add_picture(picture_block())
@@ -289,3 +300,30 @@ def test_a_time_map_moves_each_chapter_by_its_own_speed(folder):
     Path("map.csv").write_text("0.75, 1.5\n1.5, 2.0\n")
     assert run(["stretch", "in.mp3", "-o", "out.mp3", "--time-map", "map.csv", "-q"]) == 0
     assert [start for start, _ in read_with_mutagen(folder / "out.mp3")[1]] == pytest.approx([0, 1.5, 1.8], abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "start, end, chapters",
+    [
+        (0.5, None, [(0.0, "Anfang é"), (0.25, "日本"), (0.7, "Ж")]),
+        (0.0, 1.0, [(0.0, "Anfang é"), (0.75, "日本")]),
+        (0.8, 1.3, [(0.0, "日本"), (0.4, "Ж")]),
+        (0.75, 1.2, [(0.0, "日本")]),
+        (1.3, 1.4, [(0.0, "Ж")]),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".flac", ".mp3"])
+def test_a_section_has_the_chapters_that_it_touches_from_where_they_are_heard(folder, suffix, start, end, chapters):
+    write_tagged(folder / f"in{suffix}")
+    section = ["--start", str(start), *(() if end is None else ("--end", str(end)))]
+    assert run(["stretch", f"in{suffix}", "-o", f"out{suffix}", "--rate", "0.5", "--model", "handmade", "-q", *section]) == 0
+    texts, found, _ = read_with_mutagen(folder / f"out{suffix}")
+    assert texts == TEXTS and [title for _, title in found] == [title for _, title in chapters]
+    assert [second for second, _ in found] == pytest.approx([2 * second for second, _ in chapters], abs=0.002)
+
+
+def test_the_last_chapter_of_a_section_ends_with_it(folder):
+    write_tagged(folder / "in.mp3")
+    assert run(["stretch", "in.mp3", "-o", "out.mp3", "--rate", "0.5", "--start", "0.5", "--end", "1", "-q"]) == 0
+    ends = sorted(each.end_time for each in id3.ID3("out.mp3").getall("CHAP"))
+    assert ends == pytest.approx([500, 1000], abs=2)

@@ -78,7 +78,7 @@ def test_the_model_knows_the_resolved_recipe_and_where_it_came_from(finished):
 
 
 def test_the_exported_onnx_decides_as_the_torch_generator_does(finished, tree, cache):
-    from tsmgan.core.runs import Seen
+    from tsmgan.core.field import Seen
     from tsmgan.models import find_model, open_decider
     from tsmgan.training.network import Generator, GeneratorConfig
 
@@ -106,7 +106,7 @@ def test_every_loss_is_logged_alone_and_held_out_numbers_have_lines_of_their_own
     assert list((finished / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize(("warm_up", "says"), [(1, "until step 1;"), (9, "before it has learned anything"), (0, None)])
+@pytest.mark.parametrize(("warm_up", "says"), [(1, "until step 1;"), (9, "before the generator has learned anything"), (0, None)])
 def test_a_run_says_at_its_start_when_the_generator_begins_to_learn(tree, cache, tmp_path, warm_up, says):
     t = trainer(tree, cache, tmp_path / "out", f"adversary.warm_up={warm_up}", "train.steps=1")
     t.console = Console(file=open(tmp_path / "said.txt", "w"))
@@ -380,7 +380,7 @@ def test_a_signal_ends_the_step_and_then_saves_and_exports(tree, cache, tmp_path
     ("arguments", "code", "message"),
     [
         (["{empty}"], 1, "holds no audio files"),
-        (["{missing}"], 1, "is no folder"),
+        (["{missing}"], 1, "is not a folder"),
         (["{tree}", "--divergence", "pearsen"], 2, 'did you mean "pearson"'),
         (["{tree}", "--recipe", "smok"], 2, 'did you mean "smoke"'),
         (["{tree}", "--set", "losses.mell=1"], 2, 'did you mean "losses.mel"'),

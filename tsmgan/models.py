@@ -19,6 +19,7 @@ from tsmgan.core.features import FEATURES
 from tsmgan.core.field import BANDS
 from tsmgan.core.frames import RUN
 from tsmgan.errors import ModelError
+from tsmgan.limits import MOST_THREADS, require_count
 from tsmgan.onnx_file import read_metadata, require_generator
 
 if TYPE_CHECKING:
@@ -212,7 +213,8 @@ def open_decider(model: Model, device: str = "auto", threads: int | None = None,
     """What decides the fields of a stretch with this model: the rule alone, or its generator.
 
     Args:
-        device, threads, time_limit: as of `tsmgan.core.generator.Generator`.
+        device, time_limit: as of `tsmgan.core.generator.Generator`.
+        threads: of the network on the CPU, 1 to MOST_THREADS; None is one.
 
     Raises:
         UsageError: there is no such device, or threads is out of its range.
@@ -221,7 +223,8 @@ def open_decider(model: Model, device: str = "auto", threads: int | None = None,
     """
     from tsmgan.core.generator import TIME_LIMIT, Generator, require_device
 
-    require_device(device, threads)
+    require_device(device)
+    threads = 1 if threads is None else require_count("threads", threads, MOST_THREADS)
     if model.config["generator"] is None:
         from tsmgan.core.rule import Rule
 

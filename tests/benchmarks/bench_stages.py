@@ -17,10 +17,11 @@ from tsmgan.api import stretch
 from tsmgan.audio import open_reader, open_writer
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features, silence
-from tsmgan.core.field import Field
+from tsmgan.core.field import Field, Seen
+from tsmgan.core.frames import RUN
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import OverlapAdd
-from tsmgan.core.runs import RUN, Run, Seen, Surroundings
+from tsmgan.core.runs import Run, Surroundings
 from tsmgan.core.timemap import TimeMap
 from tsmgan.core.vocoder import Vocoder
 from tsmgan.models import find_model, open_decider

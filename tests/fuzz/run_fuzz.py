@@ -147,4 +147,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import run_fuzz  # the processes find what they run by its module's name
+
+    sys.exit(run_fuzz.main())

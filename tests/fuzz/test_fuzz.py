@@ -101,6 +101,25 @@ def test_cases_of_every_class_keep_its_promise(folder, kind):
     assert not list(folder.iterdir())
 
 
+def test_the_program_that_judges_many_cases_counts_them_all():
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("run_fuzz.py")),
+        "--cases",
+        "60",
+        "--first",
+        "100",
+        "--only",
+        "buffers",
+        "--jobs",
+        "1",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    count = sum(class_of(number) == "buffers" for number in range(100, 160))
+    assert count and f"buffers: {count} cases, 0 refused, 0 with faults" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 0 and f"{count} cases in " in result.stdout
+
+
 def test_every_class_has_numbers_and_a_number_one_class(folder):
     counts = {kind: sum(class_of(number) == kind for number in range(4000)) for kind in CLASSES}
     assert counts == {kind: count for kind, (count, _) in CLASSES.items()} and min(counts.values()) == counts["signal"]

@@ -83,12 +83,13 @@ def connect(text: str, jobs: int | None) -> bool:
     before = signal.getsignal(signal.SIGTERM)
     try:
         if address is not None and address != "auto":
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _away_from_recordings():
                 warnings.simplefilter("ignore")
                 ray.init(f"ray://{address}", **options)
             return True
         try:
-            ray.init(os.environ.get("RAY_ADDRESS") or "auto", **options)
+            with _away_from_recordings():
+                ray.init(os.environ.get("RAY_ADDRESS") or "auto", **options)
             return True
         except ConnectionError:
             if address == "auto" or os.environ.get("RAY_ADDRESS"):
@@ -97,7 +98,8 @@ def connect(text: str, jobs: int | None) -> bool:
             require_count("jobs", jobs, most_processes())
         # With every processor at work, Ray's own programs may take their time; it would count them as dead.
         os.environ.setdefault("RAY_health_check_timeout_ms", "60000")
-        ray.init("local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
+        with _away_from_recordings():
+            ray.init("local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
         _end_with_this_process(str(ray.get_runtime_context().get_session_name()))
         return True
     except UsageError:
@@ -112,6 +114,30 @@ def connect(text: str, jobs: int | None) -> bool:
     finally:
         with contextlib.suppress(ValueError, TypeError):  # not in the main thread
             signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _away_from_recordings() -> Iterator[None]:
+    """Inside, the current folder is the standard library's.
+
+    Ray lets its workers import from the folder that a program joins the cluster in, before everything else. Whoever sends recordings may
+    send a `numpy.py` beside them.
+    """
+    before = current_folder()
+    os.chdir(os.path.dirname(os.__file__))
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.chdir(before)
+
+
+def current_folder() -> str | None:
+    """The current folder's path; None when it has been deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 _heirs: list[Process] = []
@@ -153,9 +179,17 @@ class _Stopped(BaseException):
 
 
 class StretchActor:
-    """A worker on some machine. Ray calls `stretch` in one thread and the rest in another, so that it answers while it is at work."""
+    """A worker on some machine. Ray calls `stretch` in one thread and the rest in another, so that it answers while it is at work.
 
-    def __init__(self) -> None:
+    Args:
+        folder: the one that relative names of tasks start from; None for the worker's own.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        if folder is not None:
+            # Machines that do not have it read and write under absolute names, and URLs.
+            with contextlib.suppress(OSError):
+                os.chdir(folder)
         self._stopped = threading.Event()
         self._part = (0, 0.0)
         self._number = 0
@@ -281,7 +315,7 @@ class RayWorkers:
         """Ask Ray for workers until there are as many as there should be."""
         wanted = self._jobs or int(self._ray.cluster_resources().get("CPU", 1))
         while len(self._workers) + len(self._starting) < min(max(1, wanted), self._most):
-            worker = _Worker(self._actor_class.remote())
+            worker = _Worker(self._actor_class.remote(current_folder()))
             self._starting[worker.actor.version.remote(model)] = worker
 
     def _greet(self, reference: Any, task: Task | None) -> None:

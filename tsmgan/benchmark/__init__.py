@@ -1,4 +1,4 @@
 """Speed: of each stage in this process, and of the whole program beside others.
 
-`processes` runs commands and takes their cost, `programs` says which commands, `stages` takes the time of each stage, `report` shows it.
+`processes` runs commands and takes their cost, `programs` says which commands, `stages` takes the time of each stage, `results` shows it.
 """

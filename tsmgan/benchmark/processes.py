@@ -34,18 +34,18 @@ small process must start it: about 12 MB, and no command's peak is found to be b
 
 
 class Cost(NamedTuple):
-    """What a command took."""
+    """What a command cost."""
 
     wall: float
     """Seconds."""
     cpu: float | None
-    """Seconds of all cores, user and system; None where the system does not tell."""
+    """User and system time of all cores, in seconds; None where the system does not report it."""
     peak: int | None
-    """Bytes of memory at the most; None where the system does not tell."""
+    """Peak memory in bytes; None where the system does not report it."""
 
 
 def cost_of(command: Sequence[str], time_limit: float = TIME_LIMIT, environment: Mapping[str, str] | None = None) -> Cost:
-    """Run a command, with further environment variables, and take its cost.
+    """Run a command, with additional environment variables, and return its cost.
 
     Raises:
         TsmganError: it cannot be started, fails, or takes longer than time_limit seconds.
@@ -75,7 +75,7 @@ def cost_of(command: Sequence[str], time_limit: float = TIME_LIMIT, environment:
 
 
 def sum_of(costs: Sequence[Cost]) -> Cost:
-    """Of commands that run one after the other."""
+    """The cost of commands that run one after the other."""
     cpu = [cost.cpu for cost in costs if cost.cpu is not None]
     peak = [cost.peak for cost in costs if cost.peak is not None]
     return Cost(sum(cost.wall for cost in costs), sum(cpu) if len(cpu) == len(costs) else None, max(peak, default=None))

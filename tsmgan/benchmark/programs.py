@@ -1,4 +1,4 @@
-"""The programs that are compared, all on the same 16-bit WAV file, one after the other in every round."""
+"""The programs that are compared: all stretch the same 16-bit WAV file, one after the other in every round."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ import soundfile
 from tsmgan import processes
 from tsmgan.benchmark.processes import Cost, cost_of, sum_of
 from tsmgan.errors import TsmganError
-from tsmgan.evaluation.peers import PEERS
+from tsmgan.evaluation.peers import BASELINE, PEERS
 
-BASELINE = "rubberband-r3"
 TSMGAN = processes.python("from tsmgan.cli import main\nmain()\n")
 
 
 @dataclass
 class Program:
-    """A program, the commands that do the whole task one after the other, and what each round cost."""
+    """A program, the commands that do its task one after the other, and the cost of each round."""
 
     name: str
     commands: list[list[str]]
     outputs: list[Path] = field(default_factory=list)
-    """What each command writes; removed before every round, and looked for behind it."""
+    """What each command writes. It is removed before every round, and has to be there after it."""
     costs: list[Cost] = field(default_factory=list)
     problem: str | None = None
     """Why it has no costs."""
     environment: dict[str, str] = field(default_factory=dict)
-    """Further variables that it runs with."""
+    """Environment variables, beyond those of this process."""
 
     def run(self) -> Cost:
         """Do the task once.
@@ -55,12 +54,12 @@ class Program:
         return Cost(median(cost.wall for cost in self.costs), median(cpu) if cpu else None, round(median(peak)) if peak else None)
 
     def ratio(self, baseline: Program) -> float:
-        """Median over the rounds of this program's wall time by the baseline's."""
+        """This program's wall time over the baseline's, the median over the rounds."""
         return median(mine.wall / theirs.wall for mine, theirs in zip(self.costs, baseline.costs))
 
 
 def write_source(y: np.ndarray, samplerate: int, folder: Path) -> list[Path]:
-    """Write y (channels, samples) as a 16-bit WAV file, and each of several channels alone, for programs that mix them into one."""
+    """Write y (channels, samples) as a 16-bit WAV file, and several channels as a file each as well, for programs that mix them."""
     soundfile.write(folder / "in.wav", y.T, samplerate, subtype="PCM_16")
     if len(y) == 1:
         return [folder / "in.wav"]
@@ -71,7 +70,7 @@ def write_source(y: np.ndarray, samplerate: int, folder: Path) -> list[Path]:
 
 
 def own_starts(folder: Path, options: Sequence[str] = ()) -> list[Program]:
-    """What starting takes: of Python, of the help, of stretches of next to nothing and of 5 s."""
+    """Python, the import, the help, and stretches of next to nothing and of 5 s: what starting takes."""
     nothing, short = folder / "nothing.wav", folder / "short.wav"
     soundfile.write(nothing, np.zeros(4800), 48000, subtype="PCM_16")
     soundfile.write(short, 0.1 * np.random.default_rng(0).standard_normal(5 * 48000), 48000, subtype="PCM_16")
@@ -86,14 +85,14 @@ def own_starts(folder: Path, options: Sequence[str] = ()) -> list[Program]:
 
 
 def first_start(folder: Path, options: Sequence[str] = ()) -> Program:
-    """A stretch of 5 s behind the installation, when no kernel has been compiled yet. Run it once, and behind `own_starts`."""
+    """The first stretch after an installation, of 5 s, when no kernel is compiled yet. Run it once, after `own_starts`."""
     target, cache = folder / "first-out.wav", folder / "nothing-compiled"
     command = _stretch(folder / "short.wav", target, 1.3, options)
     return Program("tsmgan stretch, 5 s, the first time", [command], [target], environment={"NUMBA_CACHE_DIR": str(cache)})
 
 
 def own_programs(source: Path, folder: Path, rate: float, options: Sequence[str] = ()) -> list[Program]:
-    """tsmgan as installed here, and as a plain phase vocoder; options are further ones of `tsmgan stretch`."""
+    """tsmgan as installed here, and as a plain phase vocoder, both with these options of `tsmgan stretch`."""
     target = folder / "tsmgan.wav"
     command = _stretch(source, target, rate, options)
     return [Program("tsmgan", [command], [target]), Program("tsmgan --coherence 0", [[*command, "--coherence", "0"]], [target])]
@@ -104,7 +103,7 @@ def _stretch(source: Path, target: Path, rate: float, options: Sequence[str]) ->
 
 
 def peer_programs(names: Sequence[str], sources: Sequence[Path], folder: Path, rate: float) -> list[Program]:
-    """The peers of these names; one that is not installed has a problem."""
+    """The peers of these names. For one that is not installed, `problem` says so."""
     programs = []
     for name in names:
         peer = PEERS[name]
@@ -118,7 +117,8 @@ def peer_programs(names: Sequence[str], sources: Sequence[Path], folder: Path, r
 def run_rounds(programs: Sequence[Program], rounds: int) -> Iterator[str]:
     """Run every program once to warm up and then once in each round; yields the name of the one that has just run.
 
-    What slows the machine down for a while slows all of them down alike. A program that fails is left out from then on, with its problem.
+    So whatever slows the machine down for a while slows all programs down alike. A program that fails is left out from then on, and its
+    `problem` says why.
     """
     for turn in range(rounds + 1):
         for program in programs:
@@ -132,7 +132,7 @@ def run_rounds(programs: Sequence[Program], rounds: int) -> Iterator[str]:
 
 
 def baseline_of(programs: Sequence[Program]) -> Program:
-    """The program that ratios are taken to: BASELINE if it ran, else the first that did.
+    """The program that the others are compared with: BASELINE if it ran, else the first that did.
 
     Raises:
         TsmganError: none ran.

@@ -14,9 +14,9 @@ import numpy as np
 
 from tsmgan.audio import AudioInfo, open_reader, open_writer
 from tsmgan.audio.formats import default_suffix
+from tsmgan.core.frames import RUN
 from tsmgan.core.generator import available_devices
 from tsmgan.core.geometry import geometry
-from tsmgan.core.runs import RUN
 from tsmgan.core.stretcher import Decider, Stretcher
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import TsmganError

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 def benchmark(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Recording to stretch.", show_default=False)],
     rate: Annotated[float, typer.Option("--rate", "-r", help="Speed; 1.5 is faster.")] = 1.3,
-    runs: Annotated[int, typer.Option("--runs", min=1, max=MOST_ROUNDS, help="Rounds; the median is shown.")] = 7,
-    seconds: Annotated[float, typer.Option("--seconds", min=1.0, max=3600.0, help="As much of the recording is used.")] = 60.0,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=MOST_ROUNDS, help="Number of rounds. The median is shown.")] = 7,
+    seconds: Annotated[float, typer.Option("--seconds", min=1.0, max=3600.0, help="Use this much of the recording.")] = 60.0,
     peers: Annotated[
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
-        typer.Option("--peers", help="Names with commas, or none; without it, all that are installed.", show_default=False),
+        typer.Option("--peers", help="Names with commas, or none. Default: all programs that are installed.", show_default=False),
     ] = None,
     model: declared.Model = "default",
     device: declared.Device = "auto",
@@ -52,7 +52,7 @@ def benchmark(
     names = _peer_names(peers)
 
     from tsmgan.benchmark.programs import first_start, own_programs, own_starts, peer_programs, write_source
-    from tsmgan.benchmark.report import Report
+    from tsmgan.benchmark.results import Results
     from tsmgan.benchmark.stages import read_beginning, time_stages
     from tsmgan.models import find_model, open_decider
 
@@ -76,11 +76,11 @@ def benchmark(
             console.note(f"{program.name} is left out: {program.problem.rstrip('.')}.")
     starts = [start for start in starts if start.costs]
     length = y.shape[1] / info.samplerate
-    report = Report(file, length, info.samplerate, info.channels, rate, runs, running_on, stages, starts, programs)
-    for table in report.tables():
+    results = Results(file, length, info.samplerate, info.channels, rate, runs, running_on, stages, starts, programs)
+    for table in results.tables():
         console.print_table(table)
     if json is not None:
-        json.write_text(json_format.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        json.write_text(json_format.dumps(results.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _peer_names(text: str | None) -> list[str]:

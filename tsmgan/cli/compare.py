@@ -94,7 +94,7 @@ def compare(
 
 
 def _choose_methods(given: str, model: str, time_limit: float) -> list[Method]:
-    """Ourselves, and each method that was asked for, once; missing ones are among them."""
+    """tsmgan, and each method that was asked for once, whether it is installed or not."""
     from tsmgan.evaluation.methods import find_method
 
     names = [piece.strip() for piece in given.split(",") if piece.strip()]
@@ -114,7 +114,7 @@ def _remark(start: float, seconds: float, goes_on: bool) -> str:
 
 
 def _tell(target: Path, size: int, renderings: Sequence[Rendering], methods: Sequence[Method], remark: str, quiet: bool) -> None:
-    """One line on what was written; problems before it. A method that failed makes the exit code say so, a missing one does not."""
+    """Print the problems, then one line on what was written. Raises TsmganError if a method failed, but not if one is not installed."""
     failed = []
     for method, result in zip(methods, renderings):
         if method.missing:
@@ -127,6 +127,6 @@ def _tell(target: Path, size: int, renderings: Sequence[Rendering], methods: Seq
         shown = sum(result.samples is not None for result in renderings)
         console.say(f"{target}: {shown} methods, {size / 1e6:.1f} MB{part}; open it in a browser.")
     if size > LARGE_BYTES:
-        console.note("so large a page is slow to open on a phone; a shorter --length or fewer methods help.")
+        console.note("a page this large opens slowly on a phone; a shorter --length or fewer methods make it smaller.")
     if failed:
-        raise TsmganError(f"{target} was written, but without all results of {', '.join(failed)}; the page says why.")
+        raise TsmganError(f"{target} was written, but some results of {', '.join(failed)} are missing; the page says why.")

@@ -1,4 +1,4 @@
-"""`tsmgan evaluate`: how good a stretcher is, in figures, beside others."""
+"""`tsmgan evaluate`: how good stretchers are, in figures."""
 
 from __future__ import annotations
 
@@ -15,68 +15,93 @@ from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_ROUNDS, MOST_SCORES, most_processes, require_count
 
 if TYPE_CHECKING:
-    from tsmgan.evaluation.measures import Measure
+    from tsmgan.evaluation.measures import PairMeasure
+    from tsmgan.evaluation.meter import Reading
     from tsmgan.evaluation.methods import Method
     from tsmgan.evaluation.pairs import Pair
+    from tsmgan.evaluation.runner import Row
+    from tsmgan.evaluation.summary import Summary
 
-DEFAULT_BASELINE = "rubberband-r3"
 DEFAULT_SCORES = 4
 ARTEFACT_RATES = [0.5, 2.0]
 PIPE_WIDTH = 200
-"""Columns of a table where standard output is no terminal and has no width of its own."""
+"""Columns of a table where standard output is no terminal, and so has no width of its own."""
+
+
+PairsArgument = Annotated[
+    Optional[Path],  # noqa: UP045 (Typer reads the annotations on Python 3.10 too)
+    typer.Argument(metavar="PAIRS.CSV", help="List of pairs, with the columns input, reference, rate and kind.", show_default=False),
+]
+MethodsOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--methods", "-m", help="Names with commas, e.g. tsmgan,tsmgan:coherence=0,sonic. Default: tsmgan and all peers."),
+]
+RatesOption = Annotated[Optional[str], typer.Option("--rates", help="Only these rates, e.g. 0.75,1.5.", show_default=False)]  # noqa: UP045
+KindsOption = Annotated[Optional[str], typer.Option("--kinds", help="Only these kinds: speech, music.", show_default=False)]  # noqa: UP045
+MeasuresOption = Annotated[Optional[str], typer.Option("--measures", help="Only these measures, e.g. pesq,estoi.", show_default=False)]  # noqa: UP045
+BaselineOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--baseline", "-b", help="Method that the others are compared with. Default: rubberband-r3, if it is measured."),
+]
+PerRateOption = Annotated[bool, typer.Option("--per-rate", help="Also print a table for each rate.")]
+ArtefactsOption = Annotated[
+    bool, typer.Option("--artefacts", "-a", help="Also measure artefacts on synthetic signals. This needs no pairs.")
+]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST_ROUNDS, help="How many synthetic signals of each sort are measured.")]
+CsvOption = Annotated[Optional[Path], typer.Option("--csv", help="Write a line for each method and pair to this file.", show_default=False)]  # noqa: UP045
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write all figures, means and intervals to this file.", show_default=False)]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Number of processes. With 2 or more, the run survives a method that crashes or hangs.")
+]
+MakePairsOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--make-pairs", help="Make WORLD pairs of the voices in this folder instead of measuring.", show_default=False),
+]
+ScoresOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--scores",
+        min=0,
+        max=MOST_SCORES,
+        help=f"Also make pairs of this many random pieces of music, which needs no recordings. With --make-pairs: {DEFAULT_SCORES}.",
+        show_default=False,
+    ),
+]
+MonoOption = Annotated[bool, typer.Option("--mono", help="Make the music mono instead of stereo.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first piece of music. Each further piece has the next seed.")]
+OutputOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--output", "-o", help="New folder for the pairs that are made.", show_default=False),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")]
+FormerOutputOption = Annotated[Optional[Path], typer.Option("--out", hidden=True, help="The former name of --output.")]  # noqa: UP045
 
 
 def evaluate(
-    pairs: Annotated[
-        Optional[Path],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
-        typer.Argument(metavar="PAIRS.CSV", help="List of pairs: columns input, reference, rate, kind.", show_default=False),
-    ] = None,
-    methods: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--methods", "-m", help="Names with commas, e.g. tsmgan,tsmgan:coherence=0,sonic; without it, tsmgan and all peers."),
-    ] = None,
-    rates: Annotated[Optional[str], typer.Option("--rates", help="These rates only, e.g. 0.75,1.5.", show_default=False)] = None,  # noqa: UP045
-    kinds: Annotated[Optional[str], typer.Option("--kinds", help="These kinds only: speech, music.", show_default=False)] = None,  # noqa: UP045
-    measures: Annotated[Optional[str], typer.Option("--measures", help="These measures only, e.g. pesq,estoi.", show_default=False)] = None,  # noqa: UP045
-    baseline: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--baseline", "-b", help="Method that differences are taken to; without it, rubberband-r3 if it is there."),
-    ] = None,
-    per_rate: Annotated[bool, typer.Option("--per-rate", help="Also a table for each rate.")] = False,
-    artefacts: Annotated[
-        bool, typer.Option("--artefacts", "-a", help="Also the artefact meter, on synthetic signals; needs no pairs.")
-    ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=MOST_ROUNDS, help="Signals of each sort that the artefact meter makes.")] = 10,
-    csv: Annotated[Optional[Path], typer.Option("--csv", help="Write every row to this file.", show_default=False)] = None,  # noqa: UP045
-    json: Annotated[Path | None, typer.Option("--json", help="Write rows, means and intervals to this file.", show_default=False)] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; from 2 on, one may crash or hang.")] = 2,
+    pairs: PairsArgument = None,
+    methods: MethodsOption = None,
+    rates: RatesOption = None,
+    kinds: KindsOption = None,
+    measures: MeasuresOption = None,
+    baseline: BaselineOption = None,
+    per_rate: PerRateOption = False,
+    artefacts: ArtefactsOption = False,
+    seeds: SeedsOption = 10,
+    csv: CsvOption = None,
+    json: JsonOption = None,
+    jobs: JobsOption = 2,
     time_limit: declared.TimeLimit = 120.0,
-    make_pairs: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--make-pairs", help="Make WORLD pairs of the voices in this folder, instead of measuring.", show_default=False),
-    ] = None,
-    scores: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            "--scores",
-            min=0,
-            max=MOST_SCORES,
-            help=f"Make this many score pairs too (music, made up); {DEFAULT_SCORES} with --make-pairs. Needs no recordings.",
-            show_default=False,
-        ),
-    ] = None,
-    mono: Annotated[bool, typer.Option("--mono", help="Scores in mono; otherwise in stereo.")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first score; the next one has the next.")] = 0,
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--output", "-o", help="New folder for the pairs that are made.", show_default=False),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-    former_output: Annotated[Optional[Path], typer.Option("--out", hidden=True, help="The former name of --output.")] = None,  # noqa: UP045
+    make_pairs: MakePairsOption = None,
+    scores: ScoresOption = None,
+    mono: MonoOption = False,
+    seed: SeedOption = 0,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+    former_output: FormerOutputOption = None,
 ) -> None:
     """Measure stretchers on pairs with an exact reference, and on synthetic signals.
 
-    Peers are called as installed programs; a missing one is named and skipped. Intervals are 95 %, by bootstrap over recordings.
+    Other stretchers are called as installed programs; a missing one is named and skipped. Intervals are 95 %, by bootstrap over recordings.
 
     [bold]Examples[/bold]
 
@@ -102,11 +127,8 @@ def evaluate(
         raise UsageError("-o is the folder for --make-pairs or --scores; results go to --csv and --json.")
     if pairs is None and not artefacts:
         raise UsageError("Give a list of pairs, --artefacts, or --make-pairs; see `tsmgan evaluate --help`.")
-    from rich.console import Console
-
     from tsmgan.evaluation.meter import read_meters
     from tsmgan.evaluation.pairs import read_pairs
-    from tsmgan.evaluation.report import meter_tables, summary_tables, write_csv, write_json
     from tsmgan.evaluation.runner import measure_pairs
     from tsmgan.evaluation.summary import summarise
 
@@ -123,20 +145,41 @@ def evaluate(
         readings = list(console.track(meters, "artefacts", len(chosen) * len(meter_rates), enabled=not quiet))
 
     summaries = summarise(rows, baseline=baseline, per_rate=per_rate)
+    _print_tables(summaries, readings, baseline)
+    _write_files(csv, json, rows, summaries, readings, baseline)
+    _tell_problems(rows, readings)
+
+
+def _print_tables(summaries: Sequence[Summary], readings: Sequence[Reading], baseline: str | None) -> None:
+    from rich.console import Console
+
+    from tsmgan.evaluation.tables import meter_tables, summary_tables
+
     screen = Console()
     if not screen.is_terminal:
         screen = Console(width=PIPE_WIDTH)
     for table in summary_tables(summaries, baseline=baseline) + meter_tables(readings):
         screen.print(table)
+
+
+def _write_files(
+    csv: Path | None,
+    json: Path | None,
+    rows: Sequence[Row],
+    summaries: Sequence[Summary],
+    readings: Sequence[Reading],
+    baseline: str | None,
+) -> None:
+    from tsmgan.evaluation.records import write_csv, write_json
+
     if csv:
         write_csv(csv, rows)
     if json:
         write_json(json, rows, summaries, readings, baseline)
-    _tell_problems(rows, readings)
 
 
 def _check_targets(targets: Sequence[Path | None], pairs: Path | None) -> None:
-    """Say before the long work, not behind it, that its result could not be written."""
+    """Refuse files that cannot be written before the long work begins."""
     for target in targets:
         if target is None:
             continue
@@ -153,7 +196,7 @@ def _choose_pairs(pairs: Sequence[Pair], rates: Sequence[float], kinds: str | No
     chosen = [pair for pair in pairs if pair.kind in wanted and (not rates or pair.rate in rates)]
     if not chosen:
         there = ", ".join(f"{rate:g}" for rate in sorted({pair.rate for pair in pairs}))
-        raise UsageError(f"No pair is left; the list holds {', '.join(sorted({pair.kind for pair in pairs}))} at the rates {there}.")
+        raise UsageError(f"No pair is left. The list holds {', '.join(sorted({pair.kind for pair in pairs}))} at the rates {there}.")
     return chosen
 
 
@@ -165,23 +208,22 @@ def _names(text: str | None, known: Iterable[str], what: str) -> list[str]:
     return names
 
 
-def _choose_measures(text: str | None) -> list[Measure]:
-    from tsmgan.evaluation.measures import MEASURES
+def _choose_measures(text: str | None) -> list[PairMeasure]:
+    from tsmgan.evaluation.measures import PAIR_MEASURES
 
-    names = _names(text, [measure.name for measure in MEASURES], "measure")
-    chosen = [measure for measure in MEASURES if not names or measure.name in names]
+    names = _names(text, [measure.name for measure in PAIR_MEASURES], "measure")
+    chosen = [measure for measure in PAIR_MEASURES if not names or measure.name in names]
     for measure in chosen:
         if measure.missing():
-            console.note(
-                f'{measure.name} is left out: the package {measure.package} is not installed; `pip install "tsmgan[eval]"` does it.'
-            )
+            missing = f"the package {measure.package} is not installed"
+            console.note(f'{measure.name} is left out, since {missing}. Install it with `pip install "tsmgan[eval]"`.')
     return [measure for measure in chosen if not measure.missing()]
 
 
 def _choose_methods(given: Sequence[str] | None, baseline: str | None, time_limit: float) -> tuple[list[Method], str | None]:
     """The methods that can run here, each once, and the name of the baseline among them."""
     from tsmgan.evaluation.methods import find_method
-    from tsmgan.evaluation.peers import PEERS
+    from tsmgan.evaluation.peers import BASELINE, PEERS
 
     names = [piece.strip() for text in given or [] for piece in text.split(",") if piece.strip()] or ["tsmgan", *PEERS]
     found = [find_method(name, time_limit=time_limit) for name in dict.fromkeys([*names, *([baseline] if baseline else [])])]
@@ -193,12 +235,12 @@ def _choose_methods(given: Sequence[str] | None, baseline: str | None, time_limi
         raise TsmganError("None of the methods can run here; install one, or measure tsmgan itself.")
     there = [method.name for method in present]
     if baseline is None:
-        return present, DEFAULT_BASELINE if DEFAULT_BASELINE in there else None
+        return present, BASELINE if BASELINE in there else None
     return present, baseline if baseline in there else None
 
 
 def _tell_problems(rows: Sequence[Any], readings: Sequence[Any]) -> None:
-    """Print each problem once, with what it happened to; fail if there was one."""
+    """Print each problem once, with the methods that had it. Raises TsmganError if there was one."""
     told: dict[str, list[str]] = {}
     for row in rows:
         for problem in row.problems:
@@ -214,13 +256,13 @@ def _tell_problems(rows: Sequence[Any], readings: Sequence[Any]) -> None:
 
 
 def _make_pairs(folder: Path | None, out: Path, rates: list[float], scores: int, channels: int, seed: int, quiet: bool) -> None:
-    from tsmgan.evaluation.making import find_recordings, make_pairs
+    from tsmgan.evaluation.pair_files import find_recordings, write_pairs
 
     recordings = find_recordings(folder) if folder is not None else []
     total = len(recordings) + scores
     if not total:
-        raise UsageError("There is nothing to make pairs of; give --scores 1 or more, or --make-pairs FOLDER.")
-    work = make_pairs(out, recordings, scores=scores, rates=rates or None, channels=channels, seed=seed)
+        raise UsageError("There is nothing to make pairs of. Give --make-pairs FOLDER, or --scores with 1 or more.")
+    work = write_pairs(out, recordings, compositions=scores, rates=rates or None, channels=channels, seed=seed)
     problems = list(console.track(work, "pairs", total, enabled=not quiet))
     for problem in problems:
         if problem:

@@ -3,51 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+if TYPE_CHECKING:
+    from tsmgan.training.recipe import Recipe
+
 
 def train(
-    folder: Annotated[Path, typer.Argument(help="Folder of recordings; its whole tree is searched, any sample rates.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, logs, pairs, and the model.")] = Path(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of recordings. All folders in it are searched; any format and sample rate will do.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the run: checkpoint, logs, pairs and the model.")] = Path(
         "tsmgan-run"
     ),
     recipe: Annotated[
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
-        typer.Option("--recipe", "-r", help="base, cpu, gpu, smoke, a divergence, or a TOML file.", show_default="base"),
+        typer.Option(
+            "--recipe", "-r", help="Name of a recipe (base, cpu, gpu, smoke or a divergence), or a TOML file.", show_default="base"
+        ),
     ] = None,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", "-s", help="Change one recipe key, as in losses.mel=15; may be repeated.", show_default=False),
+        typer.Option("--set", "-s", help="Change one setting of the recipe, as in losses.mel=15. May be repeated.", show_default=False),
     ] = None,
     divergence: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--divergence", help="gan, js, kl, reverse-kl, tv, pearson or squared-hellinger.", show_default=False),
+        typer.Option(
+            "--divergence", help="What the critics estimate: gan, js, kl, reverse-kl, tv, pearson or squared-hellinger.", show_default=False
+        ),
     ] = None,
     generator_loss: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--generator-loss", help="saturating or non-saturating.", show_default=False),
+        typer.Option("--generator-loss", help="The generator's adversarial loss: saturating or non-saturating.", show_default=False),
     ] = None,
     start_from: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--from", help="Fine-tune this model: a shipped name or a model folder.", show_default=False),
+        typer.Option("--from", help="Fine-tune this model, given by its name or its folder.", show_default=False),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --output, to the same result as if it had never stopped.")
+        bool, typer.Option("--resume", help="Continue the run in --output. The result is the same as if it had never stopped.")
     ] = False,
-    minutes: Annotated[Optional[float], typer.Option("--minutes", help="Stop after this time, pairs included.", show_default=False)] = None,  # noqa: UP045
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False),
+    ] = None,
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--cache", help="Folder for the pairs, to share between runs.", show_default="OUTPUT/pairs"),
+        typer.Option("--cache", help="Folder for the pairs, so that several runs can share them.", show_default="OUTPUT/pairs"),
     ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")] = False,
     former_output: Annotated[Optional[Path], typer.Option("--out", hidden=True, help="The former name of --output.")] = None,  # noqa: UP045
 ) -> None:
     """Train a generator on a folder of recordings, or fine-tune one.
 
-    Ctrl-C ends cleanly: the step is finished, the checkpoint written, the model exported. For several GPUs or machines there is torchrun.
+    Ctrl-C finishes the present step, writes the checkpoint and exports the model. Use torchrun for several GPUs or machines.
 
     [bold]Examples[/bold]
 
@@ -60,8 +75,6 @@ def train(
     from rich.console import Console
 
     from tsmgan.errors import UsageError
-    from tsmgan.training.checkpoint import NAME, read_state
-    from tsmgan.training.recipe import load_recipe, stored_recipe
 
     out = former_output or output
     if minutes is not None and not minutes > 0:
@@ -71,12 +84,19 @@ def train(
     changes = list(settings or [])
     changes += [f'adversary.divergence="{divergence}"'] if divergence is not None else []
     changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
-    if resume and recipe is None:
-        resolved = stored_recipe(read_state(out / NAME).recipe, changes)
-    else:
-        resolved = load_recipe(recipe or "base", changes)
+    resolved = _resolve(recipe, changes, out if resume else None)
 
     from tsmgan.training.trainer import Request, Trainer
 
     request = Request(folder=folder, out=out, cache=cache, start_from=start_from, resume=resume, minutes=minutes, steps=steps, cpu=cpu)
     Trainer(resolved, request, Console(stderr=True)).run()
+
+
+def _resolve(recipe: str | None, changes: list[str], resumed: Path | None) -> Recipe:
+    """The recipe of the run. A run that is resumed goes by its stored recipe, unless another one is named."""
+    from tsmgan.training.checkpoint import NAME, read_state
+    from tsmgan.training.recipe import load_recipe, stored_recipe
+
+    if resumed is not None and recipe is None:
+        return stored_recipe(read_state(resumed / NAME).recipe, changes)
+    return load_recipe(recipe or "base", changes)

@@ -1,4 +1,4 @@
-"""Field: the contract between what decides, the rule or the generator, and the vocoder stage that carries it out."""
+"""Field: the contract between what decides, the rule or the generator, and the vocoder stage that carries it out; and what is seen."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ LARGEST_LOG_GAIN = 0.35
 """The gain of a band in amplitude stays within this natural logarithm either way (3 dB), whatever a model decides."""
 LARGEST_TEXTURE = 0.75
 """The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
+
+
+class Seen(NamedTuple):
+    """What a decision about a run may depend on: RUN frames and the context on either side; silence beyond the recording's ends."""
+
+    features: np.ndarray
+    """(context + RUN + context, FEATURES), float32."""
+    rates: np.ndarray
+    """Local rates, (context + RUN + context,), float64; 1 beyond the recording's ends."""
+    noise: np.ndarray
+    """z, (context + RUN + context, channels of noise), float32, standard normal."""
 
 
 class Field(NamedTuple):

@@ -11,11 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tsmgan.core.field import BANDS, Field
+from tsmgan.core.field import BANDS, Field, Seen
 from tsmgan.core.rule import MARGIN, RULE_CONTEXT, rule
-from tsmgan.core.runs import Seen
 from tsmgan.errors import ModelError, TsmganError, UsageError
-from tsmgan.limits import MOST_THREADS, require_count
 
 PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     # Rounded products (TF32) would take the output further from the CPU's than a recording's last bit.
@@ -50,15 +48,14 @@ T = TypeVar("T")
 _lock = threading.Lock()
 
 
-def require_device(device: str, threads: int | None) -> int:
-    """Check what a network shall run on, and return the number of threads.
+def require_device(device: str) -> None:
+    """Check what a network shall run on.
 
     Raises:
-        UsageError: there is no such device, or threads is not from 1 to MOST_THREADS.
+        UsageError: there is no such device.
     """
     if device not in DEVICES:
         raise UsageError(f"There is no device {device}; choose from {', '.join(DEVICES)}.")
-    return 1 if threads is None else require_count("threads", threads, MOST_THREADS)
 
 
 class Sizes(NamedTuple):
@@ -104,7 +101,7 @@ class Generator:
         sizes: what the model's config says of it.
         name: what messages call it.
         device: one of DEVICES. `auto` takes the first of AUTO that works here.
-        threads: of the network on the CPU; None is one, which leaves the other cores to the stages beside it.
+        threads: of the network on the CPU. One leaves the other cores to the stages beside it.
         time_limit: seconds that loading, or one run, may take.
 
     Attributes:
@@ -114,15 +111,15 @@ class Generator:
         device: what it runs on, one of PROVIDERS.
 
     Raises:
-        UsageError: there is no such device, or threads is not from 1 to MOST_THREADS.
+        UsageError: there is no such device.
         ModelError: the network cannot be loaded.
         TsmganError: the device was asked for and cannot be used here.
     """
 
     def __init__(
-        self, content: bytes, sizes: Sizes, name: str, device: str = "auto", threads: int | None = None, *, time_limit: float = TIME_LIMIT
+        self, content: bytes, sizes: Sizes, name: str, device: str = "auto", threads: int = 1, *, time_limit: float = TIME_LIMIT
     ) -> None:
-        threads = require_device(device, threads)
+        require_device(device)
         self._sizes, self._name, self._time_limit = sizes, name, time_limit
         self.context, self.noise = sizes.context, sizes.noise
         with _lock:

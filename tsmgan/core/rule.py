@@ -18,9 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tsmgan.core.features import COLUMNS, WIDE_HZ
-from tsmgan.core.field import BAND_CENTRES_HZ, Field
+from tsmgan.core.field import BAND_CENTRES_HZ, Field, Seen
 from tsmgan.core.geometry import between_bands
-from tsmgan.core.runs import Seen
 
 RULE_CONTEXT = 48
 """Frames on either side (0.32 s) over which voices are told from other sounds."""

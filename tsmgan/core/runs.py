@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from tsmgan.core.features import silence
+from tsmgan.core.field import Seen
 from tsmgan.core.frames import RUN, Frames
 
 Work = TypeVar("Work")
@@ -27,17 +28,6 @@ class Run(NamedTuple):
     frames: Frames
     features: np.ndarray
     """(frames, FEATURES), float32."""
-
-
-class Seen(NamedTuple):
-    """What a decision about a run may depend on: RUN frames and the context on either side; silence beyond the recording's ends."""
-
-    features: np.ndarray
-    """(context + RUN + context, FEATURES), float32."""
-    rates: np.ndarray
-    """Local rates, (context + RUN + context,), float64; 1 beyond the recording's ends."""
-    noise: np.ndarray
-    """z, (context + RUN + context, channels of noise), float32, standard normal."""
 
 
 class InputBuffer:

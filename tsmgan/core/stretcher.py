@@ -10,10 +10,11 @@ import numpy as np
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.attacks import LOOKAHEAD_SECONDS
 from tsmgan.core.features import frame_features
-from tsmgan.core.field import BANDS, Field
+from tsmgan.core.field import BANDS, Field, Seen
+from tsmgan.core.frames import RUN
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import ExactPieces, OverlapAdd
-from tsmgan.core.runs import RUN, InputBuffer, Run, Seen, Surroundings, in_second_thread
+from tsmgan.core.runs import InputBuffer, Run, Surroundings, in_second_thread
 from tsmgan.core.samples import checked_block
 from tsmgan.core.timemap import TimeMap
 from tsmgan.core.vocoder import Turned, Vocoder

@@ -1,7 +1,7 @@
-"""How quality is measured: pairs with an exact reference, measures, other stretchers beside ours, and the table that compares them.
+"""How quality is measured: pairs with an exact reference, measures, other stretchers beside ours, and tables that compare them.
 
-In the order of the data: `signals` (arrays made comparable), the measures (`perceptual`, `spectral`, `voice`, `stereo`, `level`, listed in
-`measures`), `artefacts` (measures that need no reference, run by `meter`), `peers` and `methods` (what is measured), `pairs` (what it is
-measured on; `making` makes more, with `world` and `scores`), `runner` (rows of figures, with `workers`), `statistics` and `summary` (means
-and intervals), `report` (tables and files).
+In the order of the data: `signals` (arrays made comparable); `pairs` (recordings with their references), which `pair_files` writes from
+voices (`world`) and from music (`compositions`); `peers` and `methods` (the stretchers); `measures` (one file each); `runner` (rows of
+figures) and `meter` (synthetic signals), with `workers` (processes that may crash); `statistics` and `summary` (means and intervals);
+`tables` and `records` (CSV and JSON files).
 """

@@ -1,4 +1,4 @@
-"""The artefact meter, run: every method on synthetic signals of several seeds."""
+"""The artefact meter: every method on synthetic signals of several seeds, whose right answer is known at any rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tsmgan.evaluation.artefacts import METER
+from tsmgan.evaluation.measures import SYNTHETIC_MEASURES
 from tsmgan.evaluation.methods import Method, explain
 from tsmgan.evaluation.signals import fit_length
 from tsmgan.evaluation.workers import Call, call_here, run_tasks
@@ -18,7 +18,7 @@ SEEDS = 10
 
 @dataclass
 class Reading:
-    """One method at one rate: for each artefact, the mean over the seeds and its standard error."""
+    """One method at one rate: for each measure by name, the mean over the seeds and its standard error."""
 
     method: str
     rate: float
@@ -27,18 +27,18 @@ class Reading:
 
 
 def read_meter(method: Method, rate: float, *, seeds: int = SEEDS, samplerate: int = SAMPLERATE, call: Call = call_here) -> Reading:
-    """Stretch each signal of each seed and measure what came of it. What goes wrong is told in the reading."""
+    """Stretch each signal of each seed and measure the outputs. A method that fails is a problem of its reading; nothing is raised."""
     reading = Reading(method.name, rate)
-    values: dict[str, list[float]] = {name: [] for name in METER}
+    values: dict[str, list[float]] = {measure.name: [] for measure in SYNTHETIC_MEASURES}
     try:
         for seed in range(seeds):
-            for maker in dict.fromkeys(maker for maker, _, _ in METER.values()):
-                source = maker(samplerate, seed)
+            for signal in dict.fromkeys(measure.signal for measure in SYNTHETIC_MEASURES):
+                source = signal(samplerate, seed)
                 output = call(method.stretch, source[np.newaxis], samplerate, rate, time_limit=method.time_limit)[0]
                 output = fit_length(output, round(len(source) / rate))
-                for name, (its_maker, function, _) in METER.items():
-                    if its_maker is maker:
-                        values[name].append(function(source, output, samplerate, rate))
+                for measure in SYNTHETIC_MEASURES:
+                    if measure.signal is signal:
+                        values[measure.name].append(measure.function(source, output, samplerate, rate))
     except Exception as error:  # a method may fail in any way; the run goes on
         reading.problems.append(explain(error, method.name))
         return reading

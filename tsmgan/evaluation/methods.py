@@ -1,4 +1,4 @@
-"""What is measured, by name: ourselves with options (`tsmgan:coherence=0`), or a peer (`sonic`)."""
+"""Methods: the stretchers that are measured, by name: tsmgan with options (`tsmgan:coherence=0`), or a peer (`sonic`)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {"coherence": float, "model": str, "
 
 @dataclass(frozen=True)
 class Method:
-    """A stretcher under its name in the report."""
+    """A stretcher and the name under which tables show it."""
 
     name: str
     stretch: Stretch
     missing: str | None = None
     """Why it cannot run here, or None."""
     time_limit: float | None = None
-    """Seconds after which its process is stopped; None where it sees to that itself, or nobody does."""
+    """Seconds after which its process is stopped; None where it stops itself, or may run for ever."""
 
 
 def explain(error: Exception, name: str) -> str:
@@ -51,7 +51,7 @@ class Ourselves:
         return stretch(y, samplerate, rate, **dict(self.options))
 
     def warm_up(self) -> None:
-        """Load and compile what is loaded and compiled once in a process, so that speeds tell the stretching alone."""
+        """Load and compile what a process loads and compiles once, so that speeds are those of the stretching alone."""
         _warm_up(self)
 
 

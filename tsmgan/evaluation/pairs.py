@@ -19,7 +19,7 @@ from tsmgan.errors import AudioError, UsageError
 COLUMNS = ("input", "reference", "rate", "kind")
 KINDS = ("speech", "music")
 LENGTH_TOLERANCE = 0.05
-"""Seconds by which a reference may be longer or shorter than input / rate: renderings differ in their last decay."""
+"""Seconds by which a reference may be longer or shorter than input / rate, since the last notes of renderings decay differently."""
 SILENCE = 1e-4
 """A signal whose largest sample is below this (-80 dB of full scale) is silent."""
 

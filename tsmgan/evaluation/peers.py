@@ -1,7 +1,7 @@
-"""Other stretchers, called as installed programs: a command, a time limit, a WAV file in and one out. None is linked or imported here.
+"""Peers: other stretchers, called as installed programs that read one WAV file and write another. None is linked or imported here.
 
-A peer is one small class: a `name`, the `program` or `package` it needs, the `command` line, and, where it cannot read float samples, the
-`subtype` it is given. Add it to `PEERS`.
+A peer is one small class: its `name`, the `program` or `package` that it needs, its `command` line and, where it cannot read float
+samples, the `subtype` that it is given. A class that is listed in `PEERS` is known to `tsmgan compare`, `evaluate` and `benchmark`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tsmgan.evaluation.signals import fit_length
 
 TIME_LIMIT = 120.0
 """Seconds that a peer may take for one file before it counts as hung."""
+BASELINE = "rubberband-r3"
+"""The peer that others are compared with, where it is installed and nothing else was asked for."""
 
 
 class PeerError(TsmganError):
@@ -34,18 +36,18 @@ class Peer:
     program: str | None = None
     """Executable that must be on the PATH."""
     package: str | None = None
-    """Python package that must be installed (imported in a process of its own)."""
+    """Python package that must be installed; it is imported in another process."""
     subtype: str = "FLOAT"
     """Sample format of the WAV file it is given, as libsndfile names it."""
     mono: bool = False
-    """It mixes channels into one, so it is called for each of them."""
+    """Whether it mixes channels into one, so that it has to be called for each of them."""
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         """The command line that stretches source to target; rate is speed (1.5 is faster)."""
         raise NotImplementedError
 
     def missing(self) -> str | None:
-        """What has to be installed first, or None."""
+        """Why it cannot run here, or None."""
         if self.program and shutil.which(self.program) is None:
             return f"the program {self.program} is not on the PATH"
         if self.package and importlib.util.find_spec(self.package) is None:
@@ -53,7 +55,7 @@ class Peer:
         return None
 
     def stretch(self, y: np.ndarray, samplerate: int, rate: float, *, time_limit: float = TIME_LIMIT) -> np.ndarray:
-        """Stretch y (channels, samples) as the program does: the length is its own. Returns float32 (channels, samples).
+        """Stretch y (channels, samples). Returns float32 (channels, samples), as many as the program makes.
 
         Raises:
             PeerError: it is not installed, ends with an error, takes longer than time_limit seconds, or leaves no readable output.
@@ -96,7 +98,7 @@ class RubberBandR3(Peer):
 
 
 class RubberBandR2(Peer):
-    """Rubber Band, faster engine: a phase vocoder that resets at transients."""
+    """Rubber Band, faster engine: a phase vocoder that resets its phases at transients."""
 
     name, program = "rubberband-r2", "rubberband"
 
@@ -114,7 +116,7 @@ class SoundTouch(Peer):
 
 
 class Sonic(Peer):
-    """Sonic: pitch-synchronous overlap of whole periods, made for fast speech."""
+    """Sonic: pitch-synchronous overlap of whole periods, for fast speech."""
 
     name, program, subtype, mono = "sonic", "sonic", "PCM_16", True
 
@@ -132,7 +134,7 @@ class Sox(Peer):
 
 
 class Atempo(Peer):
-    """FFmpeg `atempo`: overlapped segments (WSOLA). Beyond 0.5 to 2 the filter is chained, since one alone skips samples."""
+    """FFmpeg `atempo`: overlapped segments (WSOLA). Beyond 0.5 to 2 the filter is chained, since a single one skips samples."""
 
     name, program = "atempo", "ffmpeg"
 

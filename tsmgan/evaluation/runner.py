@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsmgan.errors import TsmganError
-from tsmgan.evaluation.level import length_error
-from tsmgan.evaluation.measures import MEASURES, Measure, take
+from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, PairMeasure
+from tsmgan.evaluation.measures.measure import Run
 from tsmgan.evaluation.methods import Method, Ourselves, Stretch, explain
 from tsmgan.evaluation.pairs import Pair, PairAudio, read_pair
 from tsmgan.evaluation.signals import fit_length
 from tsmgan.evaluation.workers import Call, call_here, run_tasks
 
 WARM_UP_LIMIT = 600.0
-"""Seconds that compiling and loading may take: once on a machine, since what is compiled is kept."""
+"""Seconds that loading and compiling may take. Compiled code is kept, so that it is compiled once on a machine."""
 
 
 @dataclass
 class Row:
-    """One method on one pair. `figures` by the measure's name; `problems` say why figures are missing."""
+    """One method on one pair: figures by the measure's name, and the reasons why others are missing."""
 
     method: str
     pair: Pair
@@ -40,12 +40,12 @@ def _timed(method: Method, audio: PairAudio, rate: float) -> tuple[np.ndarray, f
     return np.asarray(output, np.float32), seconds
 
 
-def _taken(measures: Sequence[Measure], audio: PairAudio, output: np.ndarray) -> tuple[dict[str, float], list[str]]:
-    """Figures of an output of the reference's length, without those that do not apply, and why others are missing."""
+def _taken(measures: Sequence[PairMeasure], audio: PairAudio, output: np.ndarray) -> tuple[dict[str, float], list[str]]:
+    """The figures of an output as long as its reference, without those that do not apply, and the reasons why others are missing."""
     figures, problems = {}, []
     for measure in measures:
         try:
-            figure = take(measure, audio.reference, output, audio.samplerate)
+            figure = measure.take(audio.reference, output, audio.samplerate)
         except ValueError as error:
             problems.append(str(error))
             continue
@@ -54,23 +54,25 @@ def _taken(measures: Sequence[Measure], audio: PairAudio, output: np.ndarray) ->
     return figures, problems
 
 
-def _fill(row: Row, method: Method, audio: PairAudio, measures: Sequence[Measure], call: Call) -> None:
+def _fill(row: Row, method: Method, audio: PairAudio, measures: Sequence[PairMeasure], call: Call) -> None:
     if isinstance(method.stretch, Ourselves):
         call(method.stretch.warm_up, time_limit=WARM_UP_LIMIT)
     output, seconds = call(_timed, method, audio, row.pair.rate, time_limit=method.time_limit)
-    row.figures["length_error"] = length_error(audio.input.shape[1], output.shape[1], row.pair.rate, audio.samplerate)
-    row.figures["speed"] = audio.input.shape[1] / audio.samplerate / seconds
+    run = Run(audio.input.shape[1], output.shape[1], audio.samplerate, row.pair.rate, seconds)
+    row.figures = {measure.name: measure.function(run) for measure in RUN_MEASURES}
     output = fit_length(output, audio.reference.shape[1])
     fitting = [measure for measure in measures if row.pair.kind in measure.kinds and len(output) >= measure.channels]
     figures, row.problems = call(_taken, fitting, audio, output)
     row.figures = figures | row.figures
 
 
-def measure_pair(pair: Pair, methods: Sequence[Method], measures: Sequence[Measure] = MEASURES, *, call: Call = call_here) -> list[Row]:
-    """A row for each method, in their order. What goes wrong is told in the rows; nothing is raised for it.
+def measure_pair(
+    pair: Pair, methods: Sequence[Method], measures: Sequence[PairMeasure] = PAIR_MEASURES, *, call: Call = call_here
+) -> list[Row]:
+    """A row for each method, in their order, with the measures given and those of the call (`RUN_MEASURES`).
 
-    Beside the measures there are `length_error` (ms, before the output is cut or padded to the reference) and `speed`: seconds of input per
-    second of the whole call, a peer's start and files included.
+    A file that cannot be read or a method that fails is a problem of the rows; nothing is raised for it. For the measures, the output is
+    cut or padded to the length of the reference.
     """
     rows = [Row(method.name, pair) for method in methods]
     try:
@@ -88,10 +90,13 @@ def measure_pair(pair: Pair, methods: Sequence[Method], measures: Sequence[Measu
 
 
 def measure_pairs(
-    pairs: Sequence[Pair], methods: Sequence[Method], measures: Sequence[Measure] = MEASURES, *, jobs: int = 1
+    pairs: Sequence[Pair], methods: Sequence[Method], measures: Sequence[PairMeasure] = PAIR_MEASURES, *, jobs: int = 1
 ) -> Iterator[list[Row]]:
-    """`measure_pair` for each pair, in their order whatever the number of processes. With two or more, a method that crashes or takes
-    longer than its time limit is a problem of its row; with one, all happens here."""
+    """`measure_pair` for each pair, in their order, with `jobs` processes.
+
+    With two or more, a method that crashes or takes longer than its time limit is a problem of its row. With one, methods run in this
+    process, which nothing protects.
+    """
     yield from run_tasks(lambda pair, call: measure_pair(pair, methods, measures, call=call), pairs, jobs=jobs)
 
 
@@ -101,7 +106,9 @@ def mean_figures(rows: Sequence[Row]) -> dict[str, float]:
     return {name: float(np.mean([row.figures[name] for row in rows if name in row.figures])) for name in names}
 
 
-def score(stretch: Stretch, pairs: Sequence[Pair], measures: Sequence[Measure] = MEASURES, *, jobs: int = 1) -> dict[str, dict[str, float]]:
+def measure_function(
+    stretch: Stretch, pairs: Sequence[Pair], measures: Sequence[PairMeasure] = PAIR_MEASURES, *, jobs: int = 1
+) -> dict[str, dict[str, float]]:
     """Means per kind for any function (y (channels, samples), samplerate, rate) -> (channels, samples).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Means with their uncertainty: a difference in a table is a difference only when its interval leaves out zero."""
+"""Means with their uncertainty. A difference in a table says something only if its interval leaves out zero."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import bootstrap
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -13,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, the ends of its 95 % interval (NaN where one item alone was measured), and how many values it was made of."""
+    """A mean, the ends of its 95 % interval (NaN if only one item was measured), and the number of values it was taken of."""
 
     mean: float
     low: float
@@ -27,15 +28,15 @@ class Estimate:
 
 
 def bootstrap_mean(values: Sequence[float], items: Sequence[str], *, seed: int = 0) -> Estimate:
-    """Mean of values and its 95 % percentile interval, resampling whole items.
+    """Mean of values and its 95 % percentile interval, by resampling whole items.
 
-    Values of one item (a recording at several rates) stand or fall together, so items are drawn, not values. With fewer than about ten
-    items the interval is too narrow rather than too wide.
+    The values of one item (a recording at several rates) are not independent, so items are drawn, not values. With fewer than about ten
+    items, the interval is rather too narrow than too wide.
 
     Args:
         values: at least one figure.
-        items: which item each value belongs to, of the same length.
-        seed: of the resampling; one seed gives one answer.
+        items: the item that each value belongs to, of the same length.
+        seed: makes the resampling repeatable.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
     """
@@ -44,7 +45,14 @@ def bootstrap_mean(values: Sequence[float], items: Sequence[str], *, seed: int =
     mean = float(sums.sum() / counts.sum())
     if len(names) < 2:
         return Estimate(mean, float("nan"), float("nan"), len(values))
-    drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(mean, float(low), float(high), len(values))
+    interval = bootstrap(
+        (sums, counts),
+        lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return Estimate(mean, float(interval.low), float(interval.high), len(values))

@@ -1,4 +1,4 @@
-"""From rows of figures to what a reader wants: means per kind, per rate, and against a baseline."""
+"""Summaries of rows: means per kind and rate, and differences from a baseline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tsmgan.evaluation.statistics import Estimate, bootstrap_mean
 
 @dataclass(frozen=True)
 class Summary:
-    """One cell of the report."""
+    """One cell of a table."""
 
     kind: str
     rate: float | None
@@ -20,11 +20,11 @@ class Summary:
     measure: str
     estimate: Estimate
     difference: Estimate | None = None
-    """Paired difference, this method less the baseline, over the pairs that both have a figure for; None without a baseline."""
+    """This method less the baseline, the mean over the pairs that both have a figure for; None without a baseline."""
 
 
 def summarise(rows: Sequence[Row], *, baseline: str | None = None, per_rate: bool = False) -> list[Summary]:
-    """Every mean there is, in the order of the rows: by kind, rate (all first), method, measure."""
+    """All means, by kind, rate (all rates together first), method and measure, in the order of the rows."""
     summaries = []
     for kind in dict.fromkeys(row.pair.kind for row in rows):
         of_kind = [row for row in rows if row.pair.kind == kind]

@@ -1,4 +1,4 @@
-"""Work in processes that may crash or hang: what goes wrong there is an error here, and the rest goes on."""
+"""Calls functions in other processes, which may crash or hang: that is an error here, and other work goes on."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class WorkerError(TsmganError):
 
 
 class Call(Protocol):
-    """Calls a function with arguments, here or in another process, which time_limit seconds later is ended."""
+    """Calls a function with arguments, here or in another process, which is ended after time_limit seconds."""
 
     def __call__(self, function: Callable[..., Any], *arguments: Any, time_limit: float | None = None) -> Any: ...
 
 
 def call_here(function: Callable[..., Any], *arguments: Any, time_limit: float | None = None) -> Any:
-    """A plain call in this process, which nothing can stop: time_limit is not used."""
+    """A plain call in this process, which nothing can stop; time_limit is not used."""
     return function(*arguments)
 
 
 def _serve(connection: Connection) -> None:
-    """The process's side: call what is sent until the other end goes away."""
+    """Runs in the other process: calls what it is sent until the connection closes."""
     import cloudpickle
 
     while True:
@@ -50,17 +50,17 @@ class Worker:
     """A process of its own, started when it is first needed and again after each crash. Functions may be lambdas."""
 
     def __init__(self, threads: int = 1) -> None:
-        """threads: how many NumPy and its kind may use."""
+        """threads: how many threads NumPy and other numerical libraries may use."""
         self._environment = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
         self._process: Process | None = None
         self._lock = threading.Lock()
         self._stopped = False
 
     def call(self, function: Callable[..., Any], *arguments: Any, time_limit: float | None = None) -> Any:
-        """What function(*arguments) gives or raises.
+        """Return what function(*arguments) returns, or raise what it raises.
 
         Raises:
-            WorkerError: the process died of it, or took longer than time_limit seconds and was ended.
+            WorkerError: the process crashed, or took longer than time_limit seconds and was ended.
         """
         with self._lock:
             if self._stopped:
@@ -76,7 +76,7 @@ class Worker:
             raise WorkerError(f"took longer than {time_limit:g} s and was stopped.") from None
         except (EOFError, OSError):
             self._forget(process)
-            raise WorkerError("The run was stopped." if self._stopped else "crashed: its process died without a word.") from None
+            raise WorkerError("The run was stopped." if self._stopped else "crashed: its process ended without an answer.") from None
         if not is_result:
             raise value
         return value
@@ -96,11 +96,11 @@ class Worker:
         self._process = None
 
     def stop(self) -> None:
-        """End the process, whatever it is at; every later call raises WorkerError."""
+        """End the process, whatever it is doing. Every later call raises WorkerError."""
         with self._lock:
             self._stopped = True
             if self._process is not None:
-                self._process.kill()  # a call that waits for it is told by the connection
+                self._process.kill()  # A call that waits for an answer sees the connection close.
 
 
 class _OutOfTime(Exception):

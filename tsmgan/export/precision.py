@@ -150,12 +150,11 @@ def pesq_change(model: Model, before: bytes, after: bytes, pairs: Sequence[Pair]
     Raises:
         TsmganError: no pair is speech, or PESQ cannot be taken of one.
     """
-    from tsmgan.evaluation.measures import MEASURES
+    from tsmgan.evaluation.measures.pesq import PESQ
     from tsmgan.evaluation.methods import Method, find_method
     from tsmgan.evaluation.runner import measure_pair
 
-    pesq = next(measure for measure in MEASURES if measure.name == "pesq")
-    if pesq.missing():
+    if PESQ.missing():
         raise TsmganError('int8 is judged by PESQ, which is not installed; `pip install "tsmgan[eval]"` does it.')
     voices = [pair for pair in pairs if pair.kind == "speech"]
     if not voices:
@@ -170,7 +169,7 @@ def pesq_change(model: Model, before: bytes, after: bytes, pairs: Sequence[Pair]
             methods.append(find_method(f"tsmgan:model={path}"))
         changes = []
         for pair in voices:
-            rows = measure_pair(pair, methods, [pesq])
+            rows = measure_pair(pair, methods, [PESQ])
             for row in rows:
                 if row.problems:
                     raise TsmganError(f"{pair.item} at rate {pair.rate:g}: {row.problems[0]}")

@@ -20,7 +20,7 @@ class Abx {
     this.tracks = tracks;
     this.running = false;
     this._find = (id) => document.getElementById(id);
-    // The original is not among them: its speed alone gives it away.
+    // The original is not among them, since its speed would give it away.
     for (const [id, chosen] of [["abx-a", 1], ["abx-b", 2]]) {
       this._find(id).append(...tracks.slice(1).map((track, i) => new Option(track.name, i + 1, false, i + 1 === chosen)));
     }
@@ -95,8 +95,8 @@ class Abx {
     const verdict =
       p < 0.05
         ? `Guessing alone does that in ${(100 * p).toPrecision(2)} % of such tests: you most likely hear a difference.`
-        : `Guessing alone does that in ${(100 * p).toPrecision(2)} % of such tests: this shows no difference${this.done < 10 ? ", but so few rounds seldom can" : ""}.`;
-    const early = this.done < this.rounds ? " You stopped early; that makes the figure kinder than it should be." : "";
+        : `Guessing alone does that in ${(100 * p).toPrecision(2)} % of such tests: this shows no difference${this.done < 10 ? ", but so few rounds rarely show one" : ""}.`;
+    const early = this.done < this.rounds ? " You stopped early, which makes the result look better than it is." : "";
     const box = this._find("abx-result");
     box.hidden = false;
     const score = document.createElement("p"), words = document.createElement("p");

@@ -1,4 +1,4 @@
-"""A recording, and what every stretcher makes of it."""
+"""Renderings: what each stretcher makes of a recording, with its figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from tsmgan.core.field import Field
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.methods import Method, Ourselves
-from tsmgan.listening.columns import measure, measure_synthetic
 from tsmgan.listening.field import stretch_and_watch
+from tsmgan.listening.figures import measure_recording, measure_synthetic
 
 
 @dataclass
 class Rendering:
-    """One method's result. `samples` is None, and `problem` says why, where there is none."""
+    """One method's result. If there is none, `samples` is None and `problem` says why."""
 
     name: str
     samples: np.ndarray | None = None
@@ -28,17 +28,17 @@ class Rendering:
 
 
 def render(method: Method, y: np.ndarray, samplerate: int, rate: float, *, synthetic: bool = True) -> Rendering:
-    """Let a method stretch y (channels, samples) and measure it; `synthetic` adds the measures on test signals.
+    """Stretch y (channels, samples) by a method and measure the output; `synthetic` adds the measures on test signals.
 
-    A method that fails in any way is told in the rendering; nothing is raised for it.
+    A failure of the method is the rendering's problem; nothing is raised for it.
     """
     result = Rendering(method.name)
     if method.missing:
         result.problem = f"skipped, since {method.missing}"
         return result
     try:
-        _render(result, method, y, samplerate, rate)
-    except Exception as error:  # a method may fail in any way; the page says how
+        _stretch_and_measure(result, method, y, samplerate, rate)
+    except Exception as error:  # A method may fail in any way, and the page says how.
         result.problem = str(error).rstrip(".") if isinstance(error, TsmganError) else f"{type(error).__name__}: {error}"
         result.samples = None
         return result
@@ -50,7 +50,7 @@ def render(method: Method, y: np.ndarray, samplerate: int, rate: float, *, synth
     return result
 
 
-def _render(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float) -> None:
+def _stretch_and_measure(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float) -> None:
     stretcher = method.stretch
     if isinstance(stretcher, Ourselves):
         stretcher.warm_up()
@@ -65,7 +65,7 @@ def _render(result: Rendering, method: Method, y: np.ndarray, samplerate: int, r
         raise TsmganError(f"{method.name} gave no samples.")
     if not np.all(np.isfinite(result.samples)):
         raise TsmganError(f"{method.name} gave samples that are not numbers.")
-    result.figures = measure(y, result.samples, samplerate, rate, seconds)
+    result.figures = measure_recording(y, result.samples, samplerate, rate, seconds)
 
 
 def attacks(y: np.ndarray, samplerate: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The part of a recording that is looked at."""
+"""Reads part of a recording."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def read_excerpt(path: str | Path, *, start: float = 0.0, length: float | None =
         length: how long it is at most, seconds; None for everything up to the end.
 
     Returns:
-        y, (channels, samples), float32; the sample rate in Hz; and whether the recording goes on behind it.
+        y, (channels, samples), float32; the sample rate in Hz; and whether the recording goes on after it.
 
     Raises:
-        AudioError: the file cannot be read, or is over before `start`.
+        AudioError: the file cannot be read, or ends before `start`.
     """
     blocks, position = [], 0
     with open_reader(path) as reader:
@@ -40,5 +40,5 @@ def read_excerpt(path: str | Path, *, start: float = 0.0, length: float | None =
                 goes_on = True
                 break
     if not blocks:
-        raise AudioError(f"{name} is {position / samplerate:.2f} s long; nothing of it is left from {start:g} s on.")
+        raise AudioError(f"{name} is {position / samplerate:.2f} s long, so there is nothing from {start:g} s on.")
     return np.concatenate(blocks, axis=1), samplerate, goes_on

@@ -1,4 +1,4 @@
-"""What the generator decided for a recording, beside the recording it made."""
+"""Stretches a recording and keeps the field that the generator chose for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tsmgan.core.geometry import geometry
 
 
 def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: Any) -> tuple[np.ndarray, Field]:
-    """What `tsmgan.stretch` gives, and how.
+    """Stretch as `tsmgan.stretch` does, and return the field as well.
 
     Args:
         y: (channels, samples), float32, full scale 1.0.
@@ -21,7 +21,8 @@ def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: An
         options: model, coherence, seed, as of `Stretcher`.
 
     Returns:
-        The output, (channels, round(samples / rate)); and the field, arrays (frames, bands), of the output's frames `frame_seconds` apart.
+        The output, (channels, round(samples / rate)); and the field, arrays (frames, bands) with a row for
+        each frame of the output, `frame_seconds` apart.
 
     Raises:
         As `tsmgan.stretch`.

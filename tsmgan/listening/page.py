@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks no network for anything."""
+"""The page: one HTML file that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import numpy as np
 
 from tsmgan import __version__
 from tsmgan.core.field import BAND_CENTRES_HZ, Field
-from tsmgan.listening.columns import RECORDING, SYNTHETIC, Column
 from tsmgan.listening.comparison import Rendering
 from tsmgan.listening.field import bands_below, frame_seconds
+from tsmgan.listening.figures import RECORDING, SYNTHETIC
 from tsmgan.listening.loudness import loudness
+from tsmgan.listening.measure_table import measure_table
 from tsmgan.listening.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ
 from tsmgan.listening.sound import Sounds, data_uri, encode, playable
 
 SCRIPTS = ("player.js", "views.js", "abx.js", "main.js")
 HIGHEST_MATCH_DB = 24.0
-"""A rendering is made louder or softer by this at most."""
+"""The most by which a rendering is made louder or softer."""
 ORIGINAL = "original"
 
 
@@ -72,7 +73,7 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
         data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         sounds="\n".join(_audio(number, track, file, sounds.mime) for number, (track, file) in enumerate(zip(tracks, sounds.files))),
         problems=_problems(renderings),
-        measures=_table("Of this recording", RECORDING, heard) + _table("Of test signals at the same rate", SYNTHETIC, heard),
+        measures=measure_table("Of this recording", RECORDING, heard) + measure_table("Of test signals at the same rate", SYNTHETIC, heard),
         codec=escape(sounds.description),
         mixed=" The recording has more than two channels: the players mix them into one, the measures take them all."
         if len(subject.samples) > 2
@@ -128,56 +129,3 @@ def _audio(number: int, track: dict[str, Any], file: bytes, mime: str) -> str:
 def _problems(renderings: Sequence[Rendering]) -> str:
     items = [f"<li><b>{escape(result.name)}</b>: {escape(result.problem)}.</li>" for result in renderings if result.problem]
     return f'<ul class="problems" aria-label="Methods that are missing or failed">{"".join(items)}</ul>' if items else ""
-
-
-def _table(caption: str, columns: Sequence[Column], heard: Sequence[Rendering]) -> str:
-    """A table of the columns that anybody has a figure for; nothing if there is none."""
-    columns = [column for column in columns if any(column.key in result.figures for result in heard)]
-    if not columns:
-        return ""
-    heads = "".join(_head(column) for column in columns)
-    ideals = "".join(
-        f'<td data-label="{escape(column.title)}">{"more" if column.ideal is None else f"{column.ideal:g}"}</td>' for column in columns
-    )
-    best = {column.key: _best(column, heard) for column in columns}
-    rows = "".join(
-        f'<tr><th scope="row">{escape(result.name)}</th>{"".join(_cell(column, result, best[column.key]) for column in columns)}</tr>'
-        for result in heard
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
-        f'<thead><tr><th scope="col">Method</th>{heads}</tr></thead>'
-        f'<tbody><tr class="ideal"><th scope="row">ideal</th>{ideals}</tr>{rows}</tbody></table></div>'
-    )
-
-
-def _head(column: Column) -> str:
-    identifier = f"tip-{column.key.replace('_', '-')}"
-    unit = f'<span class="unit">{escape(column.unit)}</span>' if column.unit else ""
-    return (
-        f'<th scope="col"><button type="button" class="tip" popovertarget="{identifier}">{escape(column.title)}'
-        f'<span class="mark" aria-hidden="true">?</span></button>{unit}'
-        f'<div id="{identifier}" popover class="bubble"><b>{escape(column.title)}.</b> {escape(column.meaning)}</div></th>'
-    )
-
-
-def _distance(column: Column, figure: float) -> float:
-    """From the ideal, as far as the digits show it."""
-    figure = round(figure, column.digits)
-    return -figure if column.ideal is None else round(abs(figure - column.ideal), column.digits)
-
-
-def _best(column: Column, heard: Sequence[Rendering]) -> float | None:
-    """The smallest distance from the ideal; None where all have the same, since nobody is better then."""
-    distances = [_distance(column, result.figures[column.key]) for result in heard if column.key in result.figures]
-    return min(distances) if len(set(distances)) > 1 else None
-
-
-def _cell(column: Column, result: Rendering, best: float | None) -> str:
-    label = escape(column.title)
-    if column.key not in result.figures:
-        return f'<td data-label="{label}"><span aria-label="no answer">&ndash;</span></td>'
-    figure = round(result.figures[column.key], column.digits) + 0.0  # no "-0.00"
-    if best is not None and _distance(column, figure) == best:
-        return f'<td data-label="{label}" class="best">{figure:.{column.digits}f}<span class="hidden"> (best)</span></td>'
-    return f'<td data-label="{label}">{figure:.{column.digits}f}</td>'

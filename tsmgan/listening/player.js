@@ -150,7 +150,7 @@ class Player extends EventTarget {
     try {
       this._source.stop(now + FADE);
     } catch {
-      // it was never started: the position is behind its end
+      // It was never started, because the position is after its end.
     }
     this._source = null;
   }

@@ -12,26 +12,26 @@ import numpy as np
 import soundfile
 
 BUDGET_BYTES = 8_200_000
-"""Of all sound files together; base64 makes 10.9 MB of it, which leaves a page under 12 MB."""
+"""For all sound files together. Base64 makes 10.9 MB of it, so that a page stays under 12 MB."""
 LOWEST_SAMPLERATE, HIGHEST_SAMPLERATE = 8000, 48000
-"""Browsers play others through a resampler of their own, or not at all."""
+"""Browsers resample other rates, or do not play them."""
 OPUS_SAMPLERATES = (8000, 12000, 16000, 24000, 48000)
 MOST_BITRATE, LEAST_BITRATE = 128_000, 48_000
-"""Opus, bits a second for one channel; the most is beyond what listening tests can tell from the original."""
+"""Opus, in bits per second and channel. At the highest, listening tests cannot tell it from the original."""
 _OPUS_LEVELS = (256_000, 6_000)
 """Bitrates that libsndfile's compression levels 0 and 1 stand for."""
 
 
 @dataclass(frozen=True)
 class Sounds:
-    """Encoded recordings, and in one sentence how."""
+    """Encoded recordings, and a description of their encoding."""
 
     files: list[bytes]
     mime: str
     samplerate: int
     """In Hz, of the samples that were encoded."""
     scales: list[float]
-    """What the samples were divided by, each; above 1 where a recording went beyond full scale."""
+    """The divisor of each recording's samples; above 1 where the recording went beyond full scale."""
     description: str
 
 
@@ -70,7 +70,7 @@ def encode(recordings: Sequence[np.ndarray], samplerate: int, *, budget: int = B
 
 
 def data_uri(file: bytes, mime: str) -> str:
-    """The file as an address that holds it."""
+    """The file as a data: URI."""
     return f"data:{mime.replace(' ', '')};base64,{base64.b64encode(file).decode('ascii')}"
 
 

@@ -1,7 +1,7 @@
-"""Augmentation: one transform a function, same shape each: (samples, bandwidth, generator, ...) -> (samples, bandwidth).
+"""Augmentation: each function is a transform of the same shape, (samples, bandwidth, generator, ...) -> (samples, bandwidth).
 
-They act on the recording before it is inverse-stretched, so pair and target share them, and no critic can tell one from the other by
-level or noise floor.
+The transforms act on the recording before it is inverse-stretched. So input and answer share them, and no critic can tell one from the
+other by level or noise floor.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from tsmgan.training.clips import Rows
 
 
 class Batch:
-    """Rows as tensors; shapes as in `Rows` where nothing is said."""
+    """Rows as tensors; shapes are as in `Rows`."""
 
     spectra: Tensor
     source: Tensor

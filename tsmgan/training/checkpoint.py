@@ -23,25 +23,25 @@ from torch import Tensor, nn
 
 from tsmgan.errors import ModelError, TsmganError
 from tsmgan.models import parse_json, require_regular
-from tsmgan.storage.leftovers import replace_file
+from tsmgan.storage.atomic import replace_file
 
 FORMAT = 1
 NAME = "checkpoint.safetensors"
 QUANTITIES = ("step", "exp_avg", "exp_avg_sq")
-"""What AdamW keeps of each parameter: a count and two moments of the parameter's shape."""
+"""What AdamW keeps for each parameter: a count, and two moments of the parameter's shape."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a run is, beside its tensors."""
+    """Where a run stands, apart from its tensors."""
 
     step: int
     seconds: float
-    """Seconds that it has taken so far."""
+    """Seconds that the run has taken so far."""
     gates: dict[str, bool]
     """Whether the generator learns from each critic."""
     recipe: dict[str, Any]
-    """As it was resolved; `tsmgan.training.recipe.stored_recipe` validates it."""
+    """The resolved recipe; `tsmgan.training.recipe.stored_recipe` validates it."""
 
 
 def save_checkpoint(
@@ -50,7 +50,7 @@ def save_checkpoint(
     """Write modules, optimisers (each with the module whose parameters it moves) and state to file.
 
     Raises:
-        TsmganError: the disk is full or not writable; the checkpoint before stays as it was.
+        TsmganError: the disk is full or not writable. The previous checkpoint stays as it was.
     """
     tensors: dict[str, Tensor] = {}
     for prefix, module in modules.items():
@@ -63,15 +63,15 @@ def save_checkpoint(
     try:
         replace_file(file, content)
     except OSError as error:
-        before = "The checkpoint before it is whole; continue with --resume." if file.exists() else "There is none before it."
+        before = "The previous checkpoint is whole; continue with --resume." if file.exists() else "There is no previous one."
         raise TsmganError(f"The checkpoint {file} cannot be written: {os.strerror(error.errno or 0)}. {before}") from error
 
 
 def read_state(file: Path) -> State:
-    """Where the run of a checkpoint is; its tensors are not read.
+    """Where the run of a checkpoint stands. Its tensors are not read.
 
     Raises:
-        ModelError: it is missing, damaged, or no checkpoint.
+        ModelError: the file is missing, damaged, or not a checkpoint.
     """
     with _opened(file) as stored:
         return _state(stored, file)
@@ -81,7 +81,7 @@ def load_checkpoint(file: Path, modules: dict[str, nn.Module], optimisers: dict[
     """Read a checkpoint into modules and optimisers; returns the state.
 
     Raises:
-        ModelError: it is missing, damaged, or of another architecture (nothing is changed then).
+        ModelError: the file is missing, damaged, or of another architecture. Nothing is changed then.
     """
     parts: dict[str, dict[str, Tensor]] = {}
     moments: list[tuple[torch.optim.Optimizer, nn.Parameter, dict[str, Tensor]]] = []
@@ -111,7 +111,7 @@ def load_checkpoint(file: Path, modules: dict[str, nn.Module], optimisers: dict[
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """A checkpoint's file, opened; what is wrong with it is a ModelError."""
+    """A checkpoint's file, opened. Whatever is wrong with it becomes a ModelError."""
     try:
         require_regular(file)
         with safe_open(str(file), framework="pt") as stored:
@@ -123,34 +123,34 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def _damaged(file: Path, why: str) -> ModelError:
-    return ModelError(f"{file} is damaged or no checkpoint of tsmgan ({why}); start anew, or resume from a copy.")
+    return ModelError(f"{file} is damaged or not a checkpoint of tsmgan ({why}). Start a new run, or resume from a copy.")
 
 
 def _state(stored: Any, file: Path) -> State:
     try:
         state = parse_json((stored.metadata() or {})["state"])
     except KeyError:
-        raise _damaged(file, "it does not say where the run is") from None
+        raise _damaged(file, "it does not say where the run stands") from None
     except ValueError as error:
         raise _damaged(file, str(error)) from error
     if not isinstance(state, dict):
-        raise _damaged(file, "its state is no table")
+        raise _damaged(file, "its state is not a table")
     if state.get("format") != FORMAT:
         raise ModelError(f"{file} has format {str(state.get('format'))[:80]}; this version reads format {FORMAT}.")
     step, seconds, gates, recipe = (state.get(name) for name in ("step", "seconds", "gates", "recipe"))
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= 10**12:
-        raise _damaged(file, "its step is no whole number")
+        raise _damaged(file, "its step is not a whole number")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not (math.isfinite(seconds) and seconds >= 0):
-        raise _damaged(file, "its duration is no number")
+        raise _damaged(file, "its duration is not a number")
     if not isinstance(gates, dict) or not all(isinstance(value, bool) for value in gates.values()):
-        raise _damaged(file, "its gates are not open or shut")
+        raise _damaged(file, "its gates are neither open nor shut")
     if not isinstance(recipe, dict):
         raise _damaged(file, "it holds no recipe")
     return State(step, float(seconds), gates, recipe)
 
 
 def _tensor(stored: Any, name: str, like: Tensor, file: Path) -> Tensor | None:
-    """A tensor that is as another in shape and type, and finite; None where the shape is another."""
+    """A finite tensor of the same shape and type as another; None where the shape differs."""
     if stored.get_slice(name).get_shape() != list(like.shape):  # before anything is allocated
         return None
     tensor: Tensor = stored.get_tensor(name)
@@ -162,7 +162,7 @@ def _tensor(stored: Any, name: str, like: Tensor, file: Path) -> Tensor | None:
 
 
 def _moments(stored: Any, prefix: str, names: set[str], parameter: nn.Parameter, file: Path) -> dict[str, Tensor]:
-    """What the optimiser keeps of a parameter; empty where the parameter has not moved yet."""
+    """What the optimiser keeps for a parameter; empty where the parameter has not moved yet."""
     there = [quantity for quantity in QUANTITIES if prefix + quantity in names]
     if not there:
         return {}

@@ -21,7 +21,7 @@ EDGE_FRAMES = HOPS_PER_WINDOW - 1
 
 
 class Rows(NamedTuple):
-    """A batch of clips: B rows of T frames, as numpy arrays; columns as in Item where nothing is said."""
+    """A batch of clips: B rows of T frames as NumPy arrays. Columns are as in Item unless stated otherwise."""
 
     spectra: np.ndarray
     source: np.ndarray
@@ -30,17 +30,17 @@ class Rows(NamedTuple):
     attack_offset: np.ndarray
     attack_share: np.ndarray
     features: np.ndarray
-    """(B, context + T + context, FEATURES): with the frames on either side that the generator's decisions depend on."""
+    """(B, context + T + context, FEATURES): the clip's frames, and those on either side that the generator's decisions depend on."""
     log_rate_around: np.ndarray
     """(B, context + T + context)."""
     answer: np.ndarray
-    """(B, (T - EDGE_FRAMES) H) samples: what the stage's output is to be compared with."""
+    """(B, (T - EDGE_FRAMES) H) samples, which the stage's output is compared with."""
     noise: np.ndarray
     """z, (B, context + T + context, noise)."""
     paired: np.ndarray
     """(B,) bool."""
     exact: np.ndarray
-    """(B,) bool: no stretcher has had a hand in the input."""
+    """(B,) bool: the input was not made by a stretcher."""
     bandwidth: np.ndarray
     """(B,) Hz."""
     item: np.ndarray
@@ -75,7 +75,7 @@ class Clips:
         return len(self.items)
 
     def rows(self, seed: int, step: int, numbers: range, frames: int) -> Rows:
-        """Rows `numbers` of the batch of a step: each an item and a clip drawn at random, of two clips the louder."""
+        """Rows `numbers` of the batch of a step. For each, an item and two of its clips are drawn at random; the louder one is taken."""
         picked = []
         for row in numbers:
             generator = np.random.default_rng([seed, 1, step, row])

@@ -1,11 +1,11 @@
 """Critics: small networks that tell real recordings from stretched ones.
 
 All share one shape: forward(heard (batch, samples), log_rate (batch,)) -> (raw answers v (batch, any), feature maps). What they hear is
-first stripped of the cheap cues (`heard`): level, and whatever lies above the recording's bandwidth. Each is conditioned on the rate by
-FiLM (Perez et al., 2018), so it may expect of a fast clip what only fast clips have.
+first stripped of cheap cues (`heard`): level, and whatever lies above the recording's bandwidth. Each is conditioned on the rate by FiLM
+(Perez et al., 2018), so that it can expect of a fast clip what only fast clips have.
 
 Multi-resolution spectrograms as in UnivNet (Jang et al., 2021), periods as in HiFi-GAN (Kong et al., 2020). The envelope critic sees
-short-time magnitudes sorted within 20-30 ms: what is left is how peaky the sound is, which is where phasiness shows at once.
+short-time magnitudes sorted within 20-30 ms. What is left says how peaky the sound is, where phasiness shows at once.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from tsmgan.training.recipe import CriticsRecipe
 from tsmgan.training.recordings import SAMPLERATE
 
 SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below zero."""
 CONDITION = 8
+"""Numbers that tell a layer the rate."""
 
 
 class Judgement(NamedTuple):
-    """What a critic says of a batch of clips."""
+    """What a critic says about a batch of clips."""
 
     answers: Tensor
     """Raw v before the divergence's output activation, (batch, places)."""
@@ -45,7 +46,7 @@ def heard(y: Tensor, bandwidth: Tensor) -> Tensor:
 
 
 class Layer(nn.Module):
-    """Convolution, FiLM by the rate, leaky rectifier."""
+    """A convolution, FiLM by the rate, and a leaky rectifier."""
 
     def __init__(self, convolution: nn.Module, channels: int) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class Layer(nn.Module):
 
 
 class Critic(nn.Module):
-    """Layers and a last convolution to one answer a place. Subclasses say what the layers see."""
+    """Layers, and a last convolution that gives one answer for each place. Subclasses say what the layers see."""
 
     def __init__(self, layers: list[Layer], last: nn.Module) -> None:
         super().__init__()

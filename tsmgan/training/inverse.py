@@ -1,7 +1,7 @@
-"""Inverse stretchers: what turns a recording into the input of a pair, of which the recording itself is then the right answer.
+"""Inverse stretchers: each turns a recording into the input of a pair whose right answer is the recording itself.
 
-All take (samples,) float32 at a sample rate and a TimeMap, and return (map.output_length(samples),) float32. Several are used, so that no
-one stretcher's artefacts are learned as the rule.
+All take (samples,) float32 at a sample rate and a TimeMap, and return (map.output_length(samples),) float32. Several are used, so that the
+generator does not learn the artefacts of a single one.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, al
 
 
 def incoherent(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
-    """The vocoder stage at coherence 0: a phase vocoder. Keeps tones and chords, dissolves pulses."""
+    """The vocoder stage at coherence 0: a phase vocoder. It keeps tones and chords and dissolves pulses."""
     return _own(y, samplerate, time_map, 0.0, 1.0)
 
 
 def coherent(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
-    """The vocoder stage at coherence 1: shifted pieces of the waveform. Keeps pulses, roughens chords."""
+    """The vocoder stage at coherence 1: shifted pieces of the waveform. It keeps pulses and roughens chords."""
     return _own(y, samplerate, time_map, 1.0, 0.0)
 
 
@@ -100,7 +100,7 @@ INVERSE_STRETCHERS: dict[str, Callable[[np.ndarray, int, TimeMap], np.ndarray]] 
 }
 """Inverse stretchers by their name in a recipe."""
 WORLD = "world"
-"""Not a stretcher but a synthesis of input and answer from the same parameters; for voices, and where `pyworld` is installed."""
+"""Not a stretcher: input and answer are synthesised from the same parameters. It is for voices, and needs `pyworld`."""
 NAMES = (*INVERSE_STRETCHERS, WORLD)
 """Everything that a recipe's data.stretchers may name."""
 ONE_RATE_ONLY = frozenset({"signalsmith", WORLD})

@@ -29,7 +29,7 @@ DRAWS = 25
 
 
 class Item(NamedTuple):
-    """One input and its answer; T frames."""
+    """One input and its answer, in T frames."""
 
     spectra: np.ndarray
     """X, (T, bins), complex64."""
@@ -50,7 +50,7 @@ class Item(NamedTuple):
     signal: np.ndarray
     """The answer (paired) or the input at its own speed (unpaired), float32."""
     notes: dict[str, Any]
-    """paired, exact (input and answer are free of stretching), bandwidth in Hz, folder, file, stretcher."""
+    """paired, exact (neither input nor answer has been stretched), bandwidth in Hz, folder, file, stretcher."""
 
 
 def random_knots(samples: int, generator: np.random.Generator, rates: tuple[float, float], varying: float) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ class _Pieces:
 
 
 def make_item(recordings: list[Recording], number: int, recipe: Recipe, skipped: list[Skipped]) -> Item:
-    """Item `number` of a set; recordings that turn out to be unusable are appended to skipped and another is drawn.
+    """Item `number` of a set. A recording that turns out to be unusable is appended to skipped, and another one is drawn.
 
     Raises:
         AudioError: 25 draws in a row were unusable.

@@ -1,8 +1,7 @@
-"""Losses of the generator: one number a row of the batch each, named as in the recipe's `losses`, so that each is logged alone.
+"""Losses of the generator. Each gives one number for each row of the batch, and is named as in the recipe's `losses`.
 
-The phase of the answer is not determined by the input, so no term asks for it. What sees only magnitudes in long windows (mel, cycle)
-likes them smooth and would drive coherence to 0 everywhere; it is given the waveform whose rotations are detached and trains the gain
-alone.
+The input does not determine the phase of the answer, so no term asks for it. Losses that see only magnitudes in long windows (mel, cycle)
+prefer them smooth, and would drive coherence to 0 everywhere. They get the waveform whose rotations are detached, and train the gain alone.
 """
 
 from __future__ import annotations
@@ -135,8 +134,11 @@ class ConvergenceLoss(nn.Module):
 
 
 class CycleLoss(nn.Module):
-    """Stretch back, compare: the inverse map looks at the output's instant m H where the input was looked at instant t_m, so the output's
-    magnitudes there must be those the input had. Log-mel, L1."""
+    """Distance from the input after stretching back, L1 of log-mel magnitudes.
+
+    Frame m stands at instant t_m of the input and at instant m H of the output, so the output's magnitudes there must be those of the
+    input.
+    """
 
     bank: Tensor
     window: Tensor
@@ -157,5 +159,5 @@ class CycleLoss(nn.Module):
 
 
 def prior(field: Field, default: Field) -> Tensor:
-    """Squared departure of coherence and alpha mix from the hand-made default: (batch,)."""
+    """Squared departure of coherence and alpha mix from the default, (batch,)."""
     return sum(((a - b) ** 2).mean((1, 2)) for a, b in ((field.coherence, default.coherence), (field.alpha_mix, default.alpha_mix)))

@@ -1,4 +1,4 @@
-"""The generator's losses that need no critic: against the answers, against the input, and against the default."""
+"""The generator's losses that need no critic: against the answers, against the input, and against the rule."""
 
 from __future__ import annotations
 

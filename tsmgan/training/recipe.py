@@ -40,7 +40,7 @@ LARGEST_TOML_BYTES = 1 << 20
 LONGEST_LIST = 32
 LONGEST_TEXT = 100
 _REMOVED = (("adversary", "input_noise"),)
-"""Settings that older checkpoints store and that never had an effect."""
+"""Settings that older checkpoints store. They never had an effect."""
 
 
 def setting(default: Any, low: float | None = None, high: float | None = None, meaning: str = "", *, count: int = 0) -> Any:
@@ -230,7 +230,7 @@ def load_recipe(name_or_file: str = "base", settings: Iterable[str] = ()) -> Rec
 
 
 def change_recipe(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """A recipe with settings such as `losses.mel=15` put in.
+    """A recipe changed by settings such as `losses.mel=15`.
 
     Raises:
         UsageError: as load_recipe.
@@ -238,7 +238,7 @@ def change_recipe(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     for text in settings:
         key, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f'"{text[:LONGEST_TEXT]}" is no setting; write key=value, as in losses.mel=15.')
+            raise UsageError(f'"{text[:LONGEST_TEXT]}" is not a setting; write key=value, as in losses.mel=15.')
         change: Any = _value(value.strip())
         for part in reversed(key.strip().split(".", 2)):
             change = {part: change}
@@ -248,7 +248,7 @@ def change_recipe(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 
 def stored_recipe(stored: Any, settings: Iterable[str]) -> Recipe:
-    """The recipe that a checkpoint holds, with settings put in; keys that are newer than the checkpoint have their defaults.
+    """The recipe that a checkpoint holds, changed by settings. Keys that are newer than the checkpoint have their defaults.
 
     Raises:
         ModelError: the stored recipe is damaged. UsageError: the settings are wrong, as for load_recipe.
@@ -296,9 +296,9 @@ def _value(text: str) -> Any:
 
 
 def changed(table: Table, change: Any, path: str = "", what: str = "recipe key") -> Table:
-    """A dataclass of settings with the values of a mapping put in, each validated by its field's type and range.
+    """A dataclass of settings with the values of a mapping, each validated by its field's type and range.
 
-    Lists and tables of the user's own patterns are replaced as a whole, but for `data.weights`, to which is added.
+    Lists and tables of the user's own patterns are replaced as a whole, except `data.weights`, whose entries are added.
 
     Raises:
         UsageError: there is no such key, or its value has another type or is out of its range.
@@ -379,7 +379,7 @@ def _plain(number: float) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message, however long or odd it is."""
+    """A value as a message shows it, however long or odd it is."""
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):

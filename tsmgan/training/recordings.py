@@ -1,7 +1,7 @@
-"""Recordings: which files of a folder tree can be learned from, and a stretch of one of them as mono samples at the training rate.
+"""Recordings: which files of a folder tree can be learned from, and pieces of them as mono samples at the training rate.
 
-Everything is brought to 24 kHz. The generator sees the band below 12 kHz in windows given in seconds and is never told a sample rate, so
-higher rates would cost more and teach it nothing; lower ones come with their bandwidth, which the losses respect.
+Everything is resampled to 24 kHz. The generator sees the band below 12 kHz in windows given in seconds and is never told a sample rate, so
+higher rates would cost more and teach it nothing. Recordings of lower rates come with their bandwidth, which the losses respect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SILENCE = 1e-4
 
 @dataclass(frozen=True)
 class Recording:
-    """A file that opens, and where it belongs."""
+    """A file that opens, and the folder it belongs to."""
 
     path: str
     folder: str
@@ -54,15 +54,15 @@ class Skipped:
 def scan(folder: str | os.PathLike[str], shortest_seconds: float) -> tuple[list[Recording], list[Skipped]]:
     """All audio files below folder, in the order of their names, and those that cannot be used.
 
-    Only headers are read here, but for files that do not state their length. What turns out to be damaged or silent inside is skipped when
-    it is drawn.
+    Only headers are read here, except where a file does not state its length. A recording that turns out to be damaged or silent inside is
+    skipped when it is drawn.
 
     Raises:
         AudioError: the folder does not exist, holds no audio files, or none that can be used.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise AudioError(f"{root} is no folder; give the folder that holds the recordings.")
+        raise AudioError(f"{root} is not a folder; give the folder that holds the recordings.")
     files = sorted(p for p in _walk(root) if p.suffix.lower() in READABLE_SUFFIXES)
     if not files:
         raise AudioError(f"{root} holds no audio files; give a folder with recordings such as .wav, .flac, .mp3 or .m4a.")
@@ -103,7 +103,7 @@ def _reason(error: AudioError, path: str | Path) -> str:
 
 
 def hold_out(recordings: list[Recording], share: float, seed: int) -> tuple[list[Recording], list[Recording]]:
-    """Split into training and held-out recordings, evenly over folders: no held-out recording is ever trained on."""
+    """Split into training and held-out recordings, evenly over folders. No held-out recording is trained on, unless it is the only one."""
     generator = np.random.default_rng([seed, 7])
     train: list[Recording] = []
     held: list[Recording] = []
@@ -126,12 +126,17 @@ def folder_weights(recordings: list[Recording], weights: dict[str, float]) -> tu
 
 
 def read_piece(recording: Recording, seconds: float, speed: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
-    """A random piece of a recording: (samples,) float32 at 24 kHz, at most `seconds` long, and its bandwidth in Hz.
+    """A random piece of a recording and its bandwidth in Hz.
 
-    speed: the piece is resampled so that pitch and formants move by this factor (1: as it is).
+    Args:
+        seconds: of the piece, at most.
+        speed: the piece is resampled so that pitch and formants move by this factor; 1 leaves them as they are.
+
+    Returns:
+        Samples of one channel, (samples,) float32 at 24 kHz, and the bandwidth.
 
     Raises:
-        AudioError: it is corrupt, not finite, or silent.
+        AudioError: the piece is damaged, not finite, or silent. The message begins with the verb.
     """
     import soxr
 

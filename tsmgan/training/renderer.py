@@ -52,14 +52,14 @@ class Renderer:
 
 
 def default_field(batch: Batch) -> Field:
-    """The rule's field for a batch."""
+    """The rule's field for a batch: what the generator departs from."""
     return Field(*(values[:, batch.inner].contiguous() for values in rule_field(batch.features, batch.log_rate_around)))
 
 
 def warm_up_field(batch: Batch, default: Field) -> Field:
     """What the critics learn from before the game.
 
-    Half of the rows are the rule's. The others have one coherence throughout, so that critics know what either extreme does to a sound.
+    Half of the rows are the default. The others have one coherence throughout, so that critics know what either extreme does to a sound.
     A row's noise decides, so that the row is the same in any process.
     """
     level = 0.5 * (1 + torch.erf(batch.noise[:, 0, 0] / math.sqrt(2)))[:, None, None]

@@ -3,8 +3,8 @@
 The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The
 shift tau is a choice among shifts, so it is held constant, and so are the places of attacks. What carries the gradient, through time as far
 as the clip reaches, is the share lambda of the remainder that is taken away, the alpha mix (within the increments and in the share that
-attacks take), gain and extra rotation. Clips are pieces of recordings, so frames that reach beyond a recording's ends are not told from
-others here.
+attacks take), gain and extra rotation. Clips are pieces of recordings, so this stage does not treat frames beyond a recording's ends
+differently.
 """
 
 from __future__ import annotations
@@ -65,25 +65,25 @@ class Rotated(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What the recursion goes through, frame by frame; (batch, frames, bins) float32 where nothing is said."""
+    """What the recursion reads, frame by frame; (batch, frames, bins) float32 unless stated otherwise."""
 
     coherence: Tensor
     """lambda."""
     attack: Tensor
-    """Share of each bin that is put where its attack belongs."""
+    """Share of each bin that is moved to where its attack belongs."""
     increment: Tensor
     """What is added to the source's rotation."""
     source: Tensor
     """Bin of the frame before, int64."""
     power: Tensor
     attack_delay: Tensor
-    """d, which puts the attack where it belongs, (batch, frames), seconds."""
+    """d, by which the attack is moved, (batch, frames), seconds."""
 
 
 class Recursion(torch.autograd.Function):
     """theta_m = turned - share wrap(turned + omega d) with turned = now - lambda wrap(now + omega tau) and
-    now = theta_{m-1}[source] + increment; written out because autograd's bookkeeping for a thousand small operations costs more than
-    they do."""
+    now = theta_{m-1}[source] + increment; written out because autograd's bookkeeping for a thousand small operations costs more
+    than the operations."""
 
     @staticmethod
     def forward(ctx: Any, shifts: Shifts, *columns: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
@@ -196,7 +196,7 @@ class Shifts(nn.Module):
         return (best + fraction - last // 2)[:, 0] * SHIFT_STEP_SECONDS
 
     def _climb(self, scores: Tensor, start: Tensor) -> Tensor:
-        """The maximum of scores (batch, shifts) that one comes to by going uphill from start (batch, 1), in at most CLIMB_STEPS steps."""
+        """The maximum of scores (batch, shifts) that is reached uphill from start (batch, 1) in at most CLIMB_STEPS steps."""
         last = scores.shape[1] - 1
         edge = torch.full_like(scores[:, :1], -torch.inf)
         below, above = torch.cat([edge, scores[:, :-1]], 1), torch.cat([scores[:, 1:], edge], 1)
@@ -274,9 +274,10 @@ class Stage(nn.Module):
         log_gain: Tensor,
         texture: Tensor,
     ) -> Tensor:
-        """Gain of each bin in amplitude, (batch, frames, bins): the bands' own, their texture, and none for attacks that would sound early.
+        """Gain of each bin in amplitude, (batch, frames, bins), from the bands' gain and texture. Attacks that would sound early get none.
 
-        Args: as of `rotations`; log_gain, texture: (batch, frames, BANDS).
+        Args:
+            log_gain, texture: (batch, frames, BANDS). The rest is as of `rotations`.
         """
         with torch.autocast(power.device.type, enabled=False):
             gain = log_gain.float().clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN) @ self.spread

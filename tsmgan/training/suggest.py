@@ -1,4 +1,4 @@
-"""The sentence for a name that does not exist: it offers the nearest that does."""
+"""The message for a name that does not exist. It offers the nearest name that does."""
 
 from __future__ import annotations
 

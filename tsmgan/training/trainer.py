@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from tsmgan.errors import ModelError, TsmganError
 from tsmgan.export.onnx import read_weights, write_model
 from tsmgan.models import find_model
-from tsmgan.storage.leftovers import replace_file
+from tsmgan.storage.atomic import replace_file
 from tsmgan.training.card import model_card
 from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint
 from tsmgan.training.clips import Clips
@@ -29,7 +29,7 @@ from tsmgan.training.game import Game
 from tsmgan.training.journal import Journal, progress_bar
 from tsmgan.training.loader import Loader
 from tsmgan.training.network import Generator
-from tsmgan.training.recipe import Recipe
+from tsmgan.training.recipe import GeneratorRecipe, Recipe
 from tsmgan.training.recordings import Skipped, hold_out, scan
 from tsmgan.training.shards import make_shards
 from tsmgan.training.speed import Speed
@@ -221,7 +221,8 @@ def fitting_weights(model: str, generator: Generator) -> dict[str, Tensor]:
     known, mine = found.config["generator"], generator.config.as_dict()
     odd = [k for k in mine if k in known and known[k] != mine[k] and not k.startswith("largest")]
     if odd:
+        settable = {each.name for each in fields(GeneratorRecipe)}
         what = ", ".join(f"{k} {str(known[k])[:20]}" for k in odd)
-        settings = " ".join(f"--set generator.{k}={str(known[k])[:20]}" for k in odd if k != "context")
+        settings = " ".join(f"--set generator.{k}={str(known[k])[:20]}" for k in odd if k in settable)
         raise ModelError(f"The model {model} has {what}, and the recipe asks for other sizes; add {settings}.")
     return read_weights(found.weights, {name: list(value.shape) for name, value in generator.state_dict().items()})

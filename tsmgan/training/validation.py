@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tsmgan.core.field import Field
-from tsmgan.evaluation.perceptual import pesq_wb
-from tsmgan.evaluation.spectral import log_mel_distance
-from tsmgan.evaluation.voice import pulse_peakiness
+from tsmgan.evaluation.measures.log_mel import log_mel_distance
+from tsmgan.evaluation.measures.peakiness import pulse_peakiness
+from tsmgan.evaluation.measures.pesq import pesq_wb
 from tsmgan.training.batch import Batch
 from tsmgan.training.clips import Clips
 from tsmgan.training.game import LOW_BANDS, Game

@@ -1,7 +1,7 @@
-"""Score pairs: a short piece of music played at any tempo, an exact reference for what a stretcher should make of it.
+"""Compositions: short pieces of music that are played at any tempo, as exact references for what a stretcher should make of them.
 
-A score is a list of events with times; it is rendered anew at each rate. What a player would do at another tempo is done: notes start
-earlier or later, their decays stretch, their pitch and their attacks stay, and a drum hit sounds as it always does.
+A composition is a list of events with times, rendered anew at each rate as a musician would play it at another tempo: notes start earlier
+or later, their decays stretch, their pitch and their attacks stay, and a drum hit sounds as it always does.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 SAMPLERATE = 48000
 SECONDS = 5.0
-"""Length of a score at its own tempo."""
+"""Length of a composition at its own tempo."""
 PEAK = 0.9
-"""Loudest sample of a score's loudest rendering; all renderings share one gain."""
+"""Loudest sample of a composition's loudest rendering; all renderings share one gain."""
 RELEASE_SECONDS = 0.03
 """How long a note that ends takes to be silent, at any tempo: no click."""
 HIT_SECONDS = {"kick": 0.25, "snare": 0.18, "hat": 0.06}
@@ -26,7 +26,7 @@ _PROGRESSIONS = ((0, 4, 5, 3), (5, 3, 0, 4), (0, 5, 3, 4), (1, 4, 0, 5))
 
 @dataclass(frozen=True)
 class Note:
-    """A decaying tone of several partials. Times in seconds at the score's own tempo, except the attack, which no tempo changes."""
+    """A decaying tone of several partials. Times in seconds at the composition's own tempo, except the attack, which no tempo changes."""
 
     start: float
     duration: float
@@ -56,7 +56,7 @@ class Hit:
     pan: float = 0.0
 
 
-Score = Sequence[Note | Hit]
+Composition = Sequence[Note | Hit]
 
 
 def compose(seed: int, seconds: float = SECONDS) -> list[Note | Hit]:
@@ -134,13 +134,13 @@ def _gains(pan: float, channels: int) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
 
 
-def render(score: Score, rate: float, *, channels: int = 2, samplerate: int = SAMPLERATE, seconds: float = SECONDS) -> np.ndarray:
-    """Play a score at a rate: float64 (channels, round(round(seconds * samplerate) / rate)), at no particular level.
+def play(composition: Composition, rate: float, *, channels: int = 2, samplerate: int = SAMPLERATE, seconds: float = SECONDS) -> np.ndarray:
+    """Play a composition at a rate: float64 (channels, round(round(seconds * samplerate) / rate)), at no particular level.
 
     A note starts at its time over the rate to a fraction of a sample, a hit to the nearest sample. What still sounds at the end is cut.
     """
     out = np.zeros((channels, round(round(seconds * samplerate) / rate)))
-    for event in score:
+    for event in composition:
         begin = event.start / rate * samplerate
         if isinstance(event, Hit):
             first, sound = round(begin), _stroke(event, samplerate)
@@ -152,9 +152,9 @@ def render(score: Score, rate: float, *, channels: int = 2, samplerate: int = SA
     return out
 
 
-def score_renderings(seed: int, rates: Sequence[float], *, channels: int = 2, samplerate: int = SAMPLERATE) -> list[np.ndarray]:
+def composition_renderings(seed: int, rates: Sequence[float], *, channels: int = 2, samplerate: int = SAMPLERATE) -> list[np.ndarray]:
     """The piece of a seed (`compose`) at each rate: float32 (channels, samples), with one gain for all."""
-    score = compose(seed)
-    renderings = [render(score, rate, channels=channels, samplerate=samplerate) for rate in rates]
+    composition = compose(seed)
+    renderings = [play(composition, rate, channels=channels, samplerate=samplerate) for rate in rates]
     gain = PEAK / max(float(np.abs(rendering).max()) for rendering in renderings)
     return [(gain * rendering).astype(np.float32) for rendering in renderings]

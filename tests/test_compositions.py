@@ -1,12 +1,12 @@
-"""Scores: what another tempo changes in a piece of music, and what it does not."""
+"""Compositions: what another tempo changes in a piece of music, and what it does not."""
 
 import numpy as np
 import pytest
 
 from tsmgan import cli
-from tsmgan.evaluation.making import make_pairs
+from tsmgan.evaluation.compositions import HIT_SECONDS, Hit, Note, compose, composition_renderings, play
+from tsmgan.evaluation.pair_files import write_pairs
 from tsmgan.evaluation.pairs import read_pair, read_pairs
-from tsmgan.evaluation.scores import HIT_SECONDS, Hit, Note, compose, render, score_renderings
 
 SAMPLERATE = 16000
 
@@ -27,31 +27,31 @@ def start_of(y: np.ndarray) -> float:
 @pytest.mark.parametrize("rate", [0.5, 0.7, 1.0, 1.6, 2.0])
 class TestTempo:
     def test_a_rendering_has_exactly_round_n_over_rate_samples(self, rate):
-        assert render([note()], rate, samplerate=SAMPLERATE, seconds=2.0).shape == (2, round(2 * SAMPLERATE / rate))
+        assert play([note()], rate, samplerate=SAMPLERATE, seconds=2.0).shape == (2, round(2 * SAMPLERATE / rate))
 
     def test_a_note_starts_at_its_time_over_the_rate(self, rate):
-        assert start_of(render([note()], rate, samplerate=SAMPLERATE)[0]) == pytest.approx(0.5 / rate, abs=2 / SAMPLERATE)
+        assert start_of(play([note()], rate, samplerate=SAMPLERATE)[0]) == pytest.approx(0.5 / rate, abs=2 / SAMPLERATE)
 
     def test_a_note_keeps_its_pitch(self, rate):
-        y = render([note(decay=5.0)], rate, samplerate=SAMPLERATE)[0]
+        y = play([note(decay=5.0)], rate, samplerate=SAMPLERATE)[0]
         spectrum = np.abs(np.fft.rfft(y * np.hanning(len(y)), 8 * len(y)))
         assert np.argmax(spectrum) * SAMPLERATE / (8 * len(y)) == pytest.approx(440, abs=1)
 
     def test_a_note_keeps_its_attack(self, rate):
-        y = render([note(attack=0.05, decay=20.0)], rate, samplerate=SAMPLERATE, channels=1)[0]
+        y = play([note(attack=0.05, decay=20.0)], rate, samplerate=SAMPLERATE, channels=1)[0]
         level = envelope(y)[round(0.5 / rate * SAMPLERATE) :]
         half_way = np.flatnonzero(level > 0.5 * level.max())[0] / SAMPLERATE
         assert half_way == pytest.approx(0.025, abs=0.002)
 
     def test_the_decay_of_a_note_stretches(self, rate):
-        level = envelope(render([note()], rate, samplerate=SAMPLERATE, channels=1)[0])
+        level = envelope(play([note()], rate, samplerate=SAMPLERATE, channels=1)[0])
         early, late = (level[round(moment / rate * SAMPLERATE)] for moment in (0.7, 1.0))
         assert np.log(early / late) == pytest.approx(1.0, abs=0.03)
 
     @pytest.mark.parametrize("drum", HIT_SECONDS)
     def test_a_hit_is_the_same_sound_at_another_time(self, rate, drum):
         hit = Hit(0.5, drum, 0.7, seed=3)
-        own, other = (render([hit], tempo, samplerate=SAMPLERATE)[0] for tempo in (1.0, rate))
+        own, other = (play([hit], tempo, samplerate=SAMPLERATE)[0] for tempo in (1.0, rate))
         length, first, second = round(HIT_SECONDS[drum] * SAMPLERATE), round(0.5 * SAMPLERATE), round(0.5 / rate * SAMPLERATE)
         np.testing.assert_array_equal(other[second : second + length], own[first : first + length])
         assert np.count_nonzero(other) == np.count_nonzero(own) > 0.9 * length
@@ -63,24 +63,24 @@ class TestPieces:
 
     @pytest.mark.parametrize("seed", range(5))
     def test_a_piece_has_bass_chords_melody_and_all_drums_within_its_length(self, seed):
-        score = compose(seed, seconds=5.0)
-        notes, hits = ([event for event in score if isinstance(event, sort)] for sort in (Note, Hit))
+        composition = compose(seed, seconds=5.0)
+        notes, hits = ([event for event in composition if isinstance(event, sort)] for sort in (Note, Hit))
         assert {hit.drum for hit in hits} == set(HIT_SECONDS)
         assert min(note.hz for note in notes) < 110 and max(note.hz for note in notes) > 400
         together = {note.start for note in notes if sum(abs(note.start - other.start) < 0.03 for other in notes) >= 3}
         assert together  # chords
-        assert all(0 <= event.start < 5 for event in score) and all(note.start + note.duration <= 5 + 1e-9 for note in notes)
+        assert all(0 <= event.start < 5 for event in composition) and all(note.start + note.duration <= 5 + 1e-9 for note in notes)
 
     def test_stereo_has_an_image_and_mono_one_channel(self):
-        (stereo,) = score_renderings(0, [1.0], samplerate=SAMPLERATE)
-        (mono,) = score_renderings(0, [1.0], samplerate=SAMPLERATE, channels=1)
+        (stereo,) = composition_renderings(0, [1.0], samplerate=SAMPLERATE)
+        (mono,) = composition_renderings(0, [1.0], samplerate=SAMPLERATE, channels=1)
         assert stereo.shape == (2, 5 * SAMPLERATE) and mono.shape == (1, 5 * SAMPLERATE)
         assert 0.3 < np.corrcoef(stereo)[0, 1] < 0.99
 
     def test_all_renderings_share_one_gain_and_none_clips(self):
-        renderings = score_renderings(1, [1.0, 0.5, 2.0], samplerate=SAMPLERATE)
+        renderings = composition_renderings(1, [1.0, 0.5, 2.0], samplerate=SAMPLERATE)
         assert max(np.abs(y).max() for y in renderings) == pytest.approx(0.9)
-        plain = [render(compose(1), rate, samplerate=SAMPLERATE) for rate in (1.0, 0.5, 2.0)]
+        plain = [play(compose(1), rate, samplerate=SAMPLERATE) for rate in (1.0, 0.5, 2.0)]
         gains = [np.abs(y).max() / np.abs(z).max() for y, z in zip(renderings, plain)]
         assert gains == pytest.approx([gains[0]] * 3)
 
@@ -110,10 +110,10 @@ class TestMaking:
         import soundfile
 
         monkeypatch.setattr(
-            "tsmgan.evaluation.making.world_renderings", lambda y, samplerate, rates: [y[: round(len(y) / r)] for r in rates]
+            "tsmgan.evaluation.pair_files.world_renderings", lambda y, samplerate, rates: [y[: round(len(y) / r)] for r in rates]
         )
         monkeypatch.setattr(
-            "tsmgan.evaluation.making.score_renderings",
+            "tsmgan.evaluation.pair_files.composition_renderings",
             lambda seed, rates, channels: [0.1 * np.ones((channels, round(4800 / rate)), np.float32) for rate in rates],
         )
         (tmp_path / "voices").mkdir()
@@ -136,7 +136,7 @@ class TestMaking:
         assert "cannot be written" in capsys.readouterr().err
 
     def test_pairs_come_one_by_one_so_that_a_bar_can_tell(self, tmp_path):
-        work = make_pairs(tmp_path / "out", scores=2, rates=[2.0])
+        work = write_pairs(tmp_path / "out", compositions=2, rates=[2.0])
         assert next(work) is None
         assert not (tmp_path / "out" / "pairs.csv").exists()
         assert list(work) == [None]

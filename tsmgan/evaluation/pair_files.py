@@ -1,4 +1,4 @@
-"""Pairs for anyone: WORLD pairs of their own voices, score pairs of pieces made up, in a folder that `read_pairs` reads."""
+"""Writes pairs that anybody can make: WORLD pairs of their own voices, and renderings of compositions, in a folder for `read_pairs`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import soundfile
 
 from tsmgan.errors import AudioError, TsmganError, UsageError
+from tsmgan.evaluation.compositions import SAMPLERATE, composition_renderings
 from tsmgan.evaluation.pairs import COLUMNS, read_recording
-from tsmgan.evaluation.scores import SAMPLERATE, score_renderings
 from tsmgan.evaluation.world import world_renderings
 
 RATES = (0.5, 0.75, 1.25, 1.5, 2.0)
 PEAK = 0.9
-"""Loudest sample of a voice's renderings, when the synthesis would clip."""
+"""The loudest sample of a voice's renderings where the synthesis would clip."""
 SUBTYPE = "PCM_16"
 
 
 def find_recordings(folder: str | Path) -> list[Path]:
-    """Every file below a folder that libsndfile has a reader for, sorted.
+    """Every file below a folder that libsndfile can read, sorted.
 
     Raises:
         AudioError: there is no such folder, or no recording in it.
@@ -48,7 +48,7 @@ def _new_folder(out: Path) -> None:
 def _write(
     out: Path, stem: str, kind: str, rates: Sequence[float], renderings: Sequence[np.ndarray], samplerate: int
 ) -> list[tuple[str, ...]]:
-    """Write the renderings (..., samples) at rate 1 and at the rates; the lines of the list that they make.
+    """Write the renderings (..., samples) at rate 1 and at the rates, and return the lines of the list that name them.
 
     Raises:
         AudioError: the folder cannot be written.
@@ -63,7 +63,7 @@ def _write(
 
 
 def _voice(path: Path, rates: Sequence[float]) -> tuple[list[np.ndarray], int]:
-    """WORLD's renderings of a recording, mixed to mono, at rate 1 and at the rates, none of which clips; and the sample rate in Hz."""
+    """WORLD's renderings of a recording, mixed to mono, at rate 1 and at the rates, without clipping; and the sample rate in Hz."""
     y, samplerate = read_recording(path)
     try:
         renderings = world_renderings(y.mean(axis=0), samplerate, [1.0, *rates])
@@ -74,26 +74,28 @@ def _voice(path: Path, rates: Sequence[float]) -> tuple[list[np.ndarray], int]:
     return [gain * rendering for rendering in renderings], samplerate
 
 
-def make_pairs(
+def write_pairs(
     out: str | Path,
     recordings: Sequence[Path] = (),
     *,
-    scores: int = 0,
+    compositions: int = 0,
     rates: Sequence[float] | None = None,
     channels: int = 2,
     seed: int = 0,
 ) -> Iterator[str | None]:
-    """Write FLAC files and `pairs.csv` into a new folder; for each recording, then each score, None or the reason why it gave no pairs.
+    """Write FLAC files and `pairs.csv` into a new folder.
+
+    Yields, for each recording and then for each composition, None or the reason why it gave no pairs.
 
     Existing files are never touched: the folder must be new or empty.
 
     Args:
         out: the folder.
         recordings: voices, which become pairs of the kind speech, mixed to mono.
-        scores: how many pieces become pairs of the kind music, 48 kHz.
-        rates: of the references; without it, RATES.
-        channels: of the music, 1 or 2.
-        seed: of the first piece; the next has the next.
+        compositions: how many of them become pairs of the kind music, 48 kHz.
+        rates: those of the references; without it, RATES.
+        channels: how many the music has, 1 or 2.
+        seed: the seed of the first composition; each further one has the next seed.
 
     Raises:
         UsageError: pyworld is not installed, or the folder is not empty.
@@ -112,8 +114,8 @@ def make_pairs(
             continue
         lines += _write(out, f"{number:03d}-{path.stem}", "speech", rates, renderings, samplerate)
         yield None
-    for piece in range(seed, seed + scores):
-        renderings = score_renderings(piece, [1.0, *rates], channels=channels)
+    for piece in range(seed, seed + compositions):
+        renderings = composition_renderings(piece, [1.0, *rates], channels=channels)
         lines += _write(out, f"score-{piece:03d}", "music", rates, renderings, SAMPLERATE)
         yield None
     with (out / "pairs.csv").open("w", newline="", encoding="utf-8") as file:

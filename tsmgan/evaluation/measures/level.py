@@ -1,8 +1,10 @@
-"""Is it as loud, and as long?"""
+"""Level: whether the output is as loud as it should be."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from tsmgan.evaluation.measures.measure import PairMeasure
 
 
 def level_difference(reference: np.ndarray, output: np.ndarray, samplerate: int) -> float:
@@ -17,6 +19,14 @@ def level_difference(reference: np.ndarray, output: np.ndarray, samplerate: int)
     return 10 * float(np.log10(b / a))
 
 
-def length_error(input_length: int, output_length: int, rate: float, samplerate: int) -> float:
-    """Output length less round(input length / rate), in milliseconds; lengths in samples. 0: exact. Negative: too short."""
-    return 1000 * (output_length - round(input_length / rate)) / samplerate
+LEVEL = PairMeasure(
+    name="level",
+    title="Level",
+    unit="dB",
+    digits=2,
+    ideal=0.0,
+    explanation="How much louder (+) or softer (-) the result is than it should be. Differences under 0.5 dB are hard to hear.",
+    function=level_difference,
+    joint=True,
+    aligned=False,
+)

@@ -1,4 +1,4 @@
-"""What a benchmark found, as tables and as JSON."""
+"""The results of a benchmark, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tsmgan.benchmark.stages import StageTime
 
 
 @dataclass(frozen=True)
-class Report:
+class Results:
     """All figures of one benchmark."""
 
     source: str
     seconds: float
-    """Of the recording, as far as it was used."""
+    """Length of the part of the recording that was used."""
     samplerate: int
     channels: int
     rate: float

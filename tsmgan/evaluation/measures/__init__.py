@@ -1,0 +1,40 @@
+"""Every measure. A measure is a file here, which says all about it, and its entry in one of the lists below.
+
+Tables, the page of `tsmgan compare`, CSV and JSON files and the artefact meter take names, units, ideals and explanations from here.
+"""
+
+from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO
+from tsmgan.evaluation.measures.convergence import CONVERGENCE
+from tsmgan.evaluation.measures.estoi import ESTOI
+from tsmgan.evaluation.measures.length import LENGTH_ERROR
+from tsmgan.evaluation.measures.level import LEVEL
+from tsmgan.evaluation.measures.log_mel import LOG_MEL
+from tsmgan.evaluation.measures.measure import Measure, PairMeasure, RunMeasure, SyntheticMeasure
+from tsmgan.evaluation.measures.noise import NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL
+from tsmgan.evaluation.measures.onset import ONSET
+from tsmgan.evaluation.measures.peakiness import PEAKINESS
+from tsmgan.evaluation.measures.pesq import PESQ
+from tsmgan.evaluation.measures.pitch import F0_ERROR, VOICING_ERROR
+from tsmgan.evaluation.measures.speed import SPEED
+from tsmgan.evaluation.measures.stereo import CHANNEL_CORRELATION, CHANNEL_LEVEL
+
+PAIR_MEASURES: tuple[PairMeasure, ...] = (
+    PESQ,
+    ESTOI,
+    CONVERGENCE,
+    LOG_MEL,
+    ONSET,
+    PEAKINESS,
+    F0_ERROR,
+    VOICING_ERROR,
+    LEVEL,
+    CHANNEL_CORRELATION,
+    CHANNEL_LEVEL,
+)
+"""Taken of every output whose kind and channels fit, in this order."""
+RUN_MEASURES: tuple[RunMeasure, ...] = (LENGTH_ERROR, SPEED)
+"""Taken of every call of a stretcher."""
+SYNTHETIC_MEASURES: tuple[SyntheticMeasure, ...] = (ATTACK, PRE_ECHO, NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL)
+"""Taken by the artefact meter."""
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES)}
+"""Every measure by its name."""
