@@ -432,14 +432,6 @@ def test_a_steady_sound_keeps_its_level_at_every_rate(sound, rate):
     assert abs(20 * np.log10(np.sqrt((inner**2).mean() / (y**2).mean()))) < 3
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.3])
-def test_a_slowed_tone_begins_at_its_level(rate):
-    y = tone(440, 1.2)
-    out = tsmgan.stretch(y, SECOND, rate)
-    start = out[: int(0.02 * SECOND / rate)]
-    assert abs(20 * np.log10(np.sqrt((start**2).mean() / (y**2).mean()))) < 3
-
-
 @pytest.mark.parametrize("rate", [0.5, 0.75, 1.5, 2.0])
 @pytest.mark.parametrize("make", [lambda: tone(440, 1.5), lambda: noise(36000)[0], lambda: voice(36000)])
 def test_the_output_follows_the_input_down_to_minus_100_db(make, rate):

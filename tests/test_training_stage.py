@@ -27,7 +27,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def analysed(y, rate, frames, g=G):
-    # All frames lie within the recording: the torch stage does not know where a recording begins.
     instants, rates = TimeMap.from_rate(rate).instants(0, frames, g.hop)
     return Analyser(g, 1)(y[None], 0, g.window_length // 2 + instants, rates)
 

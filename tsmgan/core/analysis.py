@@ -69,9 +69,7 @@ class Analyser:
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)
         self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
-        starts = instants - g.window_length // 2
-        inside = np.stack([-starts, origin + signal.shape[1] - starts], axis=1).clip(0, g.window_length)
-        return Frames(instants, rates, x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g), inside)
+        return Frames(instants, rates, x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g))
 
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:

@@ -34,5 +34,3 @@ class Frames(NamedTuple):
     """Where the frame's attack stands in the input relative to the frame's instant, (frames,), float32, seconds; 0 where there is none."""
     attack_share: np.ndarray
     """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""
-    inside: np.ndarray
-    """First sample of each frame that lies in the recording, and the one after the last, (frames, 2), int64: 0 and N but near the ends."""

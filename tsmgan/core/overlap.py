@@ -12,8 +12,6 @@ from tsmgan.core.vocoder import Turned
 
 SMALLEST_NORM = np.float32(1e-3)
 """The sum of squared windows is taken to be at least this, at the very ends of a recording."""
-LEAST_INSIDE = np.float32(0.5)
-"""Share of the sum of windows that counts at least where frames reach beyond the recording: half of each lies inside at its very end."""
 _MOVED = np.iinfo(np.int64).min
 
 
@@ -24,7 +22,7 @@ class OverlapAdd:
         self._geometry = geometry
         self._analysis_window, self._window = geometry.window(), geometry.synthesis_window()
         self._tail = np.zeros((channels, geometry.window_length), np.float32)
-        self._tail_norms = np.zeros((2, geometry.window_length), np.float32)
+        self._tail_norm = np.zeros(geometry.window_length, np.float32)
 
     def __call__(self, turned: Turned, frames: Frames) -> np.ndarray:
         """The samples that the next run completes, (channels, frames * H) float32. The first stands N/2 before the run's first frame."""
@@ -33,15 +31,14 @@ class OverlapAdd:
         blocks = fft.irfft(turned.spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
         overlap_add(
-            blocks, turned.delays, frames.inside, self._analysis_window, self._window, g.hop, self._tail, self._tail_norms, out
+            blocks, turned.delays, self._analysis_window, self._window, g.hop, self._tail, self._tail_norm, out
         )  # fmt: skip
         return out
 
     def tail(self, hops: int) -> np.ndarray:
         """The next hops of H samples after the last run, (channels, hops * H) float32, when no frame follows."""
         count = hops * self._geometry.hop
-        whole, inside = self._tail_norms[:, :count]
-        return self._tail[:, :count] / np.maximum(np.maximum(inside, LEAST_INSIDE * whole), SMALLEST_NORM)
+        return self._tail[:, :count] / np.maximum(self._tail_norm[:count], SMALLEST_NORM)
 
 
 class ExactPieces:
@@ -92,36 +89,27 @@ class ExactPieces:
 
 
 @kernel()
-def overlap_add(blocks, delays, inside, analysis_window, window, hop, tail, tail_norms, out):
+def overlap_add(blocks, delays, analysis_window, window, hop, tail, tail_norm, out):
     """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 
     That is the product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the
     product is another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
-    Samples outside of the recording, which inside (frames, 2) leaves out, let nothing through, so a slowed tone begins at its full
-    level. Rotations spread a little sound to there as well; LEAST_INSIDE keeps it from being made loud.
-    What the later samples have gathered so far carries over in tail (channels, N) and tail_norms (2, N): the sum over whole frames, and
-    over what lies inside.
+    What the later samples have gathered so far carries over in tail (channels, N) and tail_norm (N,).
     """
     channels, frames, length = blocks.shape
-    whole, known = tail_norms[0], tail_norms[1]
     for m in range(frames):
-        first, last = inside[m, 0], inside[m, 1]
         for i in range(length):
-            place = (i - delays[m]) % length
-            product = window[i] * analysis_window[place]
-            whole[i] += product
-            if first <= place < last:
-                known[i] += product
+            tail_norm[i] += window[i] * analysis_window[(i - delays[m]) % length]
         for c in range(channels):
             for i in range(length):
                 tail[c, i] += window[i] * blocks[c, m, i]
             for i in range(hop):
-                out[c, m * hop + i] = tail[c, i] / max(known[i], LEAST_INSIDE * whole[i], SMALLEST_NORM)
+                out[c, m * hop + i] = tail[c, i] / max(tail_norm[i], SMALLEST_NORM)
             for i in range(length - hop):
                 tail[c, i] = tail[c, i + hop]
             for i in range(length - hop, length):
                 tail[c, i] = np.float32(0.0)
         for i in range(length - hop):
-            whole[i], known[i] = whole[i + hop], known[i + hop]
+            tail_norm[i] = tail_norm[i + hop]
         for i in range(length - hop, length):
-            whole[i], known[i] = np.float32(0.0), np.float32(0.0)
+            tail_norm[i] = np.float32(0.0)

@@ -3,8 +3,7 @@
 The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The
 shift tau is a choice among shifts, so it is held constant, and so are the places of attacks. What carries the gradient, through time as far
 as the clip reaches, is the share lambda of the remainder that is taken away, the alpha mix (within the increments and in the share that
-attacks take), gain and extra rotation. Clips are pieces of recordings, so this stage does not treat frames beyond a recording's ends
-differently.
+attacks take), gain and extra rotation.
 """
 
 from __future__ import annotations
