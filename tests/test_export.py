@@ -169,6 +169,11 @@ def test_the_command_writes_what_the_model_folder_holds(folder, tmp_path, capsys
     assert "Largest difference from torch:" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_named_as_one_is_made(folder, tmp_path):
+    assert run(["export-onnx", "--model", str(folder), "-o", f"{tmp_path}/new/"]) == 0
+    assert (tmp_path / "new" / "generator.onnx").is_file()
+
+
 def test_a_recording_can_be_checked_with(tmp_path, folder, capsys):
     soundfile.write(tmp_path / "voice.wav", voice(2, 16000), 16000)
     assert run(["export-onnx", "-m", str(folder), "-o", str(tmp_path), "--check-with", str(tmp_path / "voice.wav")]) == 0

@@ -121,26 +121,47 @@ def _executor(jobs: int | None, cluster: str | None, most: int) -> Executor:
     return Pool(stretch_task, min(jobs or processor_count(), most), weigh=weight, quiet=True)
 
 
-def _run(
-    tasks: Sequence[Task],
-    start: Callable[[], Executor],
-    history: History,
-    manifest: Manifest | UrlManifest | None,
-    force: bool,
-    watch: Callable[[Outcome], None],
-    outcome: Outcome,
-) -> Outcome:
-    folders = {parent(task.target) for task in tasks if not is_url(task.target)}
-    for folder in folders:
-        remove_leftovers(folder)
+class _Ledger:
+    """What is to be done, and what became of it: in the outcome and, where there is one, in the manifest."""
 
-    def record(entry: Entry) -> None:
-        if manifest is not None:
-            manifest.append(entry)
+    def __init__(
+        self, history: History, manifest: Manifest | UrlManifest | None, force: bool, watch: Callable[[Outcome], None], outcome: Outcome
+    ) -> None:
+        self._history, self._manifest, self._force, self._watch, self._outcome = history, manifest, force, watch, outcome
+        self._parts: dict[str, float] = {}
 
-    def settle(task: Task, entry: Entry) -> None:
-        record(entry)
-        outcome.weight += weight(task)
+    def pending(self, tasks: Sequence[Task]) -> Iterator[Task]:
+        """The tasks that are left to do, each recorded as begun. The others are settled."""
+        for task in tasks:
+            stopping.check()
+            if not self._force and is_done(task, self._history.entries.get(task.output)):
+                self._outcome.kept += 1
+                self._outcome.weight += weight(task)
+                self._watch(self._outcome)
+                continue
+            last = self._history.entries.get(task.output)
+            was_cut_off = last is not None and last.started
+            is_there = not self._force and exists(task.target)
+            own = self._force or (is_there and is_own(task, self._history.made.get(task.output)))
+            if is_there and not own and not was_cut_off:
+                self.fail(task, str(taken(task.target)))
+                continue
+            started = new_entry(task)
+            started.started = True
+            self._record(started)
+            yield replace(task, replace=own, adopt=was_cut_off)
+
+    def advance(self, task: Task, part: float) -> None:
+        """A task has come so far, 0 to 1."""
+        self._outcome.weight += (part - self._parts.get(task.target, 0.0)) * weight(task)
+        self._parts[task.target] = part
+        self._watch(self._outcome)
+
+    def settle(self, task: Task, entry: Entry) -> None:
+        """A task is over."""
+        self._record(entry)
+        outcome = self._outcome
+        outcome.weight += (1 - self._parts.pop(task.target, 0.0)) * weight(task)
         if entry.error is not None:
             outcome.failed.append((task.input, entry.error))
         else:
@@ -150,35 +171,33 @@ def _run(
             for note in entry.notes:
                 outcome.noted[note] = outcome.noted.get(note, 0) + 1
             outcome.sound += (entry.input_frames or 0) / (entry.samplerate or 1)
-        watch(outcome)
+        self._watch(outcome)
 
-    def fail(task: Task, reason: str) -> None:
+    def fail(self, task: Task, reason: str) -> None:
+        """A task is over, without an output."""
         entry = new_entry(task)
         entry.error = reason
-        settle(task, entry)
+        self.settle(task, entry)
 
-    def pending() -> Iterator[Task]:
-        for task in tasks:
-            stopping.check()
-            if not force and is_done(task, history.entries.get(task.output)):
-                outcome.kept += 1
-                outcome.weight += weight(task)
-                watch(outcome)
-                continue
-            last = history.entries.get(task.output)
-            was_cut_off = last is not None and last.started
-            is_there = not force and exists(task.target)
-            own = force or (is_there and is_own(task, history.made.get(task.output)))
-            if is_there and not own and not was_cut_off:
-                fail(task, str(taken(task.target)))
-                continue
-            started = new_entry(task)
-            started.started = True
-            record(started)
-            yield replace(task, replace=own, adopt=was_cut_off)
+    def _record(self, entry: Entry) -> None:
+        if self._manifest is not None:
+            self._manifest.append(entry)
 
-    parts: dict[str, float] = {}
-    waiting: Iterator[Task] = pending()
+
+def _run(
+    tasks: Sequence[Task],
+    start: Callable[[], Executor],
+    history: History,
+    manifest: Manifest | UrlManifest | None,
+    force: bool,
+    watch: Callable[[Outcome], None],
+    outcome: Outcome,
+) -> Outcome:
+    """Do the tasks that are left, by an executor that starts with the first of them."""
+    for folder in {parent(task.target) for task in tasks if not is_url(task.target)}:
+        remove_leftovers(folder)
+    ledger = _Ledger(history, manifest, force, watch, outcome)
+    waiting = ledger.pending(tasks)
     if isinstance(manifest, UrlManifest):
         # That all of it is begun is put there once, before anything else is.
         waiting = iter(list(waiting))
@@ -189,20 +208,16 @@ def _run(
     executor = start()
     try:
         for event in executor.run(chain([first], waiting)):
-            task = event.task
-            before = parts.pop(task.target, 0.0) * weight(task)
-            outcome.weight -= before
             if isinstance(event, Part):
-                parts[task.target] = event.part
-                outcome.weight += event.part * weight(task)
-                watch(outcome)
+                ledger.advance(event.task, event.part)
             elif isinstance(event, Done):
-                settle(task, event.result)
+                ledger.settle(event.task, event.result)
             elif isinstance(event, Died):
-                if not is_url(task.target):
-                    remove_leftovers(parent(task.target))
-                fail(task, f"{task.input}: {DEATHS.get(event.reason, f'its process died ({event.reason})')}.")
+                if not is_url(event.task.target):
+                    remove_leftovers(parent(event.task.target))
+                reason = DEATHS.get(event.reason, f"its process died ({event.reason})")
+                ledger.fail(event.task, f"{event.task.input}: {reason}.")
     finally:
         for late in executor.stop():
-            settle(late.task, late.result)
+            ledger.settle(late.task, late.result)
     return outcome

@@ -9,6 +9,7 @@ import typer
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
+from tsmgan.cli.targets import made_folder
 from tsmgan.errors import UsageError
 from tsmgan.storage.atomic import replace_file, require_free
 
@@ -20,7 +21,7 @@ EXAMPLE_SAMPLERATE = 24000
 
 def export_onnx(
     model: Annotated[str, typer.Option("--model", "-m", metavar="NAME|FOLDER", help="One of `tsmgan models`, or a folder.")] = "default",
-    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file, or a folder for it.")] = Path("generator.onnx"),
+    output: Annotated[str, typer.Option("--output", "-o", help="ONNX file, or a folder for it; `new/` is made.")] = "generator.onnx",
     precision: Annotated[
         str, typer.Option("--precision", "-p", metavar="fp32|fp16|int8", help="Of the learned layers; inputs and outputs are float32.")
     ] = "fp32",
@@ -47,7 +48,8 @@ def export_onnx(
 
     [cyan]tsmgan export-onnx --precision int8 --pairs pairs.csv -o small.onnx[/cyan]
     """
-    target = output / "generator.onnx" if output.is_dir() else output
+    place = made_folder(output) or Path(output)
+    target = place / "generator.onnx" if place.is_dir() else place
     _check_target(target, force)
 
     from tsmgan.evaluation.pairs import read_pairs
