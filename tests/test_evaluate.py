@@ -185,7 +185,7 @@ class TestRows:
         found = list(measure_pairs(read_pairs(pairs)[:2], methods, QUICK, jobs=2))
         assert len(found) == 2
         for dying, hanging, fine in found:
-            assert dying.problems == ["dying crashed: its process died without a word."] and not dying.figures
+            assert dying.problems == ["dying crashed: its process ended without an answer."] and not dying.figures
             assert hanging.problems == ["hanging took longer than 0.5 s and was stopped."] and not hanging.figures
             assert not fine.problems and fine.figures["convergence"] == 0
 
