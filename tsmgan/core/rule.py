@@ -74,7 +74,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
         np.zeros(noise.shape),
         NOISE_TEXTURE * log_rate[..., None] * noise,
     )
-    return Field(*(values.astype(np.float32) for values in per_band))
+    return Field(*(np.ascontiguousarray(values, np.float32) for values in per_band))
 
 
 class Rule:
