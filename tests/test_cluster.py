@@ -56,6 +56,7 @@ def wait_until(condition, seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_cluster_makes_what_processes_make_although_a_machine_is_lost_half_way(folder, cluster):
     write_tree(folder / "in", 30, frames=160000)
     (folder / "in/bad.wav").write_text("Dear diary,\n" * 50)

@@ -310,6 +310,7 @@ def state(browser, name: str):
     return browser.execute_script(f"return window.report.{name}")
 
 
+@pytest.mark.slow
 def test_a_report_of_20_s_of_stereo_against_four_peers_is_under_12_mb(report):
     page, there = report
     if len(there) < len(FOUR_PEERS):

@@ -253,6 +253,7 @@ class TestMeter:
         assert "dying crashed" in readings[0].problems[0] and "hanging took longer than 0.5 s" in readings[1].problems[0]
         assert readings[2].figures["attack"] == (1, 0) and not readings[2].problems
 
+    @pytest.mark.slow
     def test_a_phase_vocoder_loses_level_in_noise_and_the_meter_shows_it(self):
         from tsmgan.evaluation.methods import find_method
 

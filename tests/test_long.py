@@ -62,7 +62,7 @@ def require_no_drift(source: str, target: str, minutes: int, rate: float) -> Non
     assert abs(np.median(found[minutes // 2 :]) - np.median(found[: minutes // 2])) < DRIFT_SECONDS
 
 
-@pytest.mark.parametrize("rate", [0.9, 1.9])
+@pytest.mark.parametrize("rate", [pytest.param(0.9, marks=pytest.mark.slow), 1.9])
 def test_ten_minutes_take_little_memory_have_an_exact_length_and_do_not_drift(folder, rate):
     write_clicks(folder / "in.wav", 10, 16000, 1, "WAV", "PCM_16")
     assert stretch("in.wav", "-r", str(rate), "-o", "out.wav") < MOST_MEGABYTES

@@ -33,7 +33,7 @@ def folder():
 
 
 @given(CASES)
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_broken_recording_gives_one_sentence_or_one_good_output(folder, case):
     assert judge(case, folder).fault is None
 
