@@ -14,7 +14,15 @@ from training_helpers import chord, voice  # noqa: E402
 
 from tsmgan.core.analysis import Analyser  # noqa: E402
 from tsmgan.core.field import BANDS, Field  # noqa: E402
-from tsmgan.core.geometry import geometry  # noqa: E402
+from tsmgan.core.geometry import (  # noqa: E402
+    HOPS_PER_WINDOW,
+    LONGEST_WINDOW,
+    SHORTEST_WINDOW,
+    SYNTHESIS_SHARE,
+    WINDOW_STEPS,
+    geometry,
+)
+from tsmgan.core.noise import NoiseFrames  # noqa: E402
 from tsmgan.core.overlap import OverlapAdd  # noqa: E402
 from tsmgan.core.timemap import TimeMap  # noqa: E402
 from tsmgan.core.vocoder import Vocoder  # noqa: E402
@@ -27,18 +35,21 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def analysed(y, rate, frames, g=G):
-    instants, rates = TimeMap.from_rate(rate).instants(0, frames, g.hop)
-    return Analyser(g, 1)(y[None], 0, g.window_length // 2 + instants, rates)
+    positions, rates = TimeMap.from_rate(rate).instants(0, frames, g.hop)
+    return Analyser(g, 1)(y[None], 0, g.window_length // 2 + positions, rates)
 
 
 def random_field(frames, seed=0):
     generator = np.random.default_rng(seed)
-    bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.5, 0.5), (-0.4, 0.4))
-    return Field(*(generator.uniform(a, b, (frames, BANDS)).astype(np.float32) for a, b in bounds))
+    bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.4, 0.4), (-0.3, 0.8))
+    values = [generator.uniform(a, b, (frames, BANDS)).astype(np.float32) for a, b in bounds]
+    lengths = SHORTEST_WINDOW + (LONGEST_WINDOW - SHORTEST_WINDOW) * generator.integers(0, WINDOW_STEPS + 1, (frames, 1)) / WINDOW_STEPS
+    return Field(*values[:4], np.maximum(values[4], 0), lengths.repeat(BANDS, 1).astype(np.float32))
 
 
 def tensors(frames):
-    columns = (frames.power, frames.source.astype(np.int64), frames.horizontal, frames.vertical, frames.attack_offset, frames.attack_share)
+    delay = np.nan_to_num(frames.attack_delay)
+    columns = (frames.power, frames.source.astype(np.int64), frames.horizontal, frames.vertical, delay, frames.attack_share)
     return [torch.from_numpy(c)[None] for c in columns]
 
 
@@ -48,12 +59,12 @@ def difference(y, rate, field, samplerate=SAMPLERATE):
     frames = analysed(y, rate, count, g)
     stage = Stage(g)
     expected = OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
-    coherence, alpha_mix, log_gain, rotation, texture = (torch.from_numpy(values)[None] for values in field)
-    power, _, _, _, *attacks = table = tensors(frames)
-    log_rate = torch.full((1, count), float(np.log(rate)))
-    rotated = stage.rotations(*table, log_rate, coherence, alpha_mix)
-    gain = stage.gains(power, *attacks, log_rate, alpha_mix, log_gain, texture)
-    output = stage.synthesise(torch.from_numpy(frames.spectra), rotated, gain, rotation)[0].numpy()
+    decided = Field(*(torch.from_numpy(values)[None] for values in field))
+    power, *_, share = table = tensors(frames)
+    rotated = stage.rotations(*table, torch.full((1, count), float(np.log(rate))), decided.coherence, decided.alpha_mix)
+    gain = stage.gains(power, decided.log_gain, decided.texture)
+    white = torch.from_numpy(NoiseFrames(g, 0).samples(0, count + HOPS_PER_WINDOW - 1))[None]
+    output = stage.synthesise(torch.from_numpy(frames.spectra), power, share, rotated, gain, decided, white)[0].numpy()
     first = stage.first_sample() + g.window_length // 2  # the numba stage's first sample stands half a window before the first frame
     return np.abs(output - expected[0, first : first + len(output)]).max() / np.abs(expected).max()
 
@@ -70,7 +81,7 @@ def test_the_torch_stage_gives_the_numba_stages_waveform_within_1e_4(make, rate)
 def test_they_agree_on_recordings_with_attacks_and_with_coherence(name, coherence, alpha_mix, rate):
     y, samplerate = soundfile.read(EXAMPLES / f"{name}.flac", dtype="float32", always_2d=True)
     shape = (400, BANDS)
-    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0, -0.3)))
+    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, -0.3, 0.0, SYNTHESIS_SHARE)))
     frames = analysed(y[:, 0], rate, 400, geometry(samplerate))
     assert name != "band" or (frames.attack_share * alpha_mix).max() > 0.9
     assert difference(y[:, 0], rate, field, samplerate) < 1e-4
@@ -78,11 +89,11 @@ def test_they_agree_on_recordings_with_attacks_and_with_coherence(name, coherenc
 
 def inputs(batch=3, frames=24):
     parts = [analysed(drummed(seed), 0.8, frames) for seed in range(batch)]
-    power, source, horizontal, vertical, offset, share = (torch.cat(columns) for columns in zip(*(tensors(p) for p in parts)))
+    power, source, horizontal, vertical, delay, share = (torch.cat(columns) for columns in zip(*(tensors(p) for p in parts)))
     assert share.max() > 0.9
     generator = torch.Generator().manual_seed(0)
     coherence, alpha_mix = torch.rand(power.shape, generator=generator), torch.rand(power.shape, generator=generator)
-    return Walk(coherence, alpha_mix * share, horizontal - 0.3 * vertical, source, power, 0.25 * offset)
+    return Walk(coherence, alpha_mix * share, horizontal - 0.3 * vertical, source, power, delay)
 
 
 def drummed(seed):
@@ -127,9 +138,10 @@ def test_frames_that_are_not_rotated_overlap_add_to_the_recording():
     y = voice(1.0, SAMPLERATE)
     frames = analysed(y, 1.0, 40)
     stage = Stage(G)
-    zero = torch.zeros(1, 40, BANDS)
+    plain = Field(*(torch.full((1, 40, BANDS), value) for value in (0.0, 0.0, 0.0, 0.0, 0.0, SYNTHESIS_SHARE)))
+    ones, white = torch.ones(1, 40, G.bins), torch.zeros(1, 45 * G.hop)
     still = Rotated(torch.zeros(1, 40, G.bins), torch.zeros(1, 40, dtype=torch.long))
-    output = stage.synthesise(torch.from_numpy(frames.spectra), still, torch.ones(1, 40, G.bins), zero)[0].numpy()
+    output = stage.synthesise(torch.from_numpy(frames.spectra), ones, 0 * ones, still, ones, plain, white)[0].numpy()
     first = G.window_length // 2 + stage.first_sample()
     assert output.shape == ((40 - EDGE_FRAMES) * G.hop,)
     assert np.abs(output - y[first : first + len(output)]).max() < 1e-5

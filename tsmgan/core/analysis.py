@@ -47,16 +47,20 @@ class Analyser:
         self._last = np.zeros((channels, 1, geometry.bins), np.complex64)
         self._last_instant: int | None = None
 
-    def __call__(self, signal: np.ndarray, origin: int, instants: np.ndarray, rates: np.ndarray) -> Frames:
+    def __call__(self, signal: np.ndarray, origin: int, positions: np.ndarray, rates: np.ndarray) -> Frames:
         """Analyse the next run of frames.
+
+        A frame whose attack would sound before its place looks at an earlier instant, where the attack has not begun yet. So what stood
+        before the attack goes on sounding until the attack's own time comes.
 
         Args:
             signal: (channels, samples), float32 or float64; silence is assumed outside of it. Frames look at half a window to either
                 side, attacks at 80 ms before the first instant and `attacks.LOOKAHEAD_SECONDS` more behind the last.
             origin: position of the signal's first sample in the whole recording.
-            instants, rates: t_m and local rate of each frame, as `TimeMap.instants` gives them.
+            positions, rates: t_m and local rate of each frame, as `TimeMap.instants` gives them.
         """
-        g, count = self._geometry, len(instants)
+        g, count = self._geometry, len(positions)
+        instants, delay, share = frame_attacks(signal, origin, positions, rates, g)
         # An instant that serves twice is transformed once. It saves time at rates near 1, and it is what makes rate 1 exact:
         # there P_m *is* X_{m-1}, so no rotation arises.
         places, index = np.unique(np.concatenate([instants, instants - g.hop]), return_inverse=True)
@@ -69,7 +73,7 @@ class Analyser:
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)
         self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
-        return Frames(instants, rates, x, p, power, source, horizontal, vertical, *frame_attacks(signal, origin, instants, g))
+        return Frames(instants, rates, x, p, power, source, horizontal, vertical, delay, share)
 
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:

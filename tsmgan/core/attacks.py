@@ -23,6 +23,8 @@ BEFORE_BLOCKS, BEHIND_BLOCKS = 28, 12
 """Lengths of past and future that an instant's strength compares; the last block of the past is left out, the attack may lie in it."""
 BEHIND_WEIGHTS = tuple(float(w) for w in 0.75 ** np.arange(BEHIND_BLOCKS) / (0.75 ** np.arange(BEHIND_BLOCKS)).sum())
 """What each block of the future counts: the next most, or a click would be as strong an attack anywhere in the 12 ms before it."""
+ATTACK_REACH = 0.6
+"""An attack that belongs further from its frame's middle than this share of the window is none of that frame's business."""
 RIVAL_BLOCKS = 12
 """An attack is stronger than all other instants as near as this."""
 LEAST_STRENGTH = 2.1
@@ -37,31 +39,50 @@ LOOKAHEAD_SECONDS = (RIVAL_BLOCKS + BEHIND_BLOCKS + 2) * BLOCK_SECONDS
 """Signal that must be known beyond the end of the last frame."""
 
 
-def frame_attacks(signal: np.ndarray, origin: int, instants: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """The attack within each frame, if there is one; of several, the one that is strongest under the frame's window.
+def frame_attacks(
+    signal: np.ndarray, origin: int, positions: np.ndarray, rates: np.ndarray, geometry: Geometry
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The instant at which each frame looks, and the attack within it, if there is one; of several, the strongest under its window.
 
     Args:
         signal: (channels, samples), float32 or float64; silence is assumed outside of it.
         origin: position of the signal's first sample in the whole recording.
-        instants: t_m of each frame in samples of the recording, (frames,), int64, not descending.
+        positions: input position of each frame by the time map in samples of the recording, (frames,), float64, not descending.
+        rates: local rate of each frame, (frames,).
 
     Returns:
-        offset, (frames,) float32, seconds: where the attack stands relative to t_m, 0 where there is none; and share, (frames, bins)
-        float32, 0 to 1: how much of each bin began with it, 0 where there is none.
+        instants, (frames,) int64: the positions, rounded, but before the attack where it belongs further behind the frame's middle than
+        ATTACK_REACH windows.
+        delay, (frames,) float32, seconds: by how much later the attack belongs than it stands in the frame; NaN where there is none, or
+        where it belongs outside of ATTACK_REACH.
+        share, (frames, bins) float32, 0 to 1: how much of each bin began with the attack; 0 where delay is NaN.
     """
-    offset, share = np.zeros(len(instants), np.float32), np.zeros((len(instants), geometry.bins), np.float32)
-    reach = geometry.window_length // 2
-    places, strengths = find_attacks(signal, origin, int(instants[0]) - reach, int(instants[-1]) + reach, geometry.samplerate)
-    if len(places):
-        distance = places - instants[:, None]
-        seen = np.where(np.abs(distance) < reach, strengths * np.cos(np.pi / geometry.window_length * distance) ** 2, 0.0)
-        strongest = seen.argmax(1)
-        near = np.flatnonzero(seen.max(1) > 0)
+    instants, reach, count = np.rint(positions).astype(np.int64), geometry.window_length // 2, len(positions)
+    delay, share = np.full(count, np.nan, np.float32), np.zeros((count, geometry.bins), np.float32)
+    first, last = int(instants[0]) - 2 * reach, int(instants[-1]) + reach
+    places, strengths = find_attacks(signal, origin, first, last, geometry.samplerate)
+    if not len(places):
+        return instants, delay, share
+    strongest = _strongest(places, strengths, instants, geometry)
+    belongs = (places[strongest] - positions) / rates / geometry.window_length
+    early = (strongest >= 0) & (belongs > ATTACK_REACH)
+    instants[early] = np.minimum(instants[early], places[strongest[early]] - reach - round(LEAD_SECONDS * geometry.samplerate))
+    strongest[early] = _strongest(places, strengths, instants[early], geometry)
+    belongs = (places[strongest] - positions) / rates / geometry.window_length
+    near = np.flatnonzero((strongest >= 0) & (np.abs(belongs) <= ATTACK_REACH))
+    if len(near):
         used, index = np.unique(strongest[near], return_inverse=True)
-        if len(near):
-            share[near] = beginning_share(signal, places[used] - origin, geometry)[index]
-            offset[near] = distance[near, strongest[near]] / geometry.samplerate
-    return offset, share
+        share[near] = beginning_share(signal, places[used] - origin, geometry)[index]
+        later = (1 / rates[near] - 1) * (places[strongest[near]] - positions[near])
+        delay[near] = (later + (instants[near] - positions[near])) / geometry.samplerate
+    return instants, delay, share
+
+
+def _strongest(places: np.ndarray, strengths: np.ndarray, instants: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Number of the attack that is strongest under the window of each frame, (frames,); -1 where there is none."""
+    distance = places - instants[:, None]
+    seen = strengths * np.cos(np.pi / geometry.window_length * distance) ** 2 * (np.abs(distance) < geometry.window_length // 2)
+    return np.where(seen.max(1, initial=0) > 0, seen.argmax(1), -1)
 
 
 def find_attacks(signal: np.ndarray, origin: int, first: int, last: int, samplerate: int) -> tuple[np.ndarray, np.ndarray]:

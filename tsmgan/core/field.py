@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsmgan.core.geometry import Geometry, between_bands
+from tsmgan.core.geometry import LONGEST_WINDOW, SHORTEST_WINDOW, Geometry, between_bands
 
 BAND_CENTRES_HZ = tuple(float(c) for c in 700 * (10 ** np.linspace(np.log10(1 + 80 / 700), np.log10(1 + 11500 / 700), 20) - 1))
 """Centres of the bands that the generator controls, evenly spaced in mel (O'Shaughnessy's formula)."""
@@ -15,6 +15,10 @@ LARGEST_LOG_GAIN = 0.35
 """The gain of a band in amplitude stays within this natural logarithm either way (3 dB), whatever a model decides."""
 LARGEST_TEXTURE = 0.75
 """The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
+
+
+LEAST_NOISE = 1e-3
+"""A bin's smaller share of noise is none: a rounding error must not keep a recording at rate 1 from coming out bit for bit."""
 
 
 class Seen(NamedTuple):
@@ -40,11 +44,15 @@ class Field(NamedTuple):
     """mu in [0, 1]. 0: alpha = 1, attacks are stretched (voices); 1: alpha = 1 / rate, attacks keep their shape."""
     log_gain: Any
     """Natural logarithm of the gain in amplitude."""
-    rotation: Any
-    """Small extra rotation in radians that the next frame does not inherit."""
     texture: Any
     """gamma: amplitudes are raised to the power 1 + gamma, relative to their neighbourhood's. Noise that is slowed down repeats itself
     from frame to frame and comes out uneven, noise that is sped up comes out too even; gamma < 0 and > 0 put that right."""
+    noise: Any
+    """nu in [0, 1]: the share of each bin's power that is taken from fresh noise instead of from the recording. Bins that begin with an
+    attack take none."""
+    window: Any
+    """Length of the synthesis window as a share of the analysis window's, SHORTEST_WINDOW to LONGEST_WINDOW. A frame has one window, so its
+    bands' mean counts."""
 
     def bounded(self) -> Field:
         """The field with every value in the range that the vocoder stage allows; arrays only."""
@@ -52,8 +60,9 @@ class Field(NamedTuple):
             np.clip(self.coherence, 0, 1),
             np.clip(self.alpha_mix, 0, 1),
             np.clip(self.log_gain, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
-            np.clip(self.rotation, -np.pi, np.pi),
             np.clip(self.texture, -LARGEST_TEXTURE, LARGEST_TEXTURE),
+            np.clip(self.noise, 0, 1),
+            np.clip(self.window, SHORTEST_WINDOW, LONGEST_WINDOW),
         )
 
 

@@ -30,7 +30,7 @@ class Frames(NamedTuple):
     """Rotation gained on the step from the frame before, (frames, bins), float32, radians."""
     vertical: np.ndarray
     """Sum of the phase differences between neighbouring bins along the way, (frames, bins), float32, radians."""
-    attack_offset: np.ndarray
-    """Where the frame's attack stands in the input relative to the frame's instant, (frames,), float32, seconds; 0 where there is none."""
+    attack_delay: np.ndarray
+    """By how much later the frame's attack belongs than it stands in the frame, (frames,), float32, seconds; NaN where there is none."""
     attack_share: np.ndarray
     """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tsmgan.core.field import BANDS, Field, Seen
+from tsmgan.core.geometry import LONGEST_WINDOW, SHORTEST_WINDOW
 from tsmgan.core.rule import MARGIN, RULE_CONTEXT, rule
 from tsmgan.errors import ModelError, TsmganError, UsageError
 
@@ -33,8 +34,8 @@ PACKAGES = {
 }
 """The package that brings a provider, the command that installs it, and where it can work."""
 
-RULE_INPUTS = ("coherence", "alpha_mix", "log_gain", "texture")
-"""What a network is told of the rule's field: all but the rotation, which the rule leaves at 0."""
+NOISE_THRESHOLD = 0.02
+"""A share of noise is 0 below this point of its sigmoid, so that a network can leave noise out altogether."""
 GPU_BATCH = 16
 """Runs that a GPU decides together: one alone would leave it idle for most of the time that it takes to ask it."""
 LARGEST_LOGIT = 30.0
@@ -70,8 +71,8 @@ class Sizes(NamedTuple):
 
 
 def rule_inputs(by_hand: Field) -> np.ndarray:
-    """The rule's field as a network takes it: the values of RULE_INPUTS one after the other, (..., frames, bands of all), float32."""
-    return np.concatenate([getattr(by_hand, name) for name in RULE_INPUTS], -1)
+    """The rule's field as a network takes it: its values one after the other, (..., frames, bands of all), float32."""
+    return np.concatenate(by_hand, -1)
 
 
 def depart(by_hand: Field, departures: Field, largest_coherence: float, library: Any = np) -> Field:
@@ -84,12 +85,15 @@ def depart(by_hand: Field, departures: Field, largest_coherence: float, library:
         return 1 / (1 + library.exp(-x))
 
     share = (by_hand.coherence / largest_coherence).clip(MARGIN, 1 - MARGIN)
+    noise = (NOISE_THRESHOLD + (1 - NOISE_THRESHOLD) * by_hand.noise).clip(NOISE_THRESHOLD, 1 - MARGIN)
+    noise = sigmoid(logit(noise) + departures.noise.clip(-LARGEST_LOGIT, LARGEST_LOGIT))
     return Field(
         largest_coherence * sigmoid(logit(share) + departures.coherence.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
         sigmoid(logit(by_hand.alpha_mix) + departures.alpha_mix.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
         by_hand.log_gain + departures.log_gain,
-        by_hand.rotation + departures.rotation,
         by_hand.texture + departures.texture,
+        ((noise - NOISE_THRESHOLD) / (1 - NOISE_THRESHOLD)).clip(0, 1),
+        (by_hand.window + departures.window).clip(SHORTEST_WINDOW, LONGEST_WINDOW),
     )
 
 

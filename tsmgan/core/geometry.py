@@ -18,8 +18,12 @@ WINDOW_SECONDS = 0.040
 HOPS_PER_WINDOW = 6
 """The synthesis hop is a sixth of the window. With a quarter, which sums to a constant as well, PESQ is 0.05 lower and voices rougher."""
 SYNTHESIS_SHARE = 0.65
-"""Length of the synthesis window, as a share of the analysis window's. The output takes from each frame what it knows best, its middle:
-attacks smear less, and log-mel distances fall by a tenth against 1."""
+"""Usual length of the synthesis window, as a share of the analysis window's. The output takes from each frame what it knows best, its
+middle: attacks smear less, and log-mel distances fall by a tenth against 1."""
+SHORTEST_WINDOW, LONGEST_WINDOW = 0.35, 1.0
+"""Bounds of that share. The shortest is as long as two hops, so that every sample is reached."""
+WINDOW_STEPS = 26
+"""Steps between the bounds: lengths are a whole number of steps."""
 MAX_SHIFT_SECONDS = 0.010
 """Longest shift of a frame's waveform that coherence may choose: one period of a voice of 100 Hz either way."""
 NETWORK_HZ = 12000.0
@@ -85,12 +89,13 @@ class Geometry:
         """Analysis window: periodic Hann, shape (N,), float32."""
         return _hann(self.window_length)
 
-    def synthesis_window(self) -> np.ndarray:
-        """Synthesis window: a shorter periodic Hann window in the middle of N samples, zero outside; shape (N,), float32."""
+    def synthesis_windows(self) -> np.ndarray:
+        """Synthesis windows: shorter periodic Hann windows in the middle of N samples, zero outside; (WINDOW_STEPS + 1, N), float32."""
         n = self.window_length
-        length = 2 * round(SYNTHESIS_SHARE * n / 2)
-        out = np.zeros(n, np.float32)
-        out[n // 2 - length // 2 : n // 2 + length // 2] = _hann(length)
+        out = np.zeros((WINDOW_STEPS + 1, n), np.float32)
+        for row, share in zip(out, np.linspace(SHORTEST_WINDOW, LONGEST_WINDOW, WINDOW_STEPS + 1)):
+            length = 2 * round(share * n / 2)
+            row[n // 2 - length // 2 : n // 2 + length // 2] = _hann(length)
         return out
 
     def frequencies(self) -> np.ndarray:

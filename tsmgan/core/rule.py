@@ -19,15 +19,21 @@ import numpy as np
 
 from tsmgan.core.features import COLUMNS, WIDE_HZ
 from tsmgan.core.field import BAND_CENTRES_HZ, Field, Seen
-from tsmgan.core.geometry import between_bands
+from tsmgan.core.geometry import SYNTHESIS_SHARE, between_bands
 
 RULE_CONTEXT = 48
 """Frames on either side (0.32 s) over which voices are told from other sounds."""
+FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 1.0, 0.35, 20.0, 0.80
+"""TODO"""
+FULL_SLOWNESS = 0.05
+"""TODO"""
+WINDOW_CUT = 0.2
+"""TODO"""
 VOICED_COHERENCE, COHERENCE_SLOPE = 0.70, 0.13
 """Coherence where a voice has a period, and how much of it goes with each unit of log rate: pulses stay nearly as peaky as they were, and
 PESQ is highest."""
-LARGEST_COHERENCE = 0.8
-"""A frame that is moved as one piece (1) makes the pulses of voices peakier than they were."""
+LARGEST_COHERENCE = 1.0
+"""Of the rule. At 1 a frame is moved as one piece."""
 MARGIN = 0.002
 """Shares of coherence and alpha mix stay this far from 0 and 1, so that a generator can depart from them."""
 VOICE_WEIGHTS, VOICE_OFFSET = (28.5, 10.4, 5.9, -11.4, -13.6, -25.0, 16.5, 4.3), -15.7
@@ -65,14 +71,18 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     coherence = LARGEST_COHERENCE * _inside((most / LARGEST_COHERENCE).clip(0, 1) * voiced)
     alpha_mix = _inside(1 - stretched * (1 - attack))
     noise = ((1 - _tonality(features)) / NOISE_TONALITY).clip(0, 1) ** 2
-    noise *= ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     slowness = np.maximum(-log_rate, 0)
+    unvoiced = _sigmoid(FRESH_SLOPE * (FRESH_PERIODICITY - periodicity)) * _sigmoid(40 * (FRESH_CONCENTRATION - concentration))
+    fresh = noise * (unvoiced * (slowness / FULL_SLOWNESS).clip(0, 1))[..., None] * FRESH
+    noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
+    window = SYNTHESIS_SHARE - WINDOW_CUT * (slowness / FULL_SLOWNESS).clip(0, 1)
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
         np.broadcast_to(alpha_mix[..., None], noise.shape),
         NOISE_GAIN * slowness[..., None] * noise,
-        np.zeros(noise.shape),
         NOISE_TEXTURE * log_rate[..., None] * noise,
+        fresh,
+        np.broadcast_to(window[..., None], noise.shape),
     )
     return Field(*(np.ascontiguousarray(values, np.float32) for values in per_band))
 

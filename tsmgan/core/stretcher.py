@@ -79,7 +79,7 @@ class Stretcher:
         self._features = frame_features
         self._decide = decider.decide
         self._surroundings = Surroundings(decider.context, decider.noise, seed)
-        self._vocoder = Vocoder(self._geometry)
+        self._vocoder = Vocoder(self._geometry, seed)
         self._overlap = OverlapAdd(self._geometry, self.channels)
         self._exact = ExactPieces(self._geometry)
         self._analysed = 0
@@ -133,8 +133,8 @@ class Stretcher:
 
     def _analyse(self, first: int, count: int) -> Run:
         """Time map -> frames -> features, for the frames from `first` on."""
-        instants, rates = self.time_map.instants(first, count, self._geometry.hop)
-        frames = self._analyser(self._input.signal, self._input.origin, instants, rates)
+        positions, rates = self.time_map.instants(first, count, self._geometry.hop)
+        frames = self._analyser(self._input.signal, self._input.origin, positions, rates)
         return Run(first, frames, self._features(frames, self._geometry))
 
     def _render(self, runs: list[tuple[Run, Seen]]) -> list[Rendered]:
@@ -169,7 +169,7 @@ class Stretcher:
     def _input_needed(self) -> int:
         """Input samples that the next run of frames looks at."""
         last, _ = self.time_map.instants(self._analysed + RUN - 1, 1, self._geometry.hop)
-        return int(last[0]) + self._geometry.window_length // 2 + int(-(-self.samplerate * LOOKAHEAD_SECONDS // 1))
+        return int(last[0]) + 1 + self._geometry.window_length // 2 + int(-(-self.samplerate * LOOKAHEAD_SECONDS // 1))
 
     def _runs_of(self, block: np.ndarray) -> Iterator[tuple[Run, Seen]]:
         """Runs that the block makes complete, and what surrounds them."""

@@ -156,17 +156,17 @@ class TimeMap:
         return self._y[piece] + (p - self._x[piece]) / self._rates[piece]
 
     def instants(self, first: int, count: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which input sample each output frame looks at, and the local rate there; the map must be in samples.
+        """The input position that each output frame looks at, and the local rate there; the map must be in samples.
 
         Args:
             first, count: number of the first output frame, and how many follow one another.
             hop: samples from one output frame to the next. Frame m stands at output sample m * hop.
 
         Returns:
-            (count,) int64 and (count,) float64.
+            (count,) float64 and (count,) float64.
         """
         positions = np.arange(first, first + count) * hop
-        return np.rint(self.input_at(positions)).astype(np.int64), self.rate_at(positions)
+        return self.input_at(positions), self.rate_at(positions)
 
     def output_length(self, input_length: int, samplerate: int | None = None) -> int:
         """Samples that an input of input_length samples becomes: round(n / rate) for a single rate.

@@ -1,4 +1,4 @@
-"""Vocoder stage: turn the spectra so that each frame continues the one before, and give their bins the field's gain and texture.
+"""Vocoder stage: turn the spectra so that each frame continues the one before, and give their bins the field's gain, texture and noise.
 
 The rotation theta is shared by all channels, so every level and phase difference between channels survives. For each
 frame, with the table of `tsmgan.core.analysis`,
@@ -10,12 +10,18 @@ sum_f W(f) cos(theta(f) + omega tau), less a small penalty for long shifts; e = 
 and the coherence lambda takes its share of it away: theta <- theta - lambda e. lambda = 0 is a phase vocoder;
 lambda = 1 is the recording's own waveform, moved so that it continues what is already there.
 
-Where the frame holds an attack, at t_m + u, it belongs (1/rate - 1) u later than it would stand. The bins that began with it are
-moved there:
+Where the frame holds an attack that belongs d later than it stands in the frame, the bins that began with it are moved there:
 
-    theta <- theta - mu share wrap(theta + omega (1/rate - 1) u)
+    theta <- theta - mu share wrap(theta + omega d)
 
 mu is the alpha mix: where alpha = 1, as on voices, attacks are stretched with the rest.
+
+Of each bin the share nu of its power is noise: with g the gain, S the power averaged over SMOOTH_BINS on either side, N the spectrum of
+white noise, and R the channels' common phase, X becomes
+
+    X (sqrt(1 - nu) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
+
+The factor is the same for all channels. With one channel, the second term is sqrt(nu S) N: noise that owes its phases to N alone.
 
 W is the amplitude below 6 kHz, not the power: the upper harmonics then have a say in where a pulse goes. The penalty keeps
 frames from jumping between shifts that explain them almost equally well.
@@ -28,9 +34,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tsmgan.core.compiled.kernels import helper, kernel
-from tsmgan.core.field import Field, band_spread
+from tsmgan.core.field import LEAST_NOISE, Field, band_spread
 from tsmgan.core.frames import Frames
-from tsmgan.core.geometry import MAX_SHIFT_SECONDS, Geometry
+from tsmgan.core.geometry import LONGEST_WINDOW, MAX_SHIFT_SECONDS, SHORTEST_WINDOW, WINDOW_STEPS, Geometry
+from tsmgan.core.noise import NoiseFrames
 
 SHIFT_HZ = 6000.0
 """Bins below this choose the shift tau."""
@@ -40,8 +47,8 @@ SHIFT_PENALTY = np.float32(0.2)
 """What the longest shift must gain over none, as a share of the sum of W."""
 CLIMB_STEPS = 8
 """Steps of the grid by which the penalty may have moved a maximum; enough for sounds of 32 Hz."""
-ATTACK_REACH = 0.6
-"""An attack that belongs further from its frame's middle than this share of the window is none of that frame's business."""
+SMOOTH_BINS = 6
+"""Bins on either side (150 Hz) over which the power is averaged that noise takes on."""
 TEXTURE_BINS = 12
 """Bins on either side (300 Hz) that count as a bin's neighbourhood."""
 TEXTURE_LINEAR, TEXTURE_SQUARE = 0.42, 0.5
@@ -69,56 +76,58 @@ class Turned(NamedTuple):
     """(channels, frames, bins), complex64."""
     delays: np.ndarray
     """By how many samples coherence and attacks moved each frame as a whole, (frames,), int64."""
+    windows: np.ndarray
+    """Number of each frame's synthesis window among `Geometry.synthesis_windows`, (frames,), int64."""
     unmoved: np.ndarray
     """Which frames were left as they are: no rotation, no gain; (frames,), bool."""
 
 
 class Vocoder:
-    """Turns consecutive runs of frames of one signal; keeps the rotation of the last frame between calls."""
+    """Turns consecutive runs of frames of one signal; keeps the rotation of the last frame between calls.
 
-    def __init__(self, geometry: Geometry) -> None:
+    Args:
+        geometry: lengths of window and hop.
+        seed: of the noise that is mixed in.
+    """
+
+    def __init__(self, geometry: Geometry, seed: int = 0) -> None:
         self._geometry = geometry
         self._spread = band_spread(geometry)
         self._cosines, self._sines = shift_grid(geometry)
         self._omega = (2 * np.pi * geometry.frequencies()).astype(np.float32)
         self._theta = np.zeros(geometry.bins, np.float32)
+        self._noise = NoiseFrames(geometry, seed)
+        self._first = 0
 
     def __call__(self, frames: Frames, field: Field) -> Turned:
-        """Turn the next run of frames as the field says. Whatever a model decided, the field is bounded first.
-
-        An attack that belongs behind a frame's end is left out of the frame; it would sound too early.
-        """
+        """Turn the next run of frames as the field says. Whatever a model decided, the field is bounded first."""
         field = field.bounded()
         theta, delays = self._rotations(frames, field)
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(len(theta), np.bool_)
-        early = self._attack_places(frames) > ATTACK_REACH
+        noisy = np.flatnonzero(field.noise.max(1) >= LEAST_NOISE)
+        noise = self._noise(self._first, noisy) if len(noisy) else np.zeros((1, self._geometry.bins), np.complex64)
+        rows = np.full(len(theta), -1, np.int64)
+        rows[noisy] = np.arange(len(noisy))
+        self._first += len(theta)
         rotate(
-            frames.spectra, frames.power, theta, field.log_gain, field.rotation, field.texture, early, frames.attack_share,
-            field.alpha_mix, *self._spread, np.empty((2, self._geometry.bins), np.float32), spectra, unmoved,
+            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise, noise, rows, frames.attack_share,
+            *self._spread, np.empty((3, self._geometry.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
-        return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), unmoved)
+        windows = np.rint((field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW)))
+        return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), windows.astype(np.int64), unmoved)
 
     def _rotations(self, frames: Frames, field: Field) -> tuple[np.ndarray, np.ndarray]:
-        """theta, (frames, bins) float32, radians, without the field's own rotation; and each frame's delay, (frames,) float32, seconds."""
+        """theta, (frames, bins) float32, radians; and each frame's delay, (frames,) float32, seconds."""
         theta, (taus, delays) = np.empty(frames.power.shape, np.float32), np.zeros((2, len(frames.power)), np.float32)
         stretch = (1.0 / frames.rates - 1.0).astype(np.float32)
         scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
         propagate(
-            frames.power, frames.source, frames.horizontal, frames.vertical, self._attack_delays(frames), frames.attack_share,
+            frames.power, frames.source, frames.horizontal, frames.vertical, frames.attack_delay, frames.attack_share,
             field.coherence, field.alpha_mix, stretch,
             *self._spread, self._cosines, self._sines, self._omega, self._theta, theta, taus, delays, scratch,
         )  # fmt: skip
         self._theta = theta[-1].copy()
         return theta, delays
-
-    def _attack_delays(self, frames: Frames) -> np.ndarray:
-        """By how much later each frame's attack belongs, (frames,) float32, seconds; NaN where there is nothing to be moved."""
-        moved = frames.attack_share.any(1) & (np.abs(self._attack_places(frames)) <= ATTACK_REACH)
-        return np.where(moved, (1 / frames.rates - 1) * frames.attack_offset, np.nan).astype(np.float32)
-
-    def _attack_places(self, frames: Frames) -> np.ndarray:
-        """Where each frame's attack belongs in the output, relative to the frame's middle, in windows."""
-        return frames.attack_offset / frames.rates * (self._geometry.samplerate / self._geometry.window_length)
 
 
 @helper()
@@ -222,29 +231,67 @@ def propagate(
 
 
 @kernel()
-def rotate(
-    spectra, power, theta, log_gain, rotation, texture, early, attack_share, alpha_mix, lower, weight, scratch, out, unmoved
-):  # fmt: skip
-    """out (channels, frames, bins): spectra times gain and exp(i (theta + rotation)); unmoved (frames,): whether that left them alone.
+def rotate(spectra, power, theta, log_gain, texture, nu, noise, rows, attack_share, lower, weight, scratch, out, unmoved):
+    """out (channels, frames, bins): spectra times gain and exp(i theta), and noise; unmoved (frames,): whether that left them alone.
 
-    scratch is (2, bins) float32.
+    noise is (.., bins) complex64, and rows (frames,) says which row of it a frame takes; -1 is none. scratch is (3, bins) float32.
     """
     channels, frames, bins = spectra.shape
-    gains = scratch[0]
+    gains, smooth = scratch[0], scratch[2]
     for m in range(frames):
         fill_gains(power[m], log_gain[m], texture[m], lower, weight, scratch[1], gains)
+        if rows[m] >= 0:
+            average(power[m], SMOOTH_BINS, smooth)
         for f in range(bins):
-            b, w = lower[f], weight[f]
-            gain = gains[f]
-            if early[m]:
-                gain *= 1 - attack_share[m, f] * (alpha_mix[m, b] + w * (alpha_mix[m, b + 1] - alpha_mix[m, b]))
-            angle = theta[m, f] + rotation[m, b] + w * (rotation[m, b + 1] - rotation[m, b])
-            if angle != 0 or gain != 1:
+            gain, angle = gains[f], theta[m, f]
+            share = np.float32(0.0)
+            if rows[m] >= 0:
+                b, w = lower[f], weight[f]
+                share = (nu[m, b] + w * (nu[m, b + 1] - nu[m, b])) * (1 - attack_share[m, f])
+                share = share if share >= np.float32(LEAST_NOISE) else np.float32(0.0)
+            if angle != 0 or gain != 1 or share != 0:
                 unmoved[m] = False
+            gain *= np.sqrt(1 - share)
             re, im = gain * np.cos(angle), gain * np.sin(angle)
+            if share > 0:
+                x, y = common_phase(spectra, m, f)
+                level = np.sqrt(share * smooth[f] / (power[m, f] + np.float32(SMALLEST_POWER)))
+                z = noise[rows[m], f]
+                re += level * (z.real * x + z.imag * y)
+                im += level * (z.imag * x - z.real * y)
             for ch in range(channels):
                 z = spectra[ch, m, f]
                 out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
+
+
+@helper()
+def common_phase(spectra, m, f):
+    """Cosine and sine of the phase of the channels' sum in bin f of frame m, each channel weighted by its amplitude."""
+    x, y = np.float32(0.0), np.float32(0.0)
+    for ch in range(spectra.shape[0]):
+        z = spectra[ch, m, f]
+        size = np.sqrt(z.real * z.real + z.imag * z.imag)
+        x += z.real * size
+        y += z.imag * size
+    size = np.sqrt(x * x + y * y)
+    if size > 0:
+        return x / size, y / size
+    return np.float32(1.0), np.float32(0.0)
+
+
+@helper()
+def average(power, width, out):
+    """Mean of power (bins,) over `width` bins on either side, as far as they are there."""
+    bins = len(power)
+    total = 0.0
+    for f in range(min(width, bins)):
+        total += power[f]
+    for f in range(bins):
+        if f + width < bins:
+            total += power[f + width]
+        if f > width:
+            total -= power[f - width - 1]
+        out[f] = max(total, 0.0) / (min(f + width, bins - 1) - max(f - width, 0) + 1)
 
 
 @helper()
@@ -284,15 +331,6 @@ def fill_gains(power, log_gain, texture, lower, weight, unevenness, gains):
 @helper()
 def measure_unevenness(power, out):
     """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; power and out (bins,)."""
-    bins = len(power)
-    total = 0.0
-    for f in range(min(TEXTURE_BINS, bins)):
-        total += power[f]
-    for f in range(bins):
-        if f + TEXTURE_BINS < bins:
-            total += power[f + TEXTURE_BINS]
-        if f > TEXTURE_BINS:
-            total -= power[f - TEXTURE_BINS - 1]
-        count = min(f + TEXTURE_BINS, bins - 1) - max(f - TEXTURE_BINS, 0) + 1
-        mean = max(total, 0.0) / count
-        out[f] = 0.5 * np.log((power[f] + SMALLEST_POWER) / (mean + SMALLEST_POWER))
+    average(power, TEXTURE_BINS, out)
+    for f in range(len(power)):
+        out[f] = 0.5 * np.log((power[f] + SMALLEST_POWER) / (out[f] + SMALLEST_POWER))

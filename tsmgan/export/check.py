@@ -11,7 +11,7 @@ import torch
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import Field
-from tsmgan.core.generator import RULE_INPUTS, depart, rule_inputs
+from tsmgan.core.generator import depart, rule_inputs
 from tsmgan.core.geometry import geometry
 from tsmgan.core.rule import rule
 from tsmgan.core.timemap import TimeMap
@@ -38,7 +38,7 @@ class Inputs(NamedTuple):
     noise: np.ndarray
     """(batch, frames, noise), float32."""
     rule: np.ndarray
-    """The rule's field, (batch, frames, bands of all RULE_INPUTS), float32, see `tsmgan.core.generator.rule_inputs`."""
+    """The rule's field, (batch, frames, bands of all its values), float32, see `tsmgan.core.generator.rule_inputs`."""
 
 
 class Difference(NamedTuple):
@@ -110,8 +110,7 @@ class Exported:
 
 def _field(departures: Field, inputs: Inputs, generator: Generator) -> Field:
     """The field that departures amount to."""
-    parts = dict(zip(RULE_INPUTS, np.split(inputs.rule, len(RULE_INPUTS), -1)))
-    by_hand = Field(**parts, rotation=np.zeros_like(inputs.rule[..., : inputs.rule.shape[-1] // len(RULE_INPUTS)]))
+    by_hand = Field(*np.split(inputs.rule, len(Field._fields), -1))
     return depart(by_hand, departures, generator.config.largest_coherence)
 
 

@@ -17,7 +17,6 @@ from safetensors.torch import save as safetensors_bytes
 
 from tsmgan import __version__
 from tsmgan.core.field import Field
-from tsmgan.core.generator import RULE_INPUTS
 from tsmgan.errors import ModelError, UsageError
 from tsmgan.models import FORMAT, Model, require_regular
 from tsmgan.storage.atomic import replace_file
@@ -133,7 +132,7 @@ class _Departures(torch.nn.Module):
 def trace(generator: Generator) -> bytes:
     """The ONNX model of the network of a generator on the CPU, in evaluation mode: inputs and departures from the rule are float32."""
     c = generator.config
-    widths = c.features, c.noise, len(RULE_INPUTS) * c.bands
+    widths = c.features, c.noise, len(Field._fields) * c.bands
     features, noise, by_hand = (torch.zeros(1, 64, width) for width in widths)
     example = features, torch.zeros(1, 64), noise, by_hand
     axes = {name: {0: "batch", 1: "frames"} for name in [*INPUTS, *Field._fields]}

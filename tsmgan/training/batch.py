@@ -16,13 +16,14 @@ class Batch:
     """int64."""
     horizontal: Tensor
     vertical: Tensor
-    attack_offset: Tensor
+    attack_delay: Tensor
     attack_share: Tensor
     """float32."""
     features: Tensor
     log_rate_around: Tensor
     answer: Tensor
     noise: Tensor
+    white: Tensor
     paired: Tensor
     exact: Tensor
     bandwidth: Tensor

@@ -27,7 +27,7 @@ class Rows(NamedTuple):
     source: np.ndarray
     horizontal: np.ndarray
     vertical: np.ndarray
-    attack_offset: np.ndarray
+    attack_delay: np.ndarray
     attack_share: np.ndarray
     features: np.ndarray
     """(B, context + T + context, FEATURES): the clip's frames, and those on either side that the generator's decisions depend on."""
@@ -37,6 +37,8 @@ class Rows(NamedTuple):
     """(B, (T - EDGE_FRAMES) H) samples, which the stage's output is compared with."""
     noise: np.ndarray
     """z, (B, context + T + context, noise)."""
+    white: np.ndarray
+    """White noise from which the stage mixes its own, (B, (T + EDGE_FRAMES) H)."""
     paired: np.ndarray
     """(B,) bool."""
     exact: np.ndarray
@@ -116,7 +118,8 @@ class Clips:
         log_rate = np.pad(columns["log_rate"][around], missing)
         return (
             columns["spectra"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
-            columns["attack_offset"][cut], columns["attack_share"][cut], features, log_rate,
+            columns["attack_delay"][cut], columns["attack_share"][cut], features, log_rate,
             answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
+            generator.standard_normal((frames + EDGE_FRAMES) * self._hop, dtype=np.float32),
             np.array(entry["paired"]), np.array(entry["exact"]), np.array(entry["bandwidth"], np.float32), np.array(item),
         )  # fmt: skip

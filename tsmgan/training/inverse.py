@@ -14,7 +14,7 @@ import numpy as np
 
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.field import BANDS, Field
-from tsmgan.core.geometry import HOPS_PER_WINDOW, geometry
+from tsmgan.core.geometry import HOPS_PER_WINDOW, SYNTHESIS_SHARE, geometry
 from tsmgan.core.overlap import OverlapAdd
 from tsmgan.core.timemap import TimeMap
 from tsmgan.core.vocoder import Vocoder
@@ -29,9 +29,10 @@ def fit(y: np.ndarray, samples: int) -> np.ndarray:
 
 def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, alpha_mix: float) -> np.ndarray:
     g, length = geometry(samplerate), time_map.output_length(len(y))
-    instants, rates = time_map.instants(0, g.frames_for(length) + HOPS_PER_WINDOW, g.hop)
-    frames = Analyser(g, 1)(y[None], 0, instants, rates)
-    field = Field(*(np.full((len(instants), BANDS), value, np.float32) for value in (coherence, alpha_mix, 0.0, 0.0, 0.0)))
+    positions, rates = time_map.instants(0, g.frames_for(length) + HOPS_PER_WINDOW, g.hop)
+    frames = Analyser(g, 1)(y[None], 0, positions, rates)
+    plain = (coherence, alpha_mix, 0.0, 0.0, 0.0, SYNTHESIS_SHARE)
+    field = Field(*(np.full((len(positions), BANDS), value, np.float32) for value in plain))
     out = OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
     return fit(out[0, g.window_length // 2 :], length)
 
@@ -52,7 +53,8 @@ def wsola(y: np.ndarray, samplerate: int, time_map: TimeMap) -> np.ndarray:
     length = time_map.output_length(len(y))
     hop = round(samplerate * WSOLA_WINDOW_SECONDS / 2)
     search = round(samplerate * WSOLA_SEARCH_SECONDS)
-    instants, _ = time_map.instants(0, -(-length // hop) + 1, hop)
+    positions, _ = time_map.instants(0, -(-length // hop) + 1, hop)
+    instants = np.rint(positions).astype(np.int64)
     margin = 2 * hop + search
     padded = np.pad(y, (margin, margin + max(0, int(instants[-1]) - len(y)) + 2 * hop))
     window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop) / hop)).astype(np.float32)

@@ -37,8 +37,8 @@ class Item(NamedTuple):
     """(T, bins), int16."""
     horizontal: np.ndarray
     vertical: np.ndarray
-    attack_offset: np.ndarray
-    """(T,), float32."""
+    attack_delay: np.ndarray
+    """(T,), float32; 0 where no attack is moved."""
     attack_share: np.ndarray
     """(T, bins), float16."""
     features: np.ndarray
@@ -153,11 +153,11 @@ def _analysed(x: np.ndarray, time_map: TimeMap, answer: np.ndarray, notes: dict[
     count = time_map.output_length(len(x)) // g.hop
     if notes["paired"]:
         count = min(count, len(answer) // g.hop)
-    instants, rates = time_map.instants(0, count, g.hop)
-    frames = Analyser(g, 1)(x[None].astype(np.float32), 0, instants, rates)
-    start = np.arange(count) * g.hop if notes["paired"] else instants
+    positions, rates = time_map.instants(0, count, g.hop)
+    frames = Analyser(g, 1)(x[None].astype(np.float32), 0, positions, rates)
+    start = np.arange(count) * g.hop if notes["paired"] else frames.instants
     return Item(
         frames.spectra[0], frames.source.astype(np.int16), frames.horizontal, frames.vertical,
-        frames.attack_offset, frames.attack_share.astype(np.float16), frame_features(frames, g),
+        np.nan_to_num(frames.attack_delay), frames.attack_share.astype(np.float16), frame_features(frames, g),
         np.log(rates).astype(np.float32), start, answer.astype(np.float32), notes,
     )  # fmt: skip

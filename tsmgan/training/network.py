@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tsmgan.core.features import FEATURES
 from tsmgan.core.field import BANDS, Field
-from tsmgan.core.generator import RULE_INPUTS, depart
+from tsmgan.core.generator import depart
 from tsmgan.core.rule import rule
 from tsmgan.training.recipe import GeneratorRecipe, setting
 
@@ -62,7 +62,7 @@ class Generator(nn.Module):
         self.config = c = config or GeneratorConfig()
         condition = 16
         self.rate = nn.Sequential(nn.Linear(2, condition), nn.GELU(), nn.Linear(condition, condition))
-        self.inlet = nn.Conv1d(c.features + c.noise + len(RULE_INPUTS) * c.bands, c.width, 3, padding=1)
+        self.inlet = nn.Conv1d(c.features + c.noise + len(Field._fields) * c.bands, c.width, 3, padding=1)
         self.blocks = nn.ModuleList(RateBlock(c.width, c.kernel, c.expansion, condition) for _ in range(c.blocks))
         self.norm = nn.LayerNorm(c.width)
         self.outlet = nn.Linear(c.width, len(Field._fields) * c.bands)
@@ -78,10 +78,11 @@ class Generator(nn.Module):
     def departures(self, features: Tensor, log_rate: Tensor, noise: Tensor, by_hand: Tensor) -> Field:
         """What the network adds to the rule: to coherence and alpha mix before their sigmoids, to the rest as it is.
 
-        log_gain, rotation and texture fade to zero where the rate is 1, so that nothing is changed there.
+        log_gain, texture, noise and window fade to zero where the rate is 1, so that nothing is changed there. The window departs as a
+        whole: it is the same for all bands.
 
         Args:
-            by_hand: the rule's field, (B, T, RULE_INPUTS * bands), as `rule_inputs` gives it. The rest is as of forward.
+            by_hand: the rule's field, (B, T, bands of all its values), as `rule_inputs` gives it. The rest is as of forward.
 
         Returns:
             A Field of (B, T, bands).
@@ -91,14 +92,15 @@ class Generator(nn.Module):
         x = self.inlet(torch.cat([features, noise, by_hand], -1).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, condition)
-        coherence, alpha_mix, log_gain, rotation, texture = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
+        coherence, alpha_mix, log_gain, texture, noise, window = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
         fade = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
             torch.lerp(coherence, coherence.mean(-1, keepdim=True), c.shared_coherence),
             c.largest_alpha_change * torch.tanh(alpha_mix),
             fade * c.largest_log_gain * torch.tanh(log_gain),
-            fade * c.largest_rotation * torch.tanh(rotation),
             fade * c.largest_texture * torch.tanh(texture),
+            fade * c.largest_noise_change * torch.tanh(noise),
+            fade * c.largest_window_change * torch.tanh(window.mean(-1, keepdim=True)).expand_as(window),
         )
 
 
@@ -109,5 +111,5 @@ def rule_field(features: Tensor, log_rate: Tensor) -> Field:
 
 
 def rule_inputs(by_hand: Field) -> Tensor:
-    """The rule's field as the network takes it: (batch, frames, RULE_INPUTS * bands)."""
-    return torch.cat([getattr(by_hand, name) for name in RULE_INPUTS], -1)
+    """The rule's field as the network takes it: (batch, frames, bands of all its values)."""
+    return torch.cat(by_hand, -1)

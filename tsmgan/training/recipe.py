@@ -102,14 +102,17 @@ class GeneratorRecipe:
     shared_coherence: float = setting(
         0.0, 0, 1, "share of what is learned of the coherence that all bands of a frame have in common; 1: one coherence for all"
     )
-    largest_coherence: float = setting(
-        0.8, 0.01, 1, "bound of the coherence: a frame that is moved as one piece (1) makes voices' pulses peakier than they were"
-    )
+    largest_coherence: float = setting(1.0, 0.01, 1, "bound of the coherence; 1: a frame may be moved as one piece")
     largest_log_gain: float = setting(0.35, 0, 10, "bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)")
-    largest_rotation: float = setting(0.5, 0, 10, "bound of the extra rotation in radians")
     largest_texture: float = setting(0.0, 0, 10, "bound of the departure from the default's texture; 0 leaves it to the default")
     largest_alpha_change: float = setting(
         6.0, 0, 10, "bound of the departure from the default's alpha mix, before the sigmoid; 0 leaves alpha to the default"
+    )
+    largest_noise_change: float = setting(
+        4.0, 0, 10, "bound of the departure from the default's share of noise, before the sigmoid; 0 leaves it to the default"
+    )
+    largest_window_change: float = setting(
+        0.25, 0, 1, "bound of the departure from the default's synthesis window, in analysis windows; 0 leaves it to the default"
     )
 
     @property

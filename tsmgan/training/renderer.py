@@ -35,20 +35,19 @@ class Renderer:
     def waveform(self, batch: Batch, field: Field) -> tuple[Tensor, Rotated]:
         """The waveform of a field, (rows, samples), and the rotations behind it."""
         rotated = self.stage.rotations(
-            batch.power, batch.source, batch.horizontal, batch.vertical, batch.attack_offset, batch.attack_share, batch.log_rate,
+            batch.power, batch.source, batch.horizontal, batch.vertical, batch.attack_delay, batch.attack_share, batch.log_rate,
             field.coherence, field.alpha_mix,
         )  # fmt: skip
-        return self.stage.synthesise(batch.spectra, rotated, self._gains(batch, field), field.rotation), rotated
+        return self._synthesise(batch, field, rotated), rotated
 
     def levelled(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:
         """The same waveform with a gradient towards gain and texture alone."""
-        gains = self._gains(batch, field._replace(alpha_mix=field.alpha_mix.detach()))
-        return self.stage.synthesise(batch.spectra, rotated.detached(), gains, field.rotation.detach())
+        held = field._replace(noise=field.noise.detach(), window=field.window.detach())
+        return self._synthesise(batch, held, rotated.detached())
 
-    def _gains(self, batch: Batch, field: Field) -> Tensor:
-        return self.stage.gains(
-            batch.power, batch.attack_offset, batch.attack_share, batch.log_rate, field.alpha_mix, field.log_gain, field.texture
-        )
+    def _synthesise(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:
+        gains = self.stage.gains(batch.power, field.log_gain, field.texture)
+        return self.stage.synthesise(batch.spectra, batch.power, batch.attack_share, rotated, gains, field, batch.white)
 
 
 def default_field(batch: Batch) -> Field:

@@ -26,10 +26,10 @@ from tsmgan.training.items import make_item
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import Recording, Skipped
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when an item's meaning changes, so that old caches are not used."""
 ITEMS_PER_SHARD = 24
-FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "attack_offset", "attack_share", "features", "log_rate", "start")
+FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "attack_delay", "attack_share", "features", "log_rate", "start")
 """Columns with an entry for each frame; `signal` has one for each sample."""
 
 Task = tuple[Path, str, list[Recording], range, Recipe]

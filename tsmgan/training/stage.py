@@ -2,8 +2,8 @@
 
 The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The
 shift tau is a choice among shifts, so it is held constant, and so are the places of attacks. What carries the gradient, through time as far
-as the clip reaches, is the share lambda of the remainder that is taken away, the alpha mix (within the increments and in the share that
-attacks take), gain and extra rotation.
+as the clip reaches, is the share lambda of the remainder that is taken away, and the alpha mix (within the increments and in the share
+that attacks take). Gain, texture, the share of noise and the length of the synthesis window have theirs within each frame.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, band_spread
-from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
+from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, LEAST_NOISE, Field, band_spread
+from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
 from tsmgan.core.overlap import SMALLEST_NORM
 from tsmgan.core.vocoder import (
-    ATTACK_REACH,
     CLIMB_STEPS,
     SHIFT_PENALTY,
     SHIFT_STEP_SECONDS,
     SMALLEST_POWER,
+    SMOOTH_BINS,
     TEXTURE_BINS,
     TEXTURE_LINEAR,
     TEXTURE_MARGIN,
@@ -45,9 +45,13 @@ def wrap(phase: Tensor) -> Tensor:
 def unevenness(power: Tensor) -> Tensor:
     """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; (batch, frames, bins), as
     `tsmgan.core.vocoder.measure_unevenness`."""
-    width = 2 * TEXTURE_BINS + 1
-    mean = functional.avg_pool1d(power, width, 1, TEXTURE_BINS, count_include_pad=False)
+    mean = smoothed(power, TEXTURE_BINS)
     return 0.5 * (torch.log(power + SMALLEST_POWER) - torch.log(mean + SMALLEST_POWER))
+
+
+def smoothed(power: Tensor, width: int) -> Tensor:
+    """Mean of power (batch, frames, bins) over `width` bins on either side, as far as they are there."""
+    return functional.avg_pool1d(power, 2 * width + 1, 1, width, count_include_pad=False)
 
 
 class Rotated(NamedTuple):
@@ -211,24 +215,27 @@ class Stage(nn.Module):
     """Bands of the generator to bins, rotations, and a waveform."""
 
     spread: Tensor
-    window: Tensor
-    let_through: Tensor
+    delayed: Tensor
+    analysis: Tensor
+    places: Tensor
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.geometry = geometry
         self.shifts = Shifts(geometry)
-        spread = band_spread(geometry)
+        spread, n = band_spread(geometry), geometry.window_length
         matrix, bins = np.zeros((BANDS, geometry.bins), np.float32), np.arange(geometry.bins)
         matrix[spread.lower, bins] = 1 - spread.weight
         matrix[spread.lower + 1, bins] += spread.weight
-        self.register_buffer("spread", torch.from_numpy(matrix), persistent=False)
-        window, analysis = torch.from_numpy(geometry.synthesis_window()), torch.from_numpy(geometry.window())
+        analysis = torch.from_numpy(geometry.window())
         # Delays are circular, as the transform is: N of them are all there can be.
-        let_through = torch.stack([window * analysis.roll(d) for d in range(geometry.window_length)])
-        self.seconds = geometry.window_length / geometry.samplerate
-        self.register_buffer("window", window, persistent=False)
-        self.register_buffer("let_through", let_through, persistent=False)
+        for name, table in (
+            ("spread", torch.from_numpy(matrix)),
+            ("delayed", torch.stack([analysis.roll(d) for d in range(n)])),
+            ("analysis", analysis / analysis.square().sum().sqrt()),
+            ("places", (torch.arange(n) - n // 2).abs() / n),
+        ):
+            self.register_buffer(name, table, persistent=False)
 
     def rotations(
         self,
@@ -236,7 +243,7 @@ class Stage(nn.Module):
         source: Tensor,
         horizontal: Tensor,
         vertical: Tensor,
-        attack_offset: Tensor,
+        attack_delay: Tensor,
         attack_share: Tensor,
         log_rate: Tensor,
         coherence: Tensor,
@@ -246,15 +253,13 @@ class Stage(nn.Module):
 
         Args:
             power, horizontal, vertical, attack_share: (batch, frames, bins) float32. source: the same shape, int64.
-            attack_offset, log_rate: (batch, frames). coherence, alpha_mix: (batch, frames, BANDS).
+            attack_delay: (batch, frames), seconds; 0 where no attack is moved. log_rate: (batch, frames).
+            coherence, alpha_mix: (batch, frames, BANDS).
         """
         with torch.autocast(power.device.type, enabled=False):
-            slowness = torch.exp(-log_rate.float())
-            stretch, mix = slowness - 1, alpha_mix.float() @ self.spread
-            share = coherence.float() @ self.spread
-            near = (attack_offset * slowness).abs() <= ATTACK_REACH * self.seconds
-            attack = mix * attack_share * near[..., None]
-            increment, attack_delay = horizontal + stretch[..., None] * mix * vertical, stretch * attack_offset
+            stretch, mix = torch.exp(-log_rate.float()) - 1, alpha_mix.float() @ self.spread
+            share, attack = coherence.float() @ self.spread, mix * attack_share
+            increment = horizontal + stretch[..., None] * mix * vertical
             theta, tau = Recursion.apply(self.shifts, *Walk(share, attack, increment, source, power, attack_delay))
             with torch.no_grad():
                 amplitude = power.sqrt()
@@ -263,20 +268,11 @@ class Stage(nn.Module):
                 delays = torch.round(delay * self.geometry.samplerate).long()
         return Rotated(theta, delays)
 
-    def gains(
-        self,
-        power: Tensor,
-        attack_offset: Tensor,
-        attack_share: Tensor,
-        log_rate: Tensor,
-        alpha_mix: Tensor,
-        log_gain: Tensor,
-        texture: Tensor,
-    ) -> Tensor:
-        """Gain of each bin in amplitude, (batch, frames, bins), from the bands' gain and texture. Attacks that would sound early get none.
+    def gains(self, power: Tensor, log_gain: Tensor, texture: Tensor) -> Tensor:
+        """Gain of each bin in amplitude, (batch, frames, bins), from the bands' gain and texture.
 
         Args:
-            log_gain, texture: (batch, frames, BANDS). The rest is as of `rotations`.
+            power: (batch, frames, bins). log_gain, texture: (batch, frames, BANDS).
         """
         with torch.autocast(power.device.type, enabled=False):
             gain = log_gain.float().clamp(-LARGEST_LOG_GAIN, LARGEST_LOG_GAIN) @ self.spread
@@ -286,17 +282,35 @@ class Stage(nn.Module):
             found = (power * torch.exp(2 * level)).sum(-1, keepdim=True)
             share = (found + SMALLEST_POWER) / (expected + SMALLEST_POWER)
             level = level + 0.5 * (torch.log(share.clamp(1 / TEXTURE_MARGIN, TEXTURE_MARGIN)) - torch.log(share))
-            early = attack_offset * torch.exp(-log_rate.float()) > ATTACK_REACH * self.seconds
-            return torch.exp(level) * (1 - early[..., None] * attack_share * (alpha_mix.float() @ self.spread))
+            return torch.exp(level)
 
-    def synthesise(self, spectra: Tensor, rotated: Rotated, gain: Tensor, rotation: Tensor) -> Tensor:
-        """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64) turned by theta and the bands' rotation,
-        times the bins' gain."""
+    def noise(self, white: Tensor) -> Tensor:
+        """Short-time spectra (batch, frames, bins), complex64, of white noise (batch, (frames + HOPS_PER_WINDOW - 1) H); power 1 a bin."""
+        return torch.fft.rfft(white.unfold(1, self.geometry.window_length, self.geometry.hop) * self.analysis)
+
+    def synthesise(
+        self, spectra: Tensor, power: Tensor, attack_share: Tensor, rotated: Rotated, gain: Tensor, field: Field, white: Tensor
+    ) -> Tensor:
+        """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64).
+
+        Args:
+            gain: of the bins. field: its noise and window count. white: noise as `noise` takes it. The rest is as of `rotations`.
+        """
         with torch.autocast(spectra.device.type, enabled=False):
-            turned = spectra * torch.polar(gain, rotated.theta + rotation.float() @ self.spread)
-            blocks = torch.fft.irfft(turned, n=self.geometry.window_length) * self.window
-            norm = self.overlap_add(self.let_through[rotated.delays % self.geometry.window_length])
-            return self.overlap_add(blocks) / norm.clamp(min=float(SMALLEST_NORM))
+            share = (field.noise.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
+            # Where there is no noise yet, its level keeps the slope that it has at the least there can be.
+            none = (share - share.detach()) / math.sqrt(LEAST_NOISE)
+            level = torch.where(share < LEAST_NOISE, none, share.clamp(min=LEAST_NOISE).sqrt()) * smoothed(power, SMOOTH_BINS).sqrt()
+            kept = spectra * torch.polar(gain * (1 - share * (share >= LEAST_NOISE)).clamp(min=1e-6).sqrt(), rotated.theta)
+            blocks = torch.fft.irfft(kept + level * self.noise(white), n=self.geometry.window_length)
+            window = self.windows(field.window.float().mean(-1))
+            norm = self.overlap_add(self.delayed[rotated.delays % self.geometry.window_length] * window)
+            return self.overlap_add(blocks * window) / norm.clamp(min=float(SMALLEST_NORM))
+
+    def windows(self, share: Tensor) -> Tensor:
+        """Synthesis windows (batch, frames, N) of lengths (batch, frames), in analysis windows, with a gradient towards the length."""
+        x = self.places / share.clamp(SHORTEST_WINDOW, LONGEST_WINDOW)[..., None]
+        return torch.where(x < 0.5, 0.5 + 0.5 * torch.cos(2 * math.pi * x), 0.0)
 
     def overlap_add(self, blocks: Tensor) -> Tensor:
         """(batch, frames, N) -> (batch, (frames - EDGE_FRAMES) H): parts of neighbouring blocks meet in each hop."""
