@@ -16,7 +16,7 @@ from tsmgan.audio import AudioInfo, Clipping, RawFormat, Reader, Writer, count_f
 from tsmgan.audio.formats import OutputFormat, default_suffix
 from tsmgan.audio.writer import UrlWriter
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_seed
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
 from tsmgan.recording import AUTO, Gain, Passage, nothing_between, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
 from tsmgan.storage.names import Stamp, is_url, join, names_folder, parent, plain, stem
@@ -46,6 +46,8 @@ class StretchOptions:
     """Length of the output in seconds."""
     time_map: TimeMap | str | os.PathLike[str] | None = None
     """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
+    pitch: float = 0.0
+    """Semitones by which the output is higher, -24 to 24."""
     start: float = 0.0
     """Where in the input to begin, in seconds."""
     end: float | None = None
@@ -76,6 +78,7 @@ class StretchOptions:
     def __post_init__(self) -> None:
         require_coherence(self.coherence)
         require_seed(self.seed)
+        require_pitch(self.pitch)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
@@ -166,6 +169,7 @@ def stretch_file(
     rate: float | None = None,
     duration: float | None = None,
     time_map: TimeMap | str | os.PathLike[str] | None = None,
+    pitch: float = 0.0,
     start: float = 0.0,
     end: float | None = None,
     model: str = "default",
@@ -183,7 +187,7 @@ def stretch_file(
     watch: Watch = lambda progress: None,
     in_batch: bool = False,
 ) -> Summary:
-    """Change the speed of a recorded file and keep its pitch, voice, stereo image, format and tags.
+    """Change the speed of a recorded file, its pitch, or both, and keep its voice, stereo image, format and tags.
 
     >>> import tsmgan
     >>> done = tsmgan.stretch_file("talk.wav", "quick.flac", rate=1.5)  # doctest: +SKIP
@@ -199,6 +203,7 @@ def stretch_file(
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give one of rate, duration and time_map.
         duration: length of the output in seconds.
         time_map: a `TimeMap`, counted from `start`, or a CSV file of `input second, output second` lines.
+        pitch: semitones by which the output is higher, -24 to 24. With it alone, the length stays.
         start, end: the part of the input that is stretched, in seconds; None for its end.
         model: name of a shipped model, a model folder, or an exported ONNX file.
         coherence: overrides the model's coherence by one value, 0 (phase vocoder) to 1 (keep the waveform's shape).
@@ -224,6 +229,7 @@ def stretch_file(
         rate=rate,
         duration=duration,
         time_map=time_map,
+        pitch=pitch,
         start=start,
         end=end,
         model=model,
@@ -305,6 +311,7 @@ class _Job:
             info.samplerate,
             info.channels,
             time_map=time_map,
+            pitch=options.pitch,
             model=options.model,
             coherence=options.coherence,
             seed=options.seed,
@@ -356,6 +363,8 @@ def _map_before_opening(options: StretchOptions) -> TimeMap | None:
     """The time map; None where it depends on the recording's length."""
     from tsmgan.core.timemap import TimeMap
 
+    if options.rate is options.duration is options.time_map is None and options.pitch:
+        return TimeMap.from_rate(1.0)
     if sum(choice is not None for choice in (options.rate, options.duration, options.time_map)) != 1:
         raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
     if options.rate is not None:
@@ -387,12 +396,23 @@ def rate_label(rate: float) -> str:
     return f"{rate:.5g}"
 
 
+def pitch_label(options: StretchOptions) -> str:
+    """A shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
+    return f"{options.pitch:+.4g}st" if options.pitch else ""
+
+
 def _label(options: StretchOptions) -> str:
     """What stands behind the @ in an output's name."""
+    return _speed_label(options) + pitch_label(options)
+
+
+def _speed_label(options: StretchOptions) -> str:
     if options.rate is not None:
         return rate_label(options.rate)
     if options.duration is not None:
         return _clock(options.duration)
+    if options.time_map is None:
+        return rate_label(1.0)
     return Path(options.time_map).stem if isinstance(options.time_map, (str, os.PathLike)) else "map"
 
 

@@ -6,6 +6,7 @@ map itself, never by adding up hops, so nothing drifts however long a recording 
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 from collections.abc import Sequence
@@ -137,6 +138,12 @@ class TimeMap:
     def in_samples(self, samplerate: int) -> TimeMap:
         """This map with positions in samples at a sample rate in Hz."""
         return self if self._in_samples else TimeMap.from_samples(self._x * samplerate, self._y * samplerate)
+
+    def scaled(self, of_input: float, of_output: float) -> TimeMap:
+        """This map with its input and output positions multiplied by factors. Its rates may lie beyond those that users may ask for."""
+        out = copy.copy(self)
+        out._x, out._y, out._rates = self._x * of_input, self._y * of_output, self._rates * (of_input / of_output)
+        return out
 
     def input_at(self, output_positions: np.ndarray | float) -> np.ndarray:
         """Input positions that output positions (any shape) look at; float64, both in the map's unit."""
