@@ -67,6 +67,18 @@ def test_no_pitch_at_rate_one_gives_the_input_back_bit_for_bit():
     assert np.array_equal(tsmgan.stretch(y, SECOND, 1.0, pitch=0.0), y)
 
 
+def test_a_shift_follows_a_time_map_and_keeps_time_with_it():
+    """Two notes whose change is heard where the map puts it, at the pitch that was asked for."""
+    y = np.concatenate([tone(400, 1.0), tone(600, 1.0)])
+    out = tsmgan.stretch(y, SECOND, time_map=tsmgan.TimeMap([0, 1, 2], [0, 0.5, 2]), pitch=3)
+    assert len(out) == 2 * SECOND
+    for part, hz in ((out[: SECOND // 2], 400), (out[SECOND // 2 :], 600)):
+        frequencies, power = spectrum(part)
+        assert frequencies[power.argmax()] == pytest.approx(hz * 2 ** (3 / 12), rel=2e-3)
+    before, after = (np.abs(np.fft.rfft(out[at - 1200 : at + 1200])) for at in (SECOND // 2 - 1400, SECOND // 2 + 1400))
+    assert before.argmax() == pytest.approx(47.6, abs=1) and after.argmax() == pytest.approx(71.4, abs=1)
+
+
 @pytest.mark.parametrize("pitch", [-7.3, 5.1])
 @pytest.mark.parametrize("block", [7, 1000, 50000])
 def test_a_shifted_stream_equals_the_whole_for_every_block_size(pitch, block):

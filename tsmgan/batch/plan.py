@@ -16,7 +16,8 @@ from typing import NamedTuple
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.job import StretchOptions, pitch_label, rate_label
+from tsmgan.maps.speeds import rate_label
+from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 
@@ -267,7 +268,7 @@ def make_tasks(
         flat = source if root is not None else Source(source.path, "")
         size = source.size if source.size is not None else _size(source.path)
         for rate in rates:
-            name = output_name(template, flat, rate_label(rate), pitch_label(options))
+            name = output_name(template, flat, rate_label(rate), options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "

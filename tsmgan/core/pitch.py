@@ -49,6 +49,34 @@ class Resampler:
         return np.ascontiguousarray(self._stream.resample_chunk(np.ascontiguousarray(block.T), last=last).T)
 
 
+class ScaledMap(TimeMap):
+    """A map whose input and output positions are another one's, multiplied by factors. It looks at the other map at each call, which may
+    have grown. Its rates may lie beyond those that users may ask for.
+
+    Args:
+        time_map: in samples.
+        of_input, of_output: the factors.
+    """
+
+    def __init__(self, time_map: TimeMap, of_input: float, of_output: float) -> None:
+        self._scaled, self._of_input, self._of_output = time_map, of_input, of_output
+
+    def in_samples(self, samplerate: int) -> TimeMap:
+        return self
+
+    def input_at(self, output_positions: np.ndarray | float) -> np.ndarray:
+        return self._scaled.input_at(np.asarray(output_positions, np.float64) / self._of_output) * self._of_input
+
+    def rate_at(self, output_positions: np.ndarray | float) -> np.ndarray:
+        return self._scaled.rate_at(np.asarray(output_positions, np.float64) / self._of_output) * (self._of_input / self._of_output)
+
+    def output_at(self, input_positions: np.ndarray | float) -> np.ndarray:
+        return self._scaled.output_at(np.asarray(input_positions, np.float64) / self._of_input) * self._of_output
+
+    def output_length(self, input_length: int, samplerate: int | None = None) -> int:
+        return round(float(self.output_at(input_length)))
+
+
 class PitchShifter:
     """A `Stretcher` that changes the pitch as well. Without a shift it passes everything to the stretcher and back.
 
@@ -83,7 +111,7 @@ class PitchShifter:
         self._stretcher = Stretcher(
             self.samplerate,
             self.channels,
-            self.time_map.scaled(max(1.0, 1 / ratio), max(1.0, ratio)),
+            ScaledMap(self.time_map, max(1.0, 1 / ratio), max(1.0, ratio)) if ratio != 1 else self.time_map,
             decider,
             coherence=coherence,
             seed=seed,
