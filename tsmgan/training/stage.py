@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, LEAST_NOISE, Field, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
-from tsmgan.core.overlap import SMALLEST_NORM
+from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
     CLIMB_STEPS,
     SHIFT_PENALTY,
@@ -305,7 +305,8 @@ class Stage(nn.Module):
             blocks = torch.fft.irfft(kept + level * self.noise(white), n=self.geometry.window_length)
             window = self.windows(field.window.float().mean(-1))
             norm = self.overlap_add(self.delayed[rotated.delays % self.geometry.window_length] * window)
-            return self.overlap_add(blocks * window) / norm.clamp(min=float(SMALLEST_NORM))
+            plain = self.overlap_add(self.delayed[torch.zeros_like(rotated.delays)] * window)
+            return self.overlap_add(blocks * window) / torch.maximum(norm, float(LEAST_NORM_SHARE) * plain).clamp(min=float(SMALLEST_NORM))
 
     def windows(self, share: Tensor) -> Tensor:
         """Synthesis windows (batch, frames, N) of lengths (batch, frames), in analysis windows, with a gradient towards the length."""
