@@ -5,8 +5,8 @@
     features (batch, frames, 130)   what `tsmgan.core.features` says of each frame, in tsmgan.core.features.COLUMNS
     log_rate (batch, frames)        natural logarithm of the speed there
     noise    (batch, frames, 4)     z, standard normal
-    rule     (batch, frames, 80)    the field of tsmgan.core.rule, as tsmgan.core.generator.rule_inputs gives it
-    coherence, alpha_mix, log_gain, rotation, texture (batch, frames, 20): departures from that field, see tsmgan.core.generator.depart
+    rule     (batch, frames, 120)   the field of tsmgan.core.rule, as tsmgan.core.generator.rule_inputs gives it
+    coherence, alpha_mix, log_gain, texture, noise, window (batch, frames, 20): departures from that field, see tsmgan.core.generator.depart
 """
 
 import sys
@@ -28,8 +28,8 @@ def main(source: str, model: str, rate: float) -> dict[str, np.ndarray]:
     """Print the mean coherence of each band; returns the field, arrays (frames, 20) by name."""
     y, samplerate = soundfile.read(source, dtype="float32", always_2d=True)
     g = geometry(samplerate)
-    instants, rates = TimeMap.from_rate(rate).instants(0, g.frames_for(round(len(y) / rate)), g.hop)
-    features = frame_features(Analyser(g, y.shape[1])(y.T, 0, instants, rates), g)
+    positions, rates = TimeMap.from_rate(rate).instants(0, g.frames_for(round(len(y) / rate)), g.hop)
+    features = frame_features(Analyser(g, y.shape[1])(y.T, 0, positions, rates), g)
 
     log_rate = np.log(rates)[None].astype(np.float32)
     by_hand = rule(features[None], log_rate)
@@ -39,12 +39,12 @@ def main(source: str, model: str, rate: float) -> dict[str, np.ndarray]:
     inputs = {
         "features": features[None],
         "log_rate": log_rate,
-        "noise": np.random.default_rng(0).standard_normal((1, len(instants), channels), dtype=np.float32),
+        "noise": np.random.default_rng(0).standard_normal((1, len(positions), channels), dtype=np.float32),
         "rule": rule_inputs(by_hand),
     }
     names = [value.name for value in session.get_outputs()]
     departures = Field(**dict(zip(names, session.run(names, inputs))))
-    field = {name: values[0] for name, values in depart(by_hand, departures, largest_coherence=0.8)._asdict().items()}
+    field = {name: values[0] for name, values in depart(by_hand, departures, largest_coherence=1.0)._asdict().items()}
     for hz, coherence in zip(BAND_CENTRES_HZ, field["coherence"].mean(axis=0)):
         print(f"{hz:8.0f} Hz  {coherence:.2f}")
     return field

@@ -29,7 +29,7 @@ def main(source: str, target: str, model: str, rate: float) -> None:
     channels = next(value.shape[-1] for value in session.get_inputs() if value.name == "noise")
     noise = np.random.default_rng(0).standard_normal((*log_rate.shape, channels), dtype=np.float32)
     inputs = {"features": features, "log_rate": log_rate, "noise": noise, "rule": rule_inputs(by_hand)}
-    field = depart(by_hand, Field(*session.run(list(Field._fields), inputs)), largest_coherence=0.8)
+    field = depart(by_hand, Field(*session.run(list(Field._fields), inputs)), largest_coherence=1.0)
     overlap, turned = OverlapAdd(g, y.shape[1]), Vocoder(g)(frames, Field(*(values[0] for values in field)))
     out = np.concatenate([overlap(turned, frames), overlap.tail(6)], axis=1)[:, g.window_length // 2 :]
     soundfile.write(target, out[:, :length].T, samplerate)

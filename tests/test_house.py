@@ -29,6 +29,7 @@ CORE_ORDER = (
     "field",
     "rule",
     "generator",
+    "noise",
     "vocoder",
     "overlap",
     "runs",

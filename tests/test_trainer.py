@@ -217,13 +217,13 @@ def gradient_of(t, batch, *names):
 def test_losses_that_like_smooth_magnitudes_train_the_gain_and_never_the_coherence(tree, cache, tmp_path, name):
     t = made(tree, cache, tmp_path, "data.unpaired=0.0")
     slopes = gradient_of(t, batch_of(t), name)
-    assert slopes["log_gain"] > 0 and slopes["coherence"] == slopes["alpha_mix"] == slopes["rotation"] == 0
+    assert slopes["log_gain"] > 0 and slopes["coherence"] == slopes["alpha_mix"] == slopes["noise"] == slopes["window"] == 0
 
 
-def test_the_sorted_envelope_trains_coherence_alpha_and_rotation(tree, cache, tmp_path):
+def test_the_sorted_envelope_trains_coherence_alpha_noise_and_window(tree, cache, tmp_path):
     t = made(tree, cache, tmp_path, "data.unpaired=0.0")
     slopes = gradient_of(t, batch_of(t), "sorted_envelope")
-    assert min(slopes["coherence"], slopes["alpha_mix"], slopes["rotation"]) > 0
+    assert min(slopes["coherence"], slopes["alpha_mix"], slopes["noise"], slopes["window"]) > 0
 
 
 def test_the_critics_train_the_field_on_paired_and_on_unpaired_rows(tree, cache, tmp_path):
@@ -286,12 +286,14 @@ def resynthesis(t, batch):
     with torch.no_grad():
         field = default_field(batch)
         _, rotated = t.game.renderer.waveform(batch, field)
-        g = t.game.renderer.stage.geometry
+        stage = t.game.renderer.stage
+        g, windows = stage.geometry, stage.windows(field.window.mean(-1))
         padded = torch.nn.functional.pad(batch.answer, (g.hop + g.window_length // 2, g.window_length))
-        frames = padded.unfold(1, g.window_length, g.hop)[:, : batch.spectra.shape[1]] * t.game.renderer.stage.window
+        frames = padded.unfold(1, g.window_length, g.hop)[:, : batch.spectra.shape[1]] * windows
         magnitudes = torch.fft.rfft(frames).abs()
         spectra = batch.spectra / batch.spectra.abs().clamp(min=1e-9) * magnitudes
-        return t.game.renderer.stage.synthesise(spectra, rotated, torch.exp(field.log_gain @ t.game.renderer.stage.spread), field.rotation)
+        gain = torch.exp(field.log_gain @ stage.spread)
+        return stage.synthesise(spectra, batch.power, batch.attack_share, rotated, gain, field, batch.white)
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------------------------

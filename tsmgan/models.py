@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from tsmgan.core.generator import Generator, Sizes
     from tsmgan.core.rule import Rule
 
-DEFAULT_MODEL = "tsmgan-2"
+DEFAULT_MODEL = "handmade"
 """The shipped model that `default` stands for."""
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout and of the features that a generator expects."""
 LARGEST_CONFIG_BYTES = 1 << 20
 LARGEST_ONNX_BYTES = 1 << 28

@@ -16,7 +16,7 @@ Where the frame holds an attack that belongs d later than it stands in the frame
 
 mu is the alpha mix: where alpha = 1, as on voices, attacks are stretched with the rest.
 
-Of each bin the share nu of its power is noise: with g the gain, S the power averaged over SMOOTH_BINS on either side, N the spectrum of
+Of each bin the share nu of its power is noise: with g the gain, S the power averaged (in logarithms) over SMOOTH_BINS on either side, N the spectrum of
 white noise, and R the channels' common phase, X becomes
 
     X (sqrt(1 - nu) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
@@ -49,6 +49,9 @@ CLIMB_STEPS = 8
 """Steps of the grid by which the penalty may have moved a maximum; enough for sounds of 32 Hz."""
 SMOOTH_BINS = 6
 """Bins on either side (150 Hz) over which the power is averaged that noise takes on."""
+LOG_BIAS = 0.48
+"""By how much the mean logarithm of exponentially distributed powers is too low: Euler's constant, 0.58, less half the variance of a mean over
+2 SMOOTH_BINS + 1 bins of a Hann window."""
 TEXTURE_BINS = 12
 """Bins on either side (300 Hz) that count as a bin's neighbourhood."""
 TEXTURE_LINEAR, TEXTURE_SQUARE = 0.42, 0.5
@@ -241,7 +244,7 @@ def rotate(spectra, power, theta, log_gain, texture, nu, noise, rows, attack_sha
     for m in range(frames):
         fill_gains(power[m], log_gain[m], texture[m], lower, weight, scratch[1], gains)
         if rows[m] >= 0:
-            average(power[m], SMOOTH_BINS, smooth)
+            fill_levels(power[m], scratch[1], smooth)
         for f in range(bins):
             gain, angle = gains[f], theta[m, f]
             share = np.float32(0.0)
@@ -255,7 +258,7 @@ def rotate(spectra, power, theta, log_gain, texture, nu, noise, rows, attack_sha
             re, im = gain * np.cos(angle), gain * np.sin(angle)
             if share > 0:
                 x, y = common_phase(spectra, m, f)
-                level = np.sqrt(share * smooth[f] / (power[m, f] + np.float32(SMALLEST_POWER)))
+                level = smooth[f] * np.sqrt(share / (power[m, f] + np.float32(SMALLEST_POWER)))
                 z = noise[rows[m], f]
                 re += level * (z.real * x + z.imag * y)
                 im += level * (z.imag * x - z.real * y)
@@ -280,6 +283,20 @@ def common_phase(spectra, m, f):
 
 
 @helper()
+def fill_levels(power, logarithms, out):
+    """Fills out (bins,): the amplitude that noise takes on. logarithms (bins,) is scratch.
+
+    It is the mean in logarithms, so that a tone beside the noise has next to no say; exponentially distributed powers have one that
+    is lower than the logarithm of their mean by LOG_BIAS.
+    """
+    for f in range(len(power)):
+        logarithms[f] = np.log(power[f] + np.float32(SMALLEST_POWER))
+    average(logarithms, SMOOTH_BINS, out)
+    for f in range(len(power)):
+        out[f] = np.exp(np.float32(0.5) * (out[f] + np.float32(LOG_BIAS)))
+
+
+@helper()
 def average(power, width, out):
     """Mean of power (bins,) over `width` bins on either side, as far as they are there."""
     bins = len(power)
@@ -291,7 +308,7 @@ def average(power, width, out):
             total += power[f + width]
         if f > width:
             total -= power[f - width - 1]
-        out[f] = max(total, 0.0) / (min(f + width, bins - 1) - max(f - width, 0) + 1)
+        out[f] = total / (min(f + width, bins - 1) - max(f - width, 0) + 1)
 
 
 @helper()
@@ -333,4 +350,4 @@ def measure_unevenness(power, out):
     """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; power and out (bins,)."""
     average(power, TEXTURE_BINS, out)
     for f in range(len(power)):
-        out[f] = 0.5 * np.log((power[f] + SMALLEST_POWER) / (out[f] + SMALLEST_POWER))
+        out[f] = 0.5 * np.log((power[f] + SMALLEST_POWER) / (max(out[f], np.float32(0.0)) + SMALLEST_POWER))

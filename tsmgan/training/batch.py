@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
+from tsmgan.core.field import Field
 from tsmgan.training.clips import Rows
+from tsmgan.training.network import rule_field
 
 
 class Batch:
@@ -39,6 +43,16 @@ class Batch:
         self.power = self.spectra.real**2 + self.spectra.imag**2
         self.log_rate = self.log_rate_around[:, self.inner].contiguous()
         self.mean_rate = self.log_rate.mean(1)
+
+    @cached_property
+    def by_hand(self) -> Field:
+        """The rule's field: what the generator departs from."""
+        return Field(*(values[:, self.inner].contiguous() for values in rule_field(self.features, self.log_rate_around)))
+
+    @cached_property
+    def voice(self) -> Tensor:
+        """How far each clip is a voice, by the rule, 0 to 1: (rows,)."""
+        return 1 - self.by_hand.alpha_mix.mean((1, 2))
 
     def __len__(self) -> int:
         return len(self.paired)

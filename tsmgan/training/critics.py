@@ -1,8 +1,12 @@
 """Critics: small networks that tell real recordings from stretched ones.
 
-All share one shape: forward(heard (batch, samples), log_rate (batch,)) -> (raw answers v (batch, any), feature maps). What they hear is
-first stripped of cheap cues (`heard`): level, and whatever lies above the recording's bandwidth. Each is conditioned on the rate by FiLM
-(Perez et al., 2018), so that it can expect of a fast clip what only fast clips have.
+All share one shape: forward(heard (batch, samples), log_rate (batch,), voice (batch,)) -> (raw answers v (batch, any), feature maps). What
+they hear is first stripped of cheap cues (`heard`): level, and whatever lies above the recording's bandwidth. Each is conditioned by FiLM
+(Perez et al., 2018) on the rate, so that it can expect of a fast clip what only fast clips have, and on how far the clip is a voice.
+
+The moment critics are those of the base recipe. Each hears 40 ms at a time, too little to tell the tempo, and so it hears nothing that the
+generator cannot change. The others hear half a second. On recordings whose answer is not known they learn the tempo, which is why a
+recipe asks for them only where it has answers.
 
 Multi-resolution spectrograms as in UnivNet (Jang et al., 2021), periods as in HiFi-GAN (Kong et al., 2020). The envelope critic sees
 short-time magnitudes sorted within 20-30 ms. What is left says how peaky the sound is, where phasiness shows at once.
@@ -25,7 +29,9 @@ from tsmgan.training.recordings import SAMPLERATE
 SLOPE = 0.1
 """Slope of the leaky rectifiers below zero."""
 CONDITION = 8
-"""Numbers that tell a layer the rate."""
+"""Numbers that tell a layer the rate and the kind of sound."""
+MOMENT_SHARE = 0.7
+"""Share of a clip's moments that are judged, the loudest: the others are silence, or nearly."""
 
 
 class Judgement(NamedTuple):
@@ -66,22 +72,59 @@ class Critic(nn.Module):
 
     def __init__(self, layers: list[Layer], last: nn.Module) -> None:
         super().__init__()
-        self.rate = nn.Sequential(nn.Linear(2, CONDITION), nn.GELU())
+        self.rate = nn.Sequential(nn.Linear(3, CONDITION), nn.GELU())
         self.layers, self.last = nn.ModuleList(layers), weight_norm(last)
 
     def see(self, y: Tensor) -> Tensor:
         """Clips (batch, samples) -> the first layer's input."""
         raise NotImplementedError
 
-    def forward(self, y: Tensor, log_rate: Tensor) -> Judgement:
-        condition = self.rate(torch.stack([log_rate, log_rate.abs()], -1))
+    def forward(self, y: Tensor, log_rate: Tensor, voice: Tensor) -> Judgement:
+        condition = self.rate(torch.stack([log_rate, log_rate.abs(), voice], -1))
         with torch.autocast(y.device.type, enabled=False):
             x = self.see(y.float())
+        condition = condition.repeat_interleave(len(x) // len(y), 0)
         features = []
         for layer in self.layers:
             x = layer(x, condition)
             features.append(x)
-        return Judgement(self.last(x).flatten(1), features)
+        return Judgement(self.last(x).flatten(1).reshape(len(y), -1), features)
+
+
+class MomentCritic(Critic):
+    """Moments of one length, each at unit level: log magnitudes of a few long windows within it, and convolutions over frequency.
+
+    Windows of 32 ms see what lies between the partials of a voice, where stretched sounds differ most from natural ones.
+    """
+
+    window: Tensor
+
+    def __init__(self, moment_seconds: float, window_seconds: float, channels: int) -> None:
+        self._length, n = round(moment_seconds * SAMPLERATE), 2 * round(window_seconds * SAMPLERATE / 2)
+        self._hop = max(1, n // 16)
+        c = channels
+        widths = ((self._length - n) // self._hop + 1, c, 3 * c // 2, 2 * c, 2 * c)
+        layers = [Layer(nn.Conv1d(a, b, k, 2, padding=k // 2), b) for a, b, k in zip(widths, widths[1:], (9, 7, 5, 3))]
+        super().__init__(layers, nn.Conv1d(widths[-1], 1, 1))
+        self.register_buffer("window", torch.hann_window(n), persistent=False)
+
+    def see(self, y: Tensor) -> Tensor:
+        moments = y.unfold(1, self._length, self._length // 2)
+        level = moments.detach().pow(2).mean(-1)
+        kept = level.topk(max(1, round(MOMENT_SHARE * level.shape[1])), 1).indices
+        moments = moments.gather(1, kept[..., None].expand(-1, -1, self._length)).flatten(0, 1)
+        moments = moments / (moments.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()
+        return torch.log(magnitudes(moments, self.window, self._hop, centred=False) + 1e-2).transpose(1, 2) / 2
+
+    def forward(self, y: Tensor, log_rate: Tensor, voice: Tensor) -> Judgement:
+        judgement = super().forward(y, log_rate, voice)
+        # Places along frequency are parts of one answer about a moment.
+        answers = judgement.answers.reshape(len(y), -1, self._places(judgement)).mean(-1)
+        return judgement._replace(answers=answers)
+
+    @staticmethod
+    def _places(judgement: Judgement) -> int:
+        return judgement.features[-1].shape[-1]
 
 
 class SpectrogramCritic(Critic):
@@ -137,15 +180,18 @@ class EnvelopeCritic(Critic):
 class Critics(nn.ModuleDict):
     """All critics of a recipe, by name."""
 
-    def judge(self, y: Tensor, log_rate: Tensor, bandwidth: Tensor) -> dict[str, Judgement]:
-        """Clips (batch, samples), their mean log rate and bandwidth (batch,) -> a judgement of each critic."""
+    def judge(self, y: Tensor, log_rate: Tensor, voice: Tensor, bandwidth: Tensor) -> dict[str, Judgement]:
+        """Clips (batch, samples), their mean log rate, voice (0 to 1) and bandwidth (batch,) -> a judgement of each critic."""
         clips = heard(y.float(), bandwidth)
-        return {name: critic(clips, log_rate) for name, critic in self.items()}
+        return {name: critic(clips, log_rate, voice) for name, critic in self.items()}
 
 
 def make_critics(sizes: CriticsRecipe) -> Critics:
     """The critics of a recipe's table `critics`."""
     critics: dict[str, Critic] = {}
+    if sizes.moment_channels > 0:
+        for seconds in sizes.moment_windows:
+            critics[f"moment_{1000 * seconds:.0f}ms"] = MomentCritic(sizes.moment_seconds, seconds, sizes.moment_channels)
     if sizes.spectrogram_channels > 0:
         for seconds in sizes.spectrogram_windows:
             critics[f"spectrogram_{1000 * seconds:.0f}ms"] = SpectrogramCritic(seconds, sizes.spectrogram_channels)

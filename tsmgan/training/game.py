@@ -22,12 +22,12 @@ from tsmgan.training.objective import Objective
 from tsmgan.training.player import Player
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import SAMPLERATE
-from tsmgan.training.renderer import Renderer, default_field, warm_up_field
+from tsmgan.training.renderer import Renderer, default_field
 from tsmgan.training.stage import Rotated, Stage
 
 LOW_BANDS = sum(hz < 4000 for hz in BAND_CENTRES_HZ)
 """Bands below 4 kHz: where the coherence of voices and of music should part."""
-ACCURACY_ROWS = 96
+EXAMINED_ROWS = 192
 """Held-out clips on which the critics are examined, at most."""
 
 
@@ -74,14 +74,14 @@ class Game:
     def learning_rate(self) -> float:
         """The generator's learning rate at this step: it rises from zero when the generator begins to learn, then falls slowly."""
         train = self.recipe.train
-        after = max(0, self.step - (self.recipe.adversary.warm_up if self.adversary.is_there else 0))
+        after = max(0, self.step - (self.adversary.warm_up if self.adversary.is_there else 0))
         return train.learning_rate * min(1.0, (after + 1) / max(1, train.warm_up)) * 0.5 ** (after / train.half_life)
 
     def take_step(self, batch: Batch) -> dict[str, float]:
         """One step of the game; returns its numbers."""
         if self.warming_up:
             with torch.no_grad():
-                output, _ = self.renderer.waveform(batch, warm_up_field(batch, default_field(batch)))
+                output, _ = self.renderer.waveform(batch, default_field(batch))
             numbers = self._critics_turn(batch, output)
         else:
             numbers = self._generators_turn(batch)
@@ -90,7 +90,7 @@ class Game:
 
     def _critics_turn(self, batch: Batch, output: Tensor) -> dict[str, float]:
         """The critics raise their bounds."""
-        losses = self.adversary.own_losses(batch, output)
+        losses = self.adversary.own_losses(batch, output, self.step)
         self.players["critics"].update(sum(losses.values(), self._zero()), self.recipe.adversary.learning_rate)
         return {f"critics/{name}": -float(loss.detach()) for name, loss in losses.items()}
 
@@ -106,6 +106,9 @@ class Game:
         numbers["gradient"] = self.players["generator"].update(total, self.learning_rate())
         self._average_generator()
         numbers["coherence"] = float(field.coherence.detach()[..., :LOW_BANDS].mean())
+        slow = batch.mean_rate < 0
+        if bool(slow.any()):
+            numbers |= {f"slow/{name}": float(getattr(field, name).detach()[slow].mean()) for name in ("coherence", "noise", "window")}
         return numbers
 
     def losses(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:
@@ -123,14 +126,15 @@ class Game:
 
     @torch.no_grad()
     def set_gates(self, held: Clips) -> dict[str, float]:
-        """Examine the critics on held-out pairs against the present generator, and open or shut their gates; returns their accuracies."""
+        """Examine the critics on held-out recordings against the present generator, and open or shut their gates; returns their
+        accuracies, and the bounds of the divergence that they reach there."""
         if not self.adversary.is_there:
             return {}
-        right: dict[str, list[float]] = {}
+        answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
         frames, size = self.recipe.train.frames, self.recipe.train.batch
-        count = min(2 * len(held), ACCURACY_ROWS)
+        count = min(2 * len(held), EXAMINED_ROWS)
         for first in range(0, count, size):
             batch = Batch(held.rows(self.recipe.seed + 1, 0, range(first, min(first + size, count)), frames), self.device)
-            for name, values in self.adversary.right(batch, self.renderer.field(self.generator, batch)).items():
-                right.setdefault(name, []).extend(values)
-        return self.adversary.set_gates(right, self.step)
+            for name, said in self.adversary.bounds(batch, self.renderer.field(self.generator, batch)).items():
+                answers.setdefault(name, []).append(said)
+        return self.adversary.examine(answers, self.step)

@@ -95,7 +95,7 @@ class Generator(nn.Module):
         coherence, alpha_mix, log_gain, texture, noise, window = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
         fade = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
-            torch.lerp(coherence, coherence.mean(-1, keepdim=True), c.shared_coherence),
+            c.largest_coherence_change * torch.tanh(torch.lerp(coherence, coherence.mean(-1, keepdim=True), c.shared_coherence)),
             c.largest_alpha_change * torch.tanh(alpha_mix),
             fade * c.largest_log_gain * torch.tanh(log_gain),
             fade * c.largest_texture * torch.tanh(texture),

@@ -60,8 +60,8 @@ class DataRecipe:
     held_out: float = setting(0.03, 0, 0.9, "share of each folder's recordings that is held out")
     seconds: float = setting(4.0, 0.2, 30, "longest piece of a recording in an item")
     shortest: float = setting(1.2, 0.2, 30, "recordings shorter than this (seconds) are skipped")
-    unpaired: float = setting(0.25, 0, 1, "share of items without a known answer: a recording itself, at any rate")
-    rates: tuple[float, ...] = setting((0.4, 2.5), 0.1, 10, "lowest and highest rate, drawn log-uniformly", count=2)
+    unpaired: float = setting(0.6, 0, 1, "share of items without a known answer: a recording itself, at any rate")
+    rates: tuple[float, ...] = setting((0.33, 2.5), 0.1, 10, "lowest and highest rate, drawn log-uniformly", count=2)
     varying: float = setting(0.3, 0, 1, "share of items whose rate changes as they go")
     workers: int = setting(0, 0, 128, "processes that make items; 0: one a core")
     weights: dict[str, float] = setting({}, 0, 1e6, 'how often folders are drawn, 1 where nothing is said: "*music*" = 2.0')  # noqa: RUF009 (it returns a field)
@@ -103,6 +103,9 @@ class GeneratorRecipe:
         0.0, 0, 1, "share of what is learned of the coherence that all bands of a frame have in common; 1: one coherence for all"
     )
     largest_coherence: float = setting(1.0, 0.01, 1, "bound of the coherence; 1: a frame may be moved as one piece")
+    largest_coherence_change: float = setting(
+        6.0, 0, 10, "bound of the departure from the default's coherence, before the sigmoid; 0 leaves it to the default"
+    )
     largest_log_gain: float = setting(0.35, 0, 10, "bound of the departure from the default's gain, natural logarithm (0.35: 3 dB)")
     largest_texture: float = setting(0.0, 0, 10, "bound of the departure from the default's texture; 0 leaves it to the default")
     largest_alpha_change: float = setting(
@@ -133,9 +136,9 @@ class LossesRecipe:
     mel: float = setting(5.0, 0, 1e6, "log-mel distance on exact pairs; trains the gain alone")
     sorted_envelope: float = setting(40.0, 0, 1e6, "distance of sorted short-time envelopes")
     convergence: float = setting(20.0, 0, 1e6, "spectral convergence")
-    adversarial: float = setting(5.0, 0, 1e6, "what the critics say of pairs")
-    adversarial_unpaired: float = setting(5.0, 0, 1e6, "what the critics say of items without an answer")
-    feature_matching: float = setting(1.0, 0, 1e6, "distance of the critics' feature maps")
+    adversarial: float = setting(0.0, 0, 1e6, "what the critics say of pairs; 0: they never hear a pair")
+    adversarial_unpaired: float = setting(20.0, 0, 1e6, "what the critics say of items without an answer")
+    feature_matching: float = setting(0.0, 0, 1e6, "distance of the critics' feature maps")
     cycle: float = setting(5.0, 0, 1e6, "magnitudes against the input's; trains the gain alone")
     prior: float = setting(2.0, 0, 1e6, "distance from the hand-made default")
 
@@ -144,13 +147,16 @@ class LossesRecipe:
 class CriticsRecipe:
     """Sizes of the critics; 0 channels leave one out."""
 
-    spectrogram_channels: int = setting(32, 0, 512, "channels of the spectrogram critics")
+    moment_channels: int = setting(16, 0, 256, "channels of the moment critics, which are deaf to the tempo")
+    moment_seconds: float = setting(0.04, 0.01, 0.1, "what a moment critic hears at a time")
+    moment_windows: tuple[float, ...] = setting((0.032, 0.016, 0.005), 0.001, 0.1, "window of each in seconds, shorter than a moment")
+    spectrogram_channels: int = setting(0, 0, 512, "channels of the spectrogram critics")
     spectrogram_windows: tuple[float, ...] = setting(
         (0.005333, 0.010667, 0.021333, 0.042667), 0.001, 0.1, "window of each in seconds; the shortest sees single pulses"
     )
-    period_channels: int = setting(16, 0, 128, "channels of the period critics")
+    period_channels: int = setting(0, 0, 128, "channels of the period critics")
     periods: tuple[int, ...] = setting((2, 3, 5, 7, 11), 1, 100, "period of each in samples")
-    envelope_channels: int = setting(64, 0, 1024, "channels of the envelope critics")
+    envelope_channels: int = setting(0, 0, 1024, "channels of the envelope critics")
 
 
 @dataclass(frozen=True)
@@ -160,9 +166,10 @@ class AdversaryRecipe:
     divergence: str = setting("js", meaning="what the critics estimate: gan, js, kl, reverse-kl, tv, pearson or squared-hellinger")
     generator_loss: str = setting("non-saturating", meaning="saturating or non-saturating")
     warm_up: int = setting(1000, 0, 10**9, "steps of the critics alone, on default-stretched against real audio")
-    gate: float = setting(0.6, 0, 2, "a critic's gradient counts while it ranks this share of held-out pairs rightly; above 1: never")
+    gate: float = setting(0.5, 0, 2, "a critic's gradient counts while it ranks this share of held-out pairs rightly; above 1: never")
     every: int = setting(1, 1, 10**6, "the critics learn in every n-th step")
-    learning_rate: float = setting(2e-4, 0, 1, "of the critics")
+    learning_rate: float = setting(2e-3, 0, 1, "of the critics")
+    r1: float = setting(0.0, 0, 1e6, "weight of the critics' squared gradient at real sounds (R1), taken in every eighth step")
 
 
 @dataclass(frozen=True)
@@ -406,6 +413,8 @@ def check(recipe: Recipe) -> None:
     low, high = recipe.augment.resample_range
     if low > high:
         raise UsageError("augment.resample_range must have the lower factor first, as in [0.8, 1.25].")
+    if any(window >= recipe.critics.moment_seconds for window in recipe.critics.moment_windows):
+        raise UsageError(f"critics.moment_windows must be shorter than critics.moment_seconds, {recipe.critics.moment_seconds:g}.")
     windows, periods = recipe.critics.spectrogram_windows, recipe.critics.periods
     if len({round(1000 * seconds) for seconds in windows}) < len(windows) or len(set(periods)) < len(periods):
         raise UsageError("critics.spectrogram_windows must differ by a millisecond, and critics.periods must differ.")

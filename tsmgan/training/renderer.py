@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from tsmgan.core.field import Field
 from tsmgan.training.batch import Batch
-from tsmgan.training.network import Generator, rule_field
+from tsmgan.training.network import Generator
 from tsmgan.training.stage import Rotated, Stage
 
 
@@ -52,15 +51,4 @@ class Renderer:
 
 def default_field(batch: Batch) -> Field:
     """The rule's field for a batch: what the generator departs from."""
-    return Field(*(values[:, batch.inner].contiguous() for values in rule_field(batch.features, batch.log_rate_around)))
-
-
-def warm_up_field(batch: Batch, default: Field) -> Field:
-    """What the critics learn from before the game.
-
-    Half of the rows are the default. The others have one coherence throughout, so that critics know what either extreme does to a sound.
-    A row's noise decides, so that the row is the same in any process.
-    """
-    level = 0.5 * (1 + torch.erf(batch.noise[:, 0, 0] / math.sqrt(2)))[:, None, None]
-    plain = (batch.noise[:, 1, 0] > 0)[:, None, None]
-    return default._replace(coherence=torch.where(plain, default.coherence, level.expand_as(default.coherence)).contiguous())
+    return batch.by_hand

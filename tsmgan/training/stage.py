@@ -23,6 +23,7 @@ from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDO
 from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
     CLIMB_STEPS,
+    LOG_BIAS,
     SHIFT_PENALTY,
     SHIFT_STEP_SECONDS,
     SMALLEST_POWER,
@@ -52,6 +53,11 @@ def unevenness(power: Tensor) -> Tensor:
 def smoothed(power: Tensor, width: int) -> Tensor:
     """Mean of power (batch, frames, bins) over `width` bins on either side, as far as they are there."""
     return functional.avg_pool1d(power, 2 * width + 1, 1, width, count_include_pad=False)
+
+
+def noise_level(power: Tensor) -> Tensor:
+    """The amplitude that noise takes on, (batch, frames, bins), as `tsmgan.core.vocoder.fill_levels`."""
+    return torch.exp(0.5 * (smoothed(torch.log(power + SMALLEST_POWER), SMOOTH_BINS) + LOG_BIAS))
 
 
 class Rotated(NamedTuple):
@@ -300,7 +306,7 @@ class Stage(nn.Module):
             share = (field.noise.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
             # Where there is no noise yet, its level keeps the slope that it has at the least there can be.
             none = (share - share.detach()) / math.sqrt(LEAST_NOISE)
-            level = torch.where(share < LEAST_NOISE, none, share.clamp(min=LEAST_NOISE).sqrt()) * smoothed(power, SMOOTH_BINS).sqrt()
+            level = torch.where(share < LEAST_NOISE, none, share.clamp(min=LEAST_NOISE).sqrt()) * noise_level(power)
             kept = spectra * torch.polar(gain * (1 - share * (share >= LEAST_NOISE)).clamp(min=1e-6).sqrt(), rotated.theta)
             blocks = torch.fft.irfft(kept + level * self.noise(white), n=self.geometry.window_length)
             window = self.windows(field.window.float().mean(-1))
