@@ -30,6 +30,7 @@ CORE_ORDER = (
     "rule",
     "generator",
     "vocoder",
+    "formants",
     "overlap",
     "runs",
     "stretcher",

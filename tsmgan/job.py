@@ -245,6 +245,7 @@ class _Job:
             info.channels,
             time_map=plan.time_map,
             pitch=options.pitch,
+            formants=options.formants,
             model=options.model,
             coherence=options.coherence,
             seed=options.seed,

@@ -77,7 +77,7 @@ class Task:
         # The network's sums are rounded in another order by more threads, and by other devices.
         network = (options.model, self.version, options.device, options.threads or 1)
         output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
-        heard = (*network, options.coherence, options.seed, options.pitch, *output)
+        heard = (*network, options.coherence, options.seed, options.pitch, options.formants, *output)
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 

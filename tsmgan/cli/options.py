@@ -128,6 +128,16 @@ Tune = Annotated[
         show_default=False,
     ),
 ]
+FormantsText = Annotated[
+    str | None,
+    typer.Option(
+        "--formants",
+        metavar="F",
+        help="keep, follow (the pitch), or semitones, also without --pitch. Default: a voice's stay, an instrument's follow.",
+        rich_help_panel=HOW_HIGH,
+        show_default=False,
+    ),
+]
 InputStart = Annotated[
     str | None,
     typer.Option("--start", metavar="TIME", help="Where in the input to begin: 90 or 1:30.5.", rich_help_panel=INPUT, show_default=False),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
-from tsmgan.cli.pitches import parse_pitch, parse_tuning
+from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.errors import UsageError
 from tsmgan.limits import most_processes, require_count
@@ -37,6 +37,7 @@ def stretch(
     time_map: declared.TimeMapFile = None,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
+    formants: declared.FormantsText = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
     model: declared.StretchModel = "default",
@@ -78,7 +79,7 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is None and not pitch is tune is None:
+    if rate is duration is time_map is None and not pitch is tune is formants is None:
         rate = "1"
     if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
         raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
@@ -90,6 +91,7 @@ def stretch(
     options = StretchOptions(
         time_map=time_map,
         pitch=semitones,
+        formants=None if formants is None else parse_formants(formants),
         start=first,
         end=last,
         model=model,
@@ -233,6 +235,9 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
+    if options.formants is not None:
+        moved = options.formants if isinstance(options.formants, str) else f"{options.formants:+.4g} semitones"
+        shift += f", formants {moved}"
     console.say(
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"

@@ -36,7 +36,7 @@ def choose(options: StretchOptions) -> Source:
         UsageError: they ask for none, for several, or for what cannot be.
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
-    if not asked and options.pitch:
+    if not asked and (options.pitch or options.formants is not None):
         return Rate(1.0)
     if len(asked) != 1:
         *others, last = (f"--{name.replace('_', '-')}" for name in SOURCES)
