@@ -8,7 +8,7 @@ from typing import Literal
 from tsmgan.errors import UsageError
 
 
-def parse_pitch(text: str) -> float:
+def parse_pitch(text: str, option: str = "--pitch") -> float:
     """Semitones from a number of them (+2, -0.5), or from a ratio of frequencies (3/2).
 
     Raises:

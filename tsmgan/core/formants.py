@@ -40,6 +40,8 @@ FIRST_PEAK = 0.8
 UNVOICED_F0 = 500.0
 SHARPENED, NEIGHBOURS = 1.18, -0.09
 """Of the liftered log spectrum and of its neighbours F0 above and below; Morise's q0 and q1 for his spectral recovery."""
+VOICE_FROM, VOICE_TO = 0.83, 0.95
+"""1 - alpha mix of a band from which it begins to count as a voice's, and from which it is one."""
 LARGEST_LOG_GAIN = 3.5
 """Natural logarithm of the largest gain in amplitude, either way (30 dB)."""
 RELATIVE_FLOOR = 1e-9
@@ -73,15 +75,21 @@ class Formants:
         """The same frames with other envelopes. Their spectra are changed in place."""
         if self._top < FEWEST_BINS:
             return turned
-        mix = field.bounded().alpha_mix if self._by_voice else np.zeros_like(field.alpha_mix)
+        voice = _voice_share(field.bounded().alpha_mix) if self._by_voice else np.ones_like(field.alpha_mix)
         unmoved = turned.unmoved.copy()
         scratch = np.empty((4, max(self._geometry.bins, PITCH_LAGS)), np.float32)
         sums = np.empty(3 * self._geometry.bins, np.float64)
         change_envelopes(
-            turned.spectra, frames.power, frames.attack_share, mix.astype(np.float32, order="C"), self._lower, self._upper_share,
+            turned.spectra, frames.power, frames.attack_share, voice.astype(np.float32, order="C"), self._lower, self._upper_share,
             self._lags, self._cosines, self._raised, np.float32(self._geometry.bin_hz), self._top, scratch, sums, unmoved,
         )  # fmt: skip
         return turned._replace(unmoved=unmoved)
+
+
+def _voice_share(alpha_mix: np.ndarray) -> np.ndarray:
+    """How far each frame and band (frames, bands) counts as a voice's, 0 to 1. The field stretches a voice's attacks, so alpha mix is near 0.
+    Steady chords may come halfway."""
+    return ((1 - alpha_mix - VOICE_FROM) / (VOICE_TO - VOICE_FROM)).clip(0, 1)
 
 
 @lru_cache(maxsize=16)
@@ -179,11 +187,11 @@ def log_gain_to(envelope, place, source, raised):
 
 @kernel()
 def change_envelopes(
-    spectra, power, attack_share, mix, lower, upper_share, lags, cosines, raised, bin_hz, top, scratch, sums, unmoved
+    spectra, power, attack_share, voice, lower, upper_share, lags, cosines, raised, bin_hz, top, scratch, sums, unmoved
 ):  # fmt: skip
     """Multiplies spectra (channels, frames, bins) by the gains that give them their envelopes; unmoved (frames,) loses what was changed.
 
-    mix (frames, bands) says how much of each band is left alone; raised is p / q; the recording fills the bins below `top`. Bins above are
+    voice (frames, bands) says how far each band is changed; raised is p / q; the recording fills the bins below `top`. Bins above are
     filled with copies of those below, as far as the wanted envelope reaches.
     """
     channels, frames, bins = spectra.shape
@@ -196,13 +204,13 @@ def change_envelopes(
         fill_envelope(power[m], top, f0 / bin_hz, scratch[1], sums, envelope)
         for f in range(top):
             b, w = lower[f], upper_share[f]
-            share = (1 - mix[m, b] - w * (mix[m, b + 1] - mix[m, b])) * (1 - attack_share[m, f])
+            share = (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, f])
             gain = share * log_gain_to(envelope, np.float32(f) * raised, f, raised)
             gains[f] = np.exp(gain)
             unmoved[m] = unmoved[m] and gain == 0
         for f in range(top, last):
             b, w, source = lower[f], upper_share[f], f - copied
-            share = (1 - mix[m, b] - w * (mix[m, b + 1] - mix[m, b])) * (1 - attack_share[m, source])
+            share = (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, source])
             gain = share * np.exp(log_gain_to(envelope, np.float32(f) * raised, source, raised))
             for c in range(channels):
                 spectra[c, m, f] = spectra[c, m, source] * np.float32(gain)
