@@ -142,15 +142,16 @@ def evaluate(
 
     chosen_pairs = _choose_pairs(read_pairs(pairs), wanted_rates, pitches, kinds) if pairs else []
     chosen_measures = _choose_measures(measures)
-    chosen, baseline = _choose_methods(methods, baseline, time_limit, shifted=any(pair.pitch for pair in chosen_pairs))
+    chosen, baseline = _choose_methods(methods, baseline, time_limit, shifted=bool(pitches) or any(pair.pitch for pair in chosen_pairs))
     rows, readings = [], []
     work = measure_pairs(chosen_pairs, chosen, chosen_measures, jobs=jobs)
     for found in console.track(work, "pairs", len(chosen_pairs), enabled=not quiet):
         rows += found
     if artefacts:
-        meter_rates = wanted_rates or sorted({pair.rate for pair in chosen_pairs}) or ARTEFACT_RATES
-        meters = read_meters(chosen, meter_rates, seeds=seeds, jobs=jobs)
-        readings = list(console.track(meters, "artefacts", len(chosen) * len(meter_rates), enabled=not quiet))
+        shifts = pitches or sorted({pair.pitch for pair in chosen_pairs if pair.pitch})
+        meter_rates = wanted_rates or ([] if shifts else sorted({pair.rate for pair in chosen_pairs}) or ARTEFACT_RATES)
+        meters = read_meters(chosen, meter_rates, shifts, seeds=seeds, jobs=jobs)
+        readings = list(console.track(meters, "artefacts", len(chosen) * (len(meter_rates) + len(shifts)), enabled=not quiet))
 
     summaries = summarise(rows, baseline=baseline, per_rate=per_rate)
     _print_tables(summaries, readings, baseline)

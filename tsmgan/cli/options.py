@@ -25,6 +25,14 @@ def _model_names(incomplete: str) -> list[str]:
 
 Source = Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)]
 Rate = Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.")]
+ComparedRate = Annotated[
+    str | None,
+    typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.", show_default=False),
+]
+ComparedPitch = Annotated[
+    str | None,
+    typer.Option("--pitch", "-p", metavar="P", help="Semitones higher or lower: +2, -0.5, or a ratio, 3/2.", show_default=False),
+]
 Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)]
 
 

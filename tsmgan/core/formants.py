@@ -13,6 +13,9 @@ A bin at frequency f will sound at p f, where the envelope is wanted that stood 
 follow. So its gain is sqrt(p / q) E(f p / q) / E(f). The root keeps the power of a sound as it was when its harmonics come to lie wider
 apart, or closer together, under the same envelope.
 
+A vocal tract that has these resonances also has their phases, and a pulse is as sharp as the phases of its harmonics agree. So each gain
+has the phase of the filter of minimum phase that the gains belong to.
+
 All channels share the gains, so the stereo image stays. Bins that began with an attack keep their own share of the sound.
 """
 
@@ -22,6 +25,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from tsmgan.core.compiled import fft
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.field import Field, band_spread
 from tsmgan.core.frames import Frames
@@ -68,6 +72,9 @@ class Formants:
     def __init__(self, geometry: Geometry, raised: float, *, band: float = 1.0, by_voice: bool = False) -> None:
         self._geometry, self._raised, self._by_voice = geometry, np.float32(raised), by_voice
         self._top = min(geometry.bins, int(geometry.bins * band * (CONTENT if band < 1 else 1.0)))
+        # Bins from `top` to `last` are copies of those `copied` bins below.
+        self._last = min(geometry.bins, 2 * self._top - COPY_STEP, int(self._top / raised)) if band < 1 else self._top
+        self._copied = -(-max(self._last - self._top, 0) // COPY_STEP) * COPY_STEP
         self._lags, self._cosines = _pitch_table(geometry)
         self._lower, self._upper_share = band_spread(geometry)
 
@@ -76,19 +83,30 @@ class Formants:
         if self._top < FEWEST_BINS:
             return turned
         voice = _voice_share(field.bounded().alpha_mix) if self._by_voice else np.ones_like(field.alpha_mix)
-        unmoved = turned.unmoved.copy()
-        scratch = np.empty((4, max(self._geometry.bins, PITCH_LAGS)), np.float32)
-        sums = np.empty(3 * self._geometry.bins, np.float64)
-        change_envelopes(
-            turned.spectra, frames.power, frames.attack_share, voice.astype(np.float32, order="C"), self._lower, self._upper_share,
-            self._lags, self._cosines, self._raised, np.float32(self._geometry.bin_hz), self._top, scratch, sums, unmoved,
+        scratch = np.empty((3, max(self._geometry.bins, PITCH_LAGS)), np.float32)
+        log_gains = np.zeros(frames.power.shape, np.float32)
+        envelope_gains(
+            frames.power, frames.attack_share, voice.astype(np.float32, order="C"), self._lower, self._upper_share, self._lags,
+            self._cosines, self._raised, np.float32(self._geometry.bin_hz), self._top, self._last, self._copied,
+            scratch, np.empty(3 * self._geometry.bins), log_gains,
         )  # fmt: skip
-        return turned._replace(unmoved=unmoved)
+        apply_gains(turned.spectra, log_gains, self._phases(log_gains), self._top, self._last, self._copied)
+        return turned._replace(unmoved=turned.unmoved & ~log_gains.any(1))
+
+    def _phases(self, log_gains: np.ndarray) -> np.ndarray:
+        """Phases in radians of filters of minimum phase with these gains, (frames, bins) float32: the Hilbert transform of the gains."""
+        length = self._geometry.window_length
+        gains = log_gains.astype(np.complex64)
+        gains[:, self._top :] = gains[:, self._top - 1, None]
+        cepstra = fft.irfft(gains, length)
+        cepstra[:, [0, length // 2]] = 0
+        cepstra[:, length // 2 + 1 :] *= -1
+        return np.ascontiguousarray(fft.rfft(cepstra).imag)
 
 
 def _voice_share(alpha_mix: np.ndarray) -> np.ndarray:
-    """How far each frame and band (frames, bands) counts as a voice's, 0 to 1. The field stretches a voice's attacks, so alpha mix is near 0.
-    Steady chords may come halfway."""
+    """How far each frame and band (frames, bands) counts as a voice's, 0 to 1. The field stretches a voice's attacks, so its alpha mix is
+    near 0. Steady chords may come halfway."""
     return ((1 - alpha_mix - VOICE_FROM) / (VOICE_TO - VOICE_FROM)).clip(0, 1)
 
 
@@ -186,34 +204,37 @@ def log_gain_to(envelope, place, source, raised):
 
 
 @kernel()
-def change_envelopes(
-    spectra, power, attack_share, voice, lower, upper_share, lags, cosines, raised, bin_hz, top, scratch, sums, unmoved
+def envelope_gains(
+    power, attack_share, voice, lower, upper_share, lags, cosines, raised, bin_hz, top, last, copied, scratch, sums, log_gains
 ):  # fmt: skip
-    """Multiplies spectra (channels, frames, bins) by the gains that give them their envelopes; unmoved (frames,) loses what was changed.
+    """Fills log_gains (frames, bins) below `last`: natural logarithms of the gains in amplitude that change the envelopes of power.
 
-    voice (frames, bands) says how far each band is changed; raised is p / q; the recording fills the bins below `top`. Bins above are
-    filled with copies of those below, as far as the wanted envelope reaches.
+    voice (frames, bands) says how far each band is changed, and raised is p / q. Bins from `top` on are to be copies of those `copied` bins
+    below, with these gains.
     """
-    channels, frames, bins = spectra.shape
-    gains = scratch[3]
-    last = min(bins, 2 * top - COPY_STEP, int(top / raised)) if top < bins else 0
-    copied = (max(last - top, 0) + COPY_STEP - 1) // COPY_STEP * COPY_STEP
-    for m in range(frames):
+    envelope = scratch[0][:top]
+    for m in range(len(power)):
         f0 = pitch_of(power[m], lags, cosines, scratch[2])
-        envelope = scratch[0][:top]
         fill_envelope(power[m], top, f0 / bin_hz, scratch[1], sums, envelope)
-        for f in range(top):
+        for f in range(max(top, last)):
             b, w = lower[f], upper_share[f]
-            share = (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, f])
-            gain = share * log_gain_to(envelope, np.float32(f) * raised, f, raised)
-            gains[f] = np.exp(gain)
-            unmoved[m] = unmoved[m] and gain == 0
-        for f in range(top, last):
-            b, w, source = lower[f], upper_share[f], f - copied
+            source = f if f < top else f - copied
             share = (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, source])
-            gain = share * np.exp(log_gain_to(envelope, np.float32(f) * raised, source, raised))
+            gain = log_gain_to(envelope, np.float32(f) * raised, source, raised)
+            log_gains[m, f] = share * gain if f < top else gain + np.log(share + np.float32(1e-6))
+
+
+@kernel()
+def apply_gains(spectra, log_gains, phases, top, last, copied):
+    """Multiplies spectra (channels, frames, bins) by exp(log_gains + i phases), both (frames, bins), after copying those from `top` on."""
+    channels, frames, _ = spectra.shape
+    for m in range(frames):
+        for f in range(top, last):
             for c in range(channels):
-                spectra[c, m, f] = spectra[c, m, source] * np.float32(gain)
-        for c in range(channels):
-            for f in range(top):
-                spectra[c, m, f] *= gains[f]
+                spectra[c, m, f] = spectra[c, m, f - copied]
+        for f in range(max(top, last)):
+            gain, phase = np.exp(log_gains[m, f]), phases[m, f]
+            re, im = gain * np.cos(phase), gain * np.sin(phase)
+            for c in range(channels):
+                z = spectra[c, m, f]
+                spectra[c, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
