@@ -28,9 +28,9 @@ class Rendering:
 
 
 def render(method: Method, y: np.ndarray, samplerate: int, rate: float, pitch: float = 0.0, *, synthetic: bool = True) -> Rendering:
-    """Stretch y (channels, samples) by a method, shift it by semitones, and measure the output; `synthetic` adds the measures on test signals.
+    """Stretch y (channels, samples) by a method, shift its pitch by semitones, and measure the output.
 
-    A failure of the method is the rendering's problem; nothing is raised for it.
+    `synthetic` adds the measures on test signals. A failure of the method is the rendering's problem; nothing is raised for it.
     """
     result = Rendering(method.name)
     if method.missing:
