@@ -20,7 +20,7 @@ from batch_helpers import checksums, temporary_files, write_recording, write_tre
 from tsmgan.batch.cluster import parse_address
 from tsmgan.cli import run
 from tsmgan.errors import UsageError
-from tsmgan.job import StretchOptions
+from tsmgan.options import StretchOptions
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]
 BATCH = [*TSMGAN, "stretch", "in", "-o", "out", "--rate", "1.3", "--cluster", "ray"]

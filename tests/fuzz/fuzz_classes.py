@@ -27,8 +27,8 @@ import tsmgan
 from tsmgan.batch.plan import Task
 from tsmgan.batch.work import stretch_task
 from tsmgan.errors import ModelError, TsmganError, UsageError
-from tsmgan.job import StretchOptions
 from tsmgan.models import find_model
+from tsmgan.options import StretchOptions
 
 WINDOW_SECONDS, FRAME_SECONDS = 0.05, 0.04
 """What is heard as one level in the output, and what the stretcher looks at in the input."""

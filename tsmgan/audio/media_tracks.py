@@ -89,8 +89,10 @@ class CopiedTracks:
 
     def until(self, second: float) -> None:
         """Write all packets that are decoded before a second of the output."""
-        while self._pending is not None or (self._pending := next(self._packets, None)) is not None:
-            if float(self._pending.dts * self._pending.time_base) > second:
+        while True:
+            if self._pending is None:
+                self._pending = next(self._packets, None)
+            if self._pending is None or float(self._pending.dts * self._pending.time_base) > second:
                 return
             self._container.mux(self._pending)
             self._pending = None

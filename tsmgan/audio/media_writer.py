@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import av
 import numpy as np
 
-from tsmgan.audio.file_writer import FileWriter, UrlWriter, failed
+from tsmgan.audio.file_writer import FileWriter, UrlWriter
 from tsmgan.audio.film import Film, Stretching
 from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
@@ -23,6 +23,7 @@ from tsmgan.audio.media_encoder import SoundEncoder
 from tsmgan.audio.media_tracks import CopiedTracks, FurtherTrack, open_further
 from tsmgan.audio.tags import missing_tags
 from tsmgan.errors import AudioError
+from tsmgan.storage.atomic import write_error
 
 if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap
@@ -266,7 +267,7 @@ class MediaWriter(FileWriter):
             # PyAV's errors are errors of the operating system as well, and a full disk is one.
             if isinstance(error, av.error.FFmpegError):
                 raise AudioError(f"{self.name} cannot be written: its encoder failed ({error.strerror}); try another format.") from None
-            raise failed(self.name, error) from None
+            raise write_error(self.name, error) from None
         except (av.error.FFmpegError, ValueError) as error:
             raise AudioError(f"{self.name} cannot be written: its encoder failed ({error}); try another format.") from None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from tsmgan.audio.file_writer import FileWriter, UrlWriter, Writer, failed
+from tsmgan.audio.file_writer import FileWriter, UrlWriter, Writer
 from tsmgan.audio.film import Film, Stretching
 from tsmgan.audio.formats import OutputFormat, output_format
 from tsmgan.audio.info import AudioInfo
@@ -20,7 +20,7 @@ from tsmgan.audio.samples import WIDTHS, encode
 from tsmgan.audio.tags import missing_tags
 from tsmgan.audio.wav import INFO_TAGS, wav_header
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.atomic import require_free, taken
+from tsmgan.storage.atomic import require_free, taken, write_error
 from tsmgan.storage.names import is_url, plain, suffix
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ class PipeWriter(Writer):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise failed(self.name, error) from None
+            raise write_error(self.name, error) from None
 
     def _write(self, samples: np.ndarray) -> None:
         self._send(encode(samples, self.output.subtype))
 
-    def commit(self) -> None:
+    def complete(self) -> None:
         self._require_samples()
         size = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         if self.output.format != "RAW" and size % 2:
@@ -61,7 +61,7 @@ class PipeWriter(Writer):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise failed(self.name, error) from None
+            raise write_error(self.name, error) from None
 
     def abort(self) -> None:
         if self._stream is not sys.stdout.buffer:

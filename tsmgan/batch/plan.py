@@ -16,7 +16,8 @@ from typing import NamedTuple
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.job import StretchOptions, rate_label
+from tsmgan.maps.speeds import rate_label
+from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 

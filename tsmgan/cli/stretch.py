@@ -21,7 +21,8 @@ from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
-    from tsmgan.job import Progress, StretchOptions, Summary
+    from tsmgan.job import Progress, Summary
+    from tsmgan.options import StretchOptions
     from tsmgan.recording import Gain
 
 RAW_SUFFIXES = (".raw", ".pcm")
@@ -35,6 +36,7 @@ def stretch(
     time_map: declared.TimeMapFile = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
+    track: declared.Track = None,
     model: declared.StretchModel = "default",
     coherence: declared.Coherence = None,
     seed: declared.Seed = 0,
@@ -76,12 +78,13 @@ def stretch(
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
 
-    from tsmgan.job import StretchOptions
+    from tsmgan.options import StretchOptions
 
     options = StretchOptions(
         time_map=time_map,
         start=first,
         end=last,
+        track=track,
         model=model,
         coherence=coherence,
         seed=seed,
@@ -120,7 +123,7 @@ def _stretch_one(
         raise UsageError("The output would fill the terminal; name a file with -o, or pipe it into another program.")
     first_run.share()
     with _Display(options.model, quiet=quiet, verbose=verbose) as display:
-        done = stretch_file(source, target, **vars(options), force=force, watch=display.show)
+        done = stretch_file(source, target, options, force=force, watch=display.show)
     if not quiet:
         _summarise(done, options.gain, time.perf_counter() - started - done.seconds_compiling)
 

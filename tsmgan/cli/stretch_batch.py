@@ -19,7 +19,7 @@ from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
     from tsmgan.batch.run import Outcome
-    from tsmgan.job import StretchOptions
+    from tsmgan.options import StretchOptions
 
 MOST_FAILURES_SHOWN = 10
 MOST_NAMES_SHOWN = 4
@@ -54,7 +54,7 @@ def stretch_batch(
     if jobs is not None:
         require_count("jobs", jobs, most_processes() if cluster is None else MOST_WORKERS)
     from tsmgan.batch import plan
-    from tsmgan.job import rate_label
+    from tsmgan.maps.speeds import rate_label
 
     rates = parse_rates(rate)
     if len({rate_label(each) for each in rates}) < len(rates):
