@@ -7,6 +7,7 @@ that hold their own sound, and no way to open anything else.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -47,6 +48,7 @@ HAS_CLOCK = {"mov", "matroska", "flv", "mpegts", "mpeg", "asf", "nut", "mxf"}
 """Containers that give every packet its time, so that a gap in the sound shows."""
 GAP_SECONDS = 0.05
 """A gap that is longer than this is filled with silence. Time stamps are rounded, and jitter in live recordings."""
+CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
 BITRATE_PACKETS = 500
 """Packets whose sizes tell the bit rate of a track that does not state it."""
 SLACK_SECONDS = 0.5
@@ -125,7 +127,8 @@ def _pictures(container: Any, file: BinaryIO) -> tuple[Picture, ...]:
 
 def _tracks(container: Any, chosen: Any) -> tuple[Track, ...]:
     """All streams but the chosen one and covers."""
-    found, counts = [], {}
+    found: list[Track] = []
+    counts: dict[str, int] = {}
     for stream in container.streams:
         counts[stream.type] = counts.get(stream.type, 0) + 1
         if stream.index != chosen.index and not is_cover(stream):
@@ -172,7 +175,8 @@ class MediaReader(Reader):
                 if other.index != self._stream.index:
                     other.discard = av.stream.Discard.all
             self._frames = self._decoded()
-            self._found, self._problem = 0, None
+            self._found, self._states_length = 0, True
+            self._problem: tuple[str, ...] | None = None
             self._held = self._next_frame()
             self.origin = 0.0 if self._held is None or self._held.pts is None else float(self._held.pts * self._held.time_base)
             """Where the first sample stands on the container's clock, in seconds."""
@@ -222,11 +226,7 @@ class MediaReader(Reader):
 
     def _describe(self, path: str, name: str, size: int) -> AudioInfo:
         container, stream = self._container, self._stream
-        seconds = None
-        if stream.duration is not None and stream.time_base is not None:
-            seconds = float(stream.duration * stream.time_base)
-        elif container.duration is not None:
-            seconds = container.duration / av.time_base
+        seconds = self._stated_seconds()
         kind, metadata = container.format.name.split(",")[0], dict(stream.metadata)
         if kind in ("mov", "matroska", "mpegts"):
             # There the tags of a track tell about the track alone.
@@ -252,6 +252,18 @@ class MediaReader(Reader):
             if info.is_lossy or info.tracks:
                 info = replace(info, sound_bitrate=_bitrate(file, stream))
             return self._with_mp4_tags(info, file) if kind == "mov" else info
+
+    def _stated_seconds(self) -> float | None:
+        """Length of the sound as the container states it; where it states only its own, and other tracks may be longer, about that."""
+        container, stream = self._container, self._stream
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        # Matroska states the end of each track in a tag.
+        stated = next((CLOCK.fullmatch(text) for key, text in stream.metadata.items() if key.upper().startswith("DURATION")), None)
+        if stated is not None:
+            return max(0.0, int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) - self.origin)
+        self._states_length = len(container.streams.audio) + len(container.streams.video) == 1
+        return None if container.duration is None else max(0.0, container.duration / av.time_base - max(0.0, self.origin))
 
     def _with_mp4_tags(self, info: AudioInfo, file: BinaryIO) -> AudioInfo:
         from tsmgan.audio.mp4_tags import read_mp4
@@ -328,7 +340,7 @@ class MediaReader(Reader):
             what, remedy, *reason = self._problem
             self._complain(f"{what} at second {found:.2f}" + (f" ({reason[0]})" if reason else ""), remedy)
             return
-        claimed = self.info.seconds or 0.0 if self.info.format in STATES_LENGTH else 0.0
+        claimed = self.info.seconds or 0.0 if self.info.format in STATES_LENGTH and self._states_length else 0.0
         if found and found < claimed - SLACK_SECONDS - 0.001 * claimed:
             self._complain(*cut_short(claimed, found))
 

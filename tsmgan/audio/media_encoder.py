@@ -155,6 +155,6 @@ class SoundEncoder:
             return
         behind = round((packet.pts + size) * packet.time_base * self.rate) - round(self.delay * self.rate) - self._encoded
         if 0 < behind < size:
-            side = PacketSideData(SKIP_SAMPLES, 10)
+            side = PacketSideData(SKIP_SAMPLES, 10)  # type: ignore[call-arg]
             side.update(struct.pack("<IIBB", 0, behind, 0, 0))
             packet.set_sidedata(side)

@@ -85,7 +85,7 @@ class MediaWriter(FileWriter):
         bitrate: float | None = None,
     ) -> None:
         self._time_map, self._film, self._stretching = time_map, film if output.holds_film else None, stretching
-        self._wanted = {"subtype": subtype, "bitrate": bitrate}
+        self._subtype, self._bitrate = subtype, bitrate
         self._container: Any = None
         self._copied: CopiedTracks | None = None
         self._further: list[FurtherTrack] = []
@@ -133,7 +133,8 @@ class MediaWriter(FileWriter):
             track = next(each for each in film.tracks if each.kind == "audio" and each.number == number)
             reader, info = open_further(film, number, self._info.name)
             self._opened.callback(reader.close)
-            encoder = SoundEncoder(self._container, output_format(self.output.suffix, info, **self._wanted), info)
+            stored = output_format(self.output.suffix, info, subtype=self._subtype, bitrate=self._bitrate)
+            encoder = SoundEncoder(self._container, stored, info)
             if track.language:
                 encoder.stream.metadata["language"] = track.language
             self._further.append(FurtherTrack(reader, film, encoder, self._stretching(info)))

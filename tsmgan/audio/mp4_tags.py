@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
@@ -103,14 +102,12 @@ def save_mp4(file: BinaryIO, info: AudioInfo, *, is_audiobook: bool) -> None:
     tagged = MP4(file)
     if tagged.tags is None:
         tagged.add_tags()
-    tags: Mapping[str, Any] = _atoms(info)
-    if is_audiobook:
-        tags = {"stik": [AUDIOBOOK], **tags}
-    tagged.tags.clear()
-    tagged.tags.update(tags)
+    tags: dict[str, Any] = ({"stik": [AUDIOBOOK]} if is_audiobook else {}) | _atoms(info)
     covers = [MP4Cover(each.data, kind) for each in info.pictures for kind, mime in COVER_MIMES.items() if each.mime == mime]
     if covers:
-        tagged.tags["covr"] = covers
+        tags["covr"] = covers
+    tagged.clear()
+    tagged.update(tags)
     file.seek(0)
     tagged.save(file, padding=lambda padding: 0)
 
