@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
@@ -22,6 +22,7 @@ from tsmgan.storage.places import is_folder
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
     from tsmgan.job import Progress, Summary
+    from tsmgan.maps import PauseTime
     from tsmgan.options import StretchOptions
     from tsmgan.recording import Gain
 
@@ -34,6 +35,7 @@ def stretch(
     rate: declared.Rates = None,
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
+    pauses: declared.PauseText = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
     model: declared.StretchModel = "default",
@@ -72,8 +74,6 @@ def stretch(
     [cyan]tsmgan stretch talks/ -o quicker/ --rate 1.2 --jobs 4[/cyan]  [dim]a whole folder; again, only what is new[/dim]
     """
     started = time.perf_counter()
-    if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
-        raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
 
@@ -81,6 +81,7 @@ def stretch(
 
     options = StretchOptions(
         time_map=time_map,
+        pauses=None if pauses is None else _parse_pauses(pauses),
         start=first,
         end=last,
         model=model,
@@ -135,6 +136,17 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
 
         return is_pattern(sources[0]) or is_folder(sources[0])
     return bool(sources) and is_folder(sources[0])
+
+
+def _parse_pauses(text: str) -> float | Literal["first"]:
+    """A share, with a decimal point or comma or as a percentage, or `first`."""
+    tidy = text.strip().lower()
+    if tidy == "first":
+        return "first"
+    try:
+        return float(tidy.removesuffix("%").replace(",", ".")) / (100 if tidy.endswith("%") else 1)
+    except ValueError:
+        raise UsageError(f"--pauses is {text!r}; give the share of their length that pauses keep, for example 0.4, or first.") from None
 
 
 def _parse_gain(text: str) -> Gain:
@@ -223,7 +235,16 @@ def _summarise(done: Summary, wanted: Gain, elapsed: float) -> None:
         )
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
+    gave = f"; {_pauses_gave(done.pauses)}" if done.pauses is not None else ""
     console.say(
-        f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)} "
+        f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}, {console.format_speed(done.input_seconds, elapsed)}"
     )
+
+
+def _pauses_gave(pauses: PauseTime) -> str:
+    """What pauses contributed, in words."""
+    if not pauses.found:
+        return "no pauses were found"
+    did = "gave" if pauses.seconds >= 0 else "took"
+    return f"{pauses.found} pause{'s' * (pauses.found > 1)} {did} {format_duration(abs(pauses.seconds))} of it"
