@@ -23,7 +23,8 @@ def _time_map(given: TimeMap | str | os.PathLike[str]) -> Source:
         return Given(given, "map")
     path = os.fspath(given)
     if not os.path.isfile(path):
-        raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
+        is_what = "is no file" if os.path.exists(path) else "does not exist"
+        raise UsageError(f"The time map {path} {is_what}; give a CSV file of `input second, output second` lines.")
     return Given(TimeMap.from_csv(path), Path(path).stem)
 
 
@@ -40,6 +41,8 @@ def choose(options: StretchOptions) -> Source:
     asked = [name for name in SOURCES if getattr(options, name) is not None]
     if options.pauses is not None and options.pauses != FIRST and not asked:
         return Shortened(options.pauses, Rate(1.0))
+    if not asked and options.pitch:
+        return Rate(1.0)
     if len(asked) != 1:
         *others, last = (_option(name) for name in SOURCES)
         raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")
