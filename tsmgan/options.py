@@ -76,8 +76,8 @@ class StretchOptions:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
             raise UsageError(f"The duration is {self.duration:g} seconds; it must be longer than zero.")
-        if self.pauses is not None and self.pauses != FIRST and not (isinstance(self.pauses, (int, float)) and 0 <= self.pauses <= 1):
-            raise UsageError(f"--pauses is {self.pauses}; give the share of their length that pauses keep, 0 to 1, or first.")
+        if self.pauses is not None:
+            require_pauses(self.pauses)
         if not self.start >= 0:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
         if self.end is not None and not self.end > self.start:
@@ -89,3 +89,9 @@ class StretchOptions:
     def pitch_label(self) -> str:
         """The shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
         return f"{self.pitch:+.4g}st" if self.pitch else ""
+
+
+def require_pauses(pauses: Pauses) -> None:
+    """Raise UsageError unless this is a share or "first"."""
+    if pauses != FIRST and not (isinstance(pauses, (int, float)) and 0 <= pauses <= 1):
+        raise UsageError(f"--pauses is {pauses}; give the share of their length that pauses keep, 0 to 1, or first.")

@@ -243,7 +243,7 @@ class Shortened:
         info = passage.info
         if isinstance(self.speed, Rate) and not passage.can_be_read_again:
             return _Growing(self.keep, self.speed.rate, info.samplerate, info.channels)
-        pauses, frames = _heard(passage)
+        pauses, frames = _heard(passage, "--pauses with --duration")
         if isinstance(self.speed, Rate):
             time_map = shorten(pauses, self.keep, self.speed.rate, info.samplerate)
         else:
@@ -263,7 +263,7 @@ class First:
 
     def plan(self, passage: Passage) -> Plan:
         samplerate = passage.info.samplerate
-        found, frames = _heard(passage)
+        found, frames = _heard(passage, "--pauses first")
         pauses = joined(found)
         speed = self.speed
         output_frames = round(frames / speed.rate if isinstance(speed, Rate) else speed.seconds * samplerate)
@@ -271,6 +271,6 @@ class First:
         return Plan(time_map, pauses=_given(pauses, time_map, samplerate))
 
 
-def _heard(passage: Passage) -> tuple[list[Pause], int]:
-    with passage.again("--pauses") as heard:
+def _heard(passage: Passage, wanted: str) -> tuple[list[Pause], int]:
+    with passage.again(wanted) as heard:
         return find_pauses(heard.blocks(), passage.info.samplerate, passage.info.channels)
