@@ -22,7 +22,7 @@ from tsmgan.batch.plan import Task, make_tasks
 from tsmgan.batch.run import run_batch
 from tsmgan.batch.work import stretch_task
 from tsmgan.cli import run
-from tsmgan.job import StretchOptions
+from tsmgan.options import StretchOptions
 from tsmgan.storage.atomic import Unfinished, hold, remove_leftovers, replace_file, temporary_path
 
 TSMGAN = [sys.executable, "-m", "tsmgan"]

@@ -33,10 +33,22 @@ CORE_ORDER = (
     "overlap",
     "runs",
     "stretcher",
+    "pitch",
 )
 """The modules of the core in the order in which the data passes through them."""
-CORE_MAY_IMPORT = {"numpy", "scipy", "numba", "llvmlite", "onnxruntime"} | sys.stdlib_module_names
-PRODUCT = ("tsmgan.core", "tsmgan.audio", "tsmgan.storage", "tsmgan.batch", "tsmgan.api", "tsmgan.job", "tsmgan.cli.stretch")
+CORE_MAY_IMPORT = {"numpy", "scipy", "numba", "llvmlite", "onnxruntime", "soxr"} | sys.stdlib_module_names
+PRODUCT = (
+    "tsmgan.core",
+    "tsmgan.audio",
+    "tsmgan.storage",
+    "tsmgan.maps",
+    "tsmgan.followers",
+    "tsmgan.batch",
+    "tsmgan.api",
+    "tsmgan.options",
+    "tsmgan.job",
+    "tsmgan.cli.stretch",
+)
 LABORATORY = ("tsmgan.training", "tsmgan.evaluation", "tsmgan.benchmark", "tsmgan.listening")
 MAY_IMPORT_TORCH = ("tsmgan.training", "tsmgan.export", "tsmgan.evaluation.realism")
 

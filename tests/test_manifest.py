@@ -17,7 +17,7 @@ from batch_helpers import checksums, write_recording, write_tree
 
 from tsmgan.batch.plan import Task
 from tsmgan.cli import run
-from tsmgan.job import StretchOptions
+from tsmgan.options import StretchOptions
 
 BATCH = ["stretch", "in", "-o", "out", "--rate", "2", "--jobs", "1", "-q"]
 

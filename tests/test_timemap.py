@@ -99,3 +99,56 @@ def test_a_length_in_samples_of_a_map_in_seconds_needs_the_sample_rate():
     with pytest.raises(UsageError, match="sample rate"):
         TimeMap([0, 1], [0, 2]).output_length(48000)
     assert TimeMap.from_samples([0, 48000], [0, 96000]).output_length(48000) == 96000
+
+
+@st.composite
+def gentle_maps(draw):
+    """Maps whose rates can be multiplied with each other."""
+    pieces = draw(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.3, 4)), min_size=1, max_size=6))
+    return TimeMap(np.cumsum([0.0, *(t for t, _ in pieces)]), np.cumsum([0.0, *(t / rate for t, rate in pieces)]))
+
+
+@given(gentle_maps(), st.lists(st.floats(0, 60), min_size=1))
+def test_the_inverse_undoes_a_map(time_map, seconds):
+    np.testing.assert_allclose(time_map.inverse().output_at(time_map.output_at(seconds)), seconds, atol=1e-9)
+    assert time_map.in_samples(8000).inverse().output_length(800) == time_map.inverse().output_length(800, 8000)
+
+
+@given(gentle_maps(), gentle_maps(), st.lists(st.floats(0, 60), min_size=1))
+def test_two_maps_joined_are_one_after_the_other(first, second, seconds):
+    joined = first.then(second)
+    np.testing.assert_allclose(joined.output_at(seconds), second.output_at(first.output_at(seconds)), atol=1e-6)
+    in_samples = first.in_samples(8000).then(second.in_samples(8000)).in_seconds(8000)
+    np.testing.assert_allclose(in_samples.output_at(seconds), joined.output_at(seconds), atol=1e-6)
+
+
+def test_a_rate_joins_maps_of_either_unit_and_different_units_do_not_mix():
+    seconds, rate = TimeMap([0, 1, 2], [0, 1, 3]), TimeMap.from_rate(2)
+    samples = seconds.in_samples(1000)
+    for joined in (seconds.then(rate), rate.inverse().then(rate).then(seconds).then(rate), samples.then(rate).in_seconds(1000)):
+        np.testing.assert_allclose(joined.output_at([1, 2]), [0.5, 1.5])
+    assert rate.then(samples).output_length(2000) == 1000
+    with pytest.raises(UsageError, match="in_samples"):
+        seconds.then(samples)
+    with pytest.raises(UsageError, match="rates from"):
+        rate.then(TimeMap.from_rate(15))
+
+
+@given(gentle_maps())
+def test_a_map_that_is_written_reads_back_to_the_last_bit(tmp_path_factory, time_map):
+    file = tmp_path_factory.mktemp("maps") / "map.csv"
+    time_map.to_csv(file)
+    for before, after in zip(time_map.knots, TimeMap.from_csv(file).knots):
+        assert np.array_equal(before, after)
+
+
+def test_a_map_in_samples_is_written_in_seconds_and_one_that_begins_nowhere_is_not_written(tmp_path):
+    file = tmp_path / "map.csv"
+    TimeMap.from_samples([0, 1000], [0, 500]).to_csv(file, 1000)
+    assert file.read_text().splitlines()[1:] == ["0.0,0.0", "1.0,0.5"]
+    TimeMap.from_rate(2).to_csv(file)
+    assert TimeMap.from_csv(file).output_length(1000, 1000) == 500
+    with pytest.raises(UsageError, match="sample rate"):
+        TimeMap.from_samples([0, 1000, 2000], [0, 500, 2000]).to_csv(file)
+    with pytest.raises(UsageError, match="begins"):
+        TimeMap([0, 1], [1, 2]).to_csv(file)

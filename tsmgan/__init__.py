@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from tsmgan.api import Stretcher, stretch
     from tsmgan.core.timemap import TimeMap
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
-    from tsmgan.job import StretchOptions, Summary, stretch_file
+    from tsmgan.job import Summary, stretch_file
+    from tsmgan.options import StretchOptions
 
 _HOMES = {
     "Stretcher": "api",
     "stretch": "api",
-    "StretchOptions": "job",
+    "StretchOptions": "options",
     "Summary": "job",
     "stretch_file": "job",
     "TimeMap": "core.timemap",

@@ -5,87 +5,31 @@ The command line, the processes of a batch and the workers of a cluster all call
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from tsmgan.audio import AudioInfo, Clipping, RawFormat, Reader, Writer, count_frames, open_reader, open_writer
+from tsmgan import followers, maps
+from tsmgan.audio import AudioInfo, Clipping, Reader, Writer, open_reader, open_writer
 from tsmgan.audio.formats import OutputFormat, default_suffix
 from tsmgan.audio.writer import UrlWriter
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_seed
-from tsmgan.recording import AUTO, Gain, Passage, nothing_between, stretch_passage
+from tsmgan.followers import Follower, Moved
+from tsmgan.maps import Plan, Source
+from tsmgan.options import StretchOptions
+from tsmgan.recording import AUTO, Passage, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
 from tsmgan.storage.names import Stamp, is_url, join, names_folder, parent, plain, stem
 from tsmgan.storage.places import is_folder, make_folder, stamp
+from tsmgan.storage.together import publish_together, require_all_free
 
-if TYPE_CHECKING:
-    from tsmgan.core.timemap import TimeMap
-
-HIGHEST_GAIN = 60.0
-"""Decibels that `gain` may raise or lower the output by."""
 BLOCKS_AT_ONCE = 8
 """Blocks of a file that make one call of the stretcher: enough frames for two cores to share. Blocks of a pipe are passed on one by one,
 so that the program that reads the output need not wait."""
-
-
-@dataclass(frozen=True)
-class StretchOptions:
-    """How a recording is stretched. `stretch_file` takes the fields as keywords.
-
-    Raises:
-        UsageError: a value is out of its range.
-    """
-
-    rate: float | None = None
-    """Speed, 0.05 to 20; 1.5 plays 1.5 times as fast. One of rate, duration and time_map is given."""
-    duration: float | None = None
-    """Length of the output in seconds."""
-    time_map: TimeMap | str | os.PathLike[str] | None = None
-    """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
-    start: float = 0.0
-    """Where in the input to begin, in seconds."""
-    end: float | None = None
-    """Where in the input to stop, in seconds; None for its end."""
-    model: str = "default"
-    """Name of a shipped model, a model folder, or an exported ONNX file."""
-    coherence: float | None = None
-    """Overrides the model's coherence, 0 (phase vocoder) to 1 (keep the waveform's shape)."""
-    seed: int = 0
-    """Of the generator's noise, 0 or higher."""
-    gain: Gain = 0.0
-    """Decibels, -60 to 60, or "auto": the output is turned down by just what would be cut off."""
-    subtype: str | None = None
-    """Sample type of the output, as libsndfile names it (PCM_16, FLOAT ...); None for the input's."""
-    bitrate: float | None = None
-    """kbit/s of mp3, ogg and opus; None for near the input's."""
-    salvage: bool = False
-    """Use what is there of a recording that is cut short."""
-    device: str = "auto"
-    """What the generator runs on: auto, cpu, cuda, directml or coreml."""
-    threads: int | None = None
-    """Threads of the generator on the CPU, 1 to 256; None for 1."""
-    raw: RawFormat | None = None
-    """How an input without a header (.raw, .pcm, or a pipe) is stored."""
-    raw_output: bool = False
-    """Whether an output pipe carries samples without a header."""
-
-    def __post_init__(self) -> None:
-        require_coherence(self.coherence)
-        require_seed(self.seed)
-        if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
-            raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
-        if self.duration is not None and not self.duration > 0:
-            raise UsageError(f"The duration is {self.duration:g} seconds; it must be longer than zero.")
-        if not self.start >= 0:
-            raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
-        if self.end is not None and not self.end > self.start:
-            raise nothing_between(self.start, self.end)
-        if self.threads is not None:
-            require_count("threads", self.threads, MOST_THREADS)
 
 
 @dataclass(frozen=True)
@@ -162,83 +106,52 @@ Watch = Callable[[Progress], object]
 def stretch_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str] | None = None,
+    options: StretchOptions | None = None,
     *,
-    rate: float | None = None,
-    duration: float | None = None,
-    time_map: TimeMap | str | os.PathLike[str] | None = None,
-    start: float = 0.0,
-    end: float | None = None,
-    model: str = "default",
-    coherence: float | None = None,
-    seed: int = 0,
-    gain: Gain = 0.0,
-    subtype: str | None = None,
-    bitrate: float | None = None,
-    salvage: bool = False,
-    device: str = "auto",
-    threads: int | None = None,
-    raw: RawFormat | None = None,
-    raw_output: bool = False,
     force: bool = False,
     watch: Watch = lambda progress: None,
     in_batch: bool = False,
+    **changes: Any,
 ) -> Summary:
-    """Change the speed of a recorded file and keep its pitch, voice, stereo image, format and tags.
+    """Change the speed of a recorded file, its pitch, or both, and keep its voice, stereo image, format and tags.
 
     >>> import tsmgan
     >>> done = tsmgan.stretch_file("talk.wav", "quick.flac", rate=1.5)  # doctest: +SKIP
     >>> done.output_seconds, done.clipping  # doctest: +SKIP
     (40.0, None)
 
-    The memory that it takes does not grow with the recording. The output appears under its name when it is complete, and not before.
+    The memory that it takes does not grow with the recording. The output appears under its name when it is complete, and not before. Files
+    that move with it, subtitles for example, appear together with it, or none of them does.
 
     Args:
         source: path or URL of a recording, or "-" for standard input (WAV, or raw samples).
         target: path or URL, whose ending chooses the format; a folder (`new/` is made); or "-" for standard output. Without it, the output
             lies beside the input with the rate in its name, and that of standard input goes to standard output.
-        rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give one of rate, duration and time_map.
-        duration: length of the output in seconds.
-        time_map: a `TimeMap`, counted from `start`, or a CSV file of `input second, output second` lines.
-        start, end: the part of the input that is stretched, in seconds; None for its end.
-        model: name of a shipped model, a model folder, or an exported ONNX file.
-        coherence: overrides the model's coherence by one value, 0 (phase vocoder) to 1 (keep the waveform's shape).
-        seed: of the generator's noise, 0 or higher.
-        gain: decibels, -60 to 60, or "auto": the output is turned down by just what would be cut off.
-        subtype: sample type of the output, as libsndfile names it (PCM_16, FLOAT ...); None for the input's.
-        bitrate: kbit/s of mp3, ogg and opus; None for near the input's.
-        salvage: use what is there of a recording that is cut short.
-        device, threads: what the generator runs on, see `tsmgan.core.generator`.
-        raw: how an input without a header is stored.
-        raw_output: whether an output pipe carries samples without a header.
+        options: how it is stretched; see `StretchOptions`.
         force: whether an existing output is replaced. The input never is.
         watch: called with a `Progress` when everything is open, and after each step from then on.
         in_batch: this is one of many outputs that are made side by side. The output's folder is made, and one core is used.
+        changes: every field of `StretchOptions` is a keyword, too, and goes before what `options` says: `rate=1.5, pauses=0.3`.
 
     Raises:
+        TypeError: a keyword is no field of `StretchOptions`.
         UsageError: an argument is out of its range, makes no sense for this recording, or the output is the input.
         AudioError: the input cannot be read, or the output exists or cannot be written. No output is left then.
         ModelError: the model cannot be used.
         TsmganError: the device was asked for and cannot be used here.
     """
-    options = StretchOptions(
-        rate=rate,
-        duration=duration,
-        time_map=time_map,
-        start=start,
-        end=end,
-        model=model,
-        coherence=coherence,
-        seed=seed,
-        gain=gain,
-        subtype=subtype,
-        bitrate=bitrate,
-        salvage=salvage,
-        device=device,
-        threads=threads,
-        raw=raw,
-        raw_output=raw_output,
-    )
+    options = replace(options or StretchOptions(), **changes)
     return _Job(plain(os.fspath(source)), None if target is None else plain(os.fspath(target)), options, force, in_batch, watch).run()
+
+
+def _with_keywords_of(options: type[StretchOptions]) -> inspect.Signature:
+    """The signature of `stretch_file` with the fields of its options in the place of `**changes`, for `help` and for completion."""
+    own = list(inspect.signature(stretch_file).parameters.values())[:-1]
+    named = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in fields(options)]
+    return inspect.Signature([*own, *named], return_annotation="Summary")
+
+
+stretch_file.__signature__ = _with_keywords_of(StretchOptions)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -253,30 +166,29 @@ class _Job:
     def run(self) -> Summary:
         """See `stretch_file`."""
         started, options = time.perf_counter(), self.options
-        time_map = _map_before_opening(options)
-        with open_reader(self.source, raw=options.raw, salvage=options.salvage) as reader:
+        chosen, moving = maps.choose(options), followers.choose(options)
+        with self._open() as reader:
             # Before the samples are read: an input that changes meanwhile counts as changed.
             source_stamp = reader.stamp or (None if reader.info.path is None else stamp(reader.info.path))
-            passage = Passage(reader, options.start, options.end)
-            time_map = (time_map or _map_to_duration(passage, options)).in_samples(reader.info.samplerate)
-            target = self._target(reader.info)
-            frames = None if passage.frames is None else time_map.output_length(passage.frames)
-            if frames == 0:
-                raise UsageError(f"The output would have no samples: {reader.info.name} is too short for this rate.")
+            passage = Passage(reader, options.start, options.end, reopen=self._open if _is_file(reader.info) else None)
+            plan = chosen.plan(passage)
+            target = self._target(reader.info, chosen)
+            require_all_free([name for each in moving for name in each.targets(reader.info, target)], force=self.force)
+            frames = self._frames(passage, plan)
             self._prepare_folder(target)
             opening = open_writer(
                 target,
-                passage.info,
+                passage.info if not plan.grows else replace(passage.info, chapters=()),
                 frames=frames,
                 subtype=options.subtype,
                 bitrate=options.bitrate,
                 raw=options.raw_output,
                 force=self.force,
-                time_map=time_map,
+                time_map=plan.time_map.in_samples(reader.info.samplerate),
             )
             with opening as writer:
-                device, gain, compiling = self._fill(reader, passage, writer, time_map)
-                writer.commit()
+                device, gain, compiling = self._fill(reader, passage, writer, plan)
+                notes = self._publish(passage, plan, moving, writer)
         return Summary(
             source=reader.info,
             source_stamp=source_stamp,
@@ -287,14 +199,41 @@ class _Job:
             frames_written=writer.frames_written,
             gain=gain,
             clipping=writer.clipping,
-            notes=(*passage.notes, *writer.notes),
+            notes=(*passage.notes, *plan.notes, *writer.notes, *notes),
             seconds=time.perf_counter() - started,
             seconds_compiling=compiling,
             sha256=writer.sha256 if isinstance(writer, UrlWriter) else None,
             stamp=writer.stamp if isinstance(writer, UrlWriter) else None,
         )
 
-    def _fill(self, reader: Reader, passage: Passage, writer: Writer, time_map: TimeMap) -> tuple[str, float, float]:
+    def _open(self) -> Reader:
+        return open_reader(self.source, raw=self.options.raw, salvage=self.options.salvage)
+
+    def _frames(self, passage: Passage, plan: Plan) -> int | None:
+        """Samples per channel of the output; None where they are known at its end."""
+        if plan.grows or passage.frames is None:
+            return None
+        frames = plan.time_map.in_samples(passage.info.samplerate).output_length(passage.frames)
+        if frames == 0:
+            raise UsageError(f"The output would have no samples: {passage.info.name} is too short for this rate.")
+        return frames
+
+    def _publish(self, passage: Passage, plan: Plan, moving: list[Follower], writer: Writer) -> list[str]:
+        """Complete the output, write what moves with it, and give all of it its names. Return what the followers have to say."""
+        writer.complete()
+        samplerate = passage.info.samplerate
+        moved = Moved(
+            plan.time_map.in_seconds(samplerate),
+            self.options.start,
+            passage.frames_read / samplerate,
+            writer.frames_written / samplerate,
+        )
+        followed = [each.follow(moved) for each in moving]
+        files = {name: content for each in followed for name, content in each.files.items()}
+        publish_together(files, writer.publish, replace=self.force)
+        return [note for each in followed for note in each.notes]
+
+    def _fill(self, reader: Reader, passage: Passage, writer: Writer, plan: Plan) -> tuple[str, float, float]:
         """Stretch into the writer, and return the device, the gain in decibels, and the seconds that compiling took."""
         from tsmgan.api import Stretcher
         from tsmgan.core.compiled import kernels
@@ -304,7 +243,8 @@ class _Job:
         stretcher = Stretcher(
             info.samplerate,
             info.channels,
-            time_map=time_map,
+            time_map=plan.time_map,
+            pitch=options.pitch,
             model=options.model,
             coherence=options.coherence,
             seed=options.seed,
@@ -314,24 +254,24 @@ class _Job:
         total = None if passage.frames is None else passage.frames / info.samplerate
         progress = Progress(info, writer.name, writer.output, stretcher.device, total=total)
         self.watch(progress)
-        is_pipe = info.path is None or not (is_url(info.path) or os.path.isfile(info.path))
         gain = stretch_passage(
             passage,
             stretcher,
             writer,
             options.gain,
-            at_once=1 if is_pipe or self.in_batch else BLOCKS_AT_ONCE,
+            at_once=BLOCKS_AT_ONCE if passage.can_be_read_again and not self.in_batch else 1,
+            hear=plan.blocks,
             watch=lambda frames: self.watch(replace(progress, seconds=frames / info.samplerate)),
         )
         return stretcher.device, gain, kernels.seconds_compiling - compiled_before
 
-    def _target(self, info: AudioInfo) -> str:
+    def _target(self, info: AudioInfo, chosen: Source) -> str:
         """The output's path: as given, in the folder given, beside the input, or the pipe."""
         target = self.target
         if target == "-" or (target is None and info.path is None):
             target = "-"
         elif target is None or is_folder(target) or names_folder(target):
-            name = f"{'stretched' if info.path is None else stem(info.path)}@{_label(self.options)}{default_suffix(info)}"
+            name = f"{'stretched' if info.path is None else stem(info.path)}@{chosen.label}{self.options.pitch_label}{default_suffix(info)}"
             folder = parent(info.path or ".") if target is None else target
             target = name if folder == "." else join(folder, name)
         is_pipe = target == "-" or (not is_url(target) and os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)))
@@ -352,52 +292,6 @@ class _Job:
         remove_leftovers(Path(target).parent, Path(target).stem)
 
 
-def _map_before_opening(options: StretchOptions) -> TimeMap | None:
-    """The time map; None where it depends on the recording's length."""
-    from tsmgan.core.timemap import TimeMap
-
-    if sum(choice is not None for choice in (options.rate, options.duration, options.time_map)) != 1:
-        raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
-    if options.rate is not None:
-        return TimeMap.from_rate(options.rate)
-    if options.time_map is None or isinstance(options.time_map, TimeMap):
-        return options.time_map
-    path = os.fspath(options.time_map)
-    if not os.path.isfile(path):
-        raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
-    return TimeMap.from_csv(path)
-
-
-def _map_to_duration(passage: Passage, options: StretchOptions) -> TimeMap:
-    from tsmgan.core.timemap import TimeMap
-
-    assert options.duration is not None
-    info, frames = passage.info, passage.frames
-    if frames is None:
-        if info.path is None or not (is_url(info.path) or os.path.isfile(info.path)):
-            raise UsageError(f"--duration needs the length of the input, which {info.name} does not state; give --rate, or a file.")
-        length = count_frames(info.path, salvage=options.salvage)
-        passage.require_inside(length)
-        frames = passage.frames_of(length)
-    return TimeMap.from_lengths(frames, round(options.duration * info.samplerate))
-
-
-def rate_label(rate: float) -> str:
-    """A rate as it stands in the names of files."""
-    return f"{rate:.5g}"
-
-
-def _label(options: StretchOptions) -> str:
-    """What stands behind the @ in an output's name."""
-    if options.rate is not None:
-        return rate_label(options.rate)
-    if options.duration is not None:
-        return _clock(options.duration)
-    return Path(options.time_map).stem if isinstance(options.time_map, (str, os.PathLike)) else "map"
-
-
-def _clock(seconds: float) -> str:
-    """`45s`, `1m30.5s`: colons are not for file names."""
-    minutes, rest = divmod(round(seconds, 3), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return ((f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "") + (f"{rest:.5g}s" if rest else "")) or "0s"
+def _is_file(info: AudioInfo) -> bool:
+    """Whether a recording can be read twice: it is no pipe and no device."""
+    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
     from tsmgan.audio import Reader, Writer
-    from tsmgan.core.stretcher import Stretcher
+    from tsmgan.core.pitch import PitchShifter
 
 Gain = float | Literal["auto"]
 """Decibels, or as little attenuation as keeps the true peak."""
@@ -41,16 +42,17 @@ class Passage:
     Args:
         reader: gives the whole recording.
         start, end: in seconds; None for the recording's own end.
+        reopen: opens the recording anew. None where it can be read only once, as a pipe.
 
     Raises:
         UsageError: nothing lies between them.
         AudioError: the recording is known to be over before.
     """
 
-    def __init__(self, reader: Reader, start: float = 0.0, end: float | None = None) -> None:
+    def __init__(self, reader: Reader, start: float = 0.0, end: float | None = None, *, reopen: Callable[[], Reader] | None = None) -> None:
         info = reader.info if start == 0 and end is None else reader.info.section(start, end)
         self.info, self._reader = info, reader
-        self._seconds = start, end
+        self._seconds, self._reopen = (start, end), reopen
         self._first = round(start * info.samplerate)
         self._behind = None if end is None else round(end * info.samplerate)
         if self._behind is not None and self._behind <= self._first:
@@ -73,6 +75,46 @@ class Passage:
     def frames_of(self, length: int) -> int:
         """Samples per channel of the passage in a recording of this length."""
         return (length if self._behind is None else min(length, self._behind)) - self._first
+
+    def count_frames(self, wanted: str) -> int:
+        """Samples per channel, by decoding the recording once where it does not state them.
+
+        Args:
+            wanted: what needs them, for a message.
+
+        Raises:
+            UsageError: the recording can be read only once.
+            AudioError: it is over before the passage is.
+        """
+        if self.frames is None:
+            with self.again(wanted) as heard:
+                length = sum(block.shape[1] for block in heard._reader.blocks())
+            self.require_inside(length)
+            return self.frames_of(length)
+        return self.frames
+
+    @contextlib.contextmanager
+    def again(self, wanted: str) -> Iterator[Passage]:
+        """The same passage of the recording, opened anew, to be heard before it is stretched.
+
+        Args:
+            wanted: what needs that, for a message.
+
+        Raises:
+            UsageError: the recording can be read only once.
+        """
+        if self._reopen is None:
+            raise UsageError(
+                f"{wanted} needs the whole recording before its first sample is written, and {self.info.name} can be read only once; "
+                "give a file."
+            )
+        with self._reopen() as reader:
+            yield Passage(reader, *self._seconds)
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether the recording is a file, and no pipe or device."""
+        return self._reopen is not None
 
     @property
     def is_whole(self) -> bool:
@@ -111,11 +153,12 @@ class Passage:
 
 def stretch_passage(
     passage: Passage,
-    stretcher: Stretcher,
+    stretcher: PitchShifter,
     writer: Writer,
     gain: Gain = 0.0,
     *,
     at_once: int = 1,
+    hear: Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]] = iter,
     watch: Callable[[int], object] = lambda frames: None,
 ) -> float:
     """Stretch a passage into a writer, which is left to be committed.
@@ -126,6 +169,7 @@ def stretch_passage(
         writer: new; with `auto`, one of a file.
         gain: decibels, or `auto`: the output is turned down just as far as its true peak exceeds both full scale and the passage's own.
         at_once: blocks of the reader that make one call of the stretcher.
+        hear: what the blocks pass on their way to the stretcher. It may hold them back, and must not change their samples.
         watch: is told how many samples per channel were read.
 
     Returns:
@@ -133,14 +177,14 @@ def stretch_passage(
     """
     if gain == AUTO:
         with _Spool(writer, passage.info.channels) as spool:
-            for block in passage.blocks(at_once):
+            for block in hear(passage.blocks(at_once)):
                 spool.hear(block)
                 spool.write(stretcher.process(block))
                 watch(passage.frames_read)
             spool.write(stretcher.flush())
             return spool.empty()
     factor = 10 ** (gain / 20)
-    for block in passage.blocks(at_once):
+    for block in hear(passage.blocks(at_once)):
         _write(writer, stretcher.process(block), factor)
         watch(passage.frames_read)
     _write(writer, stretcher.flush(), factor)

@@ -21,7 +21,7 @@ import soundfile
 from tsmgan.audio.samples import WIDTHS
 from tsmgan.batch.plan import Task
 from tsmgan.batch.work import stretch_task
-from tsmgan.job import StretchOptions
+from tsmgan.options import StretchOptions
 
 SAMPLERATE = 8000
 FRAMES = 3000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
@@ -22,7 +21,7 @@ from tsmgan.audio.samples import WIDTHS, ClipMeter, Clipping, encode, integer_bi
 from tsmgan.audio.tags import Undo, add_tags, missing_tags, needs_more_tags, set_native_tags, with_tags
 from tsmgan.audio.wav import INFO_TAGS, wav_header
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.storage.atomic import Unfinished, require_free, taken
+from tsmgan.storage.atomic import Unfinished, require_free, taken, write_error
 from tsmgan.storage.names import Stamp, is_url, plain, suffix
 from tsmgan.storage.places import checksum
 
@@ -72,9 +71,25 @@ class Writer:
         """Store samples, shape (samples, channels)."""
         raise NotImplementedError
 
-    def commit(self) -> None:
-        """Finish the output and give it its name."""
+    def complete(self) -> None:
+        """Write the rest, and make sure that all of it is there. The output has no name yet.
+
+        Raises:
+            AudioError: the disk is full, or the file cannot be written.
+        """
         raise NotImplementedError
+
+    def publish(self) -> None:
+        """Give the complete output its name.
+
+        Raises:
+            AudioError: the name was taken meanwhile, or the file cannot be moved.
+        """
+
+    def commit(self) -> None:
+        """Complete the output and give it its name."""
+        self.complete()
+        self.publish()
 
     def _require_samples(self) -> None:
         """Refuse an output without samples. If the input's length is unknown, this is known only at the end."""
@@ -93,24 +108,6 @@ class Writer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.abort()
-
-
-def _failed(name: str, error: OSError) -> AudioError:
-    """The message for an error of the operating system while writing."""
-    folder = os.path.dirname(name) or "."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return AudioError(f"{name} cannot be written: no space is left; free some, or write elsewhere with -o.")
-    if error.errno == errno.EFBIG:
-        return AudioError(f"{name} cannot be written: the file grew larger than the system allows; write elsewhere with -o.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return AudioError(f"You have no permission to write to the folder {folder}; choose another place with -o.")
-    if error.errno == errno.ENOENT:
-        return AudioError(f"The folder {folder} does not exist; create it, or choose another place with -o.")
-    if error.errno == errno.ENAMETOOLONG:
-        return AudioError(f"{name} is longer than file names may be here; choose a shorter name with -o.")
-    if error.errno == errno.ENOTDIR:
-        return AudioError(f"{folder} is not a folder; choose another place with -o.")
-    return AudioError(f"{name} cannot be written: {error.strerror or error}.")
 
 
 class FileWriter(Writer):
@@ -133,7 +130,7 @@ class FileWriter(Writer):
         except BaseException as error:
             self.abort()
             if isinstance(error, OSError) and not isinstance(error, AudioError):
-                raise _failed(self.name, error) from None
+                raise write_error(self.name, error) from None
             raise
 
     def _require_space(self, frames: int | None) -> None:
@@ -196,7 +193,7 @@ class FileWriter(Writer):
             os.write(self._descriptor, bytes(1 << 20))
             os.fsync(self._descriptor)
         except OSError as error:
-            return _failed(self.name, error)
+            return write_error(self.name, error)
         return AudioError(f"{self.name} cannot be written: its encoder failed; try another format, for example .wav.")
 
     def _add_tags(self) -> None:
@@ -244,7 +241,7 @@ class FileWriter(Writer):
             bare = AudioInfo(self.name, path, file.format, file.subtype, file.samplerate, file.channels, file.frames, None)
             return missing_tags(self._info, with_tags(bare, file, path))
 
-    def commit(self) -> None:
+    def complete(self) -> None:
         import soundfile
 
         self._require_samples()
@@ -259,19 +256,19 @@ class FileWriter(Writer):
                 raise self._why()
             self._note_missing(self._missing_tags())
             os.fsync(self._descriptor)
-            self._publish()
         except OSError as error:
             if isinstance(error, AudioError):
                 raise
-            raise _failed(self.name, error) from None
+            raise write_error(self.name, error) from None
 
-    def _publish(self) -> None:
-        """Give the complete temporary file its name."""
+    def publish(self) -> None:
         assert self._unfinished is not None
         try:
             self._unfinished.publish(replace=self._force)
         except FileExistsError:
             raise taken(self.name) from None
+        except OSError as error:
+            raise write_error(self.name, error) from None
 
     @property
     def _temporary(self) -> Path:
@@ -302,7 +299,7 @@ class UrlWriter(FileWriter):
         self.sha256: str | None = None
         super().__init__(os.fspath(local_target(url)), info, output, frames=frames, force=force, name=url)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         from tsmgan.storage import remote
 
         self.sha256 = checksum(os.fspath(self._temporary))
@@ -327,12 +324,12 @@ class PipeWriter(Writer):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise _failed(self.name, error) from None
+            raise write_error(self.name, error) from None
 
     def _write(self, samples: np.ndarray) -> None:
         self._send(encode(samples, self.output.subtype))
 
-    def commit(self) -> None:
+    def complete(self) -> None:
         self._require_samples()
         size = self.frames_written * self._info.channels * WIDTHS[self.output.subtype]
         if self.output.format != "RAW" and size % 2:
@@ -344,7 +341,7 @@ class PipeWriter(Writer):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise _failed(self.name, error) from None
+            raise write_error(self.name, error) from None
 
     def abort(self) -> None:
         if self._stream is not sys.stdout.buffer:

@@ -124,7 +124,7 @@ def _is_same(path: str, other: str) -> bool:
 def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float], None] | None) -> None:
     require_inside(task)
     watch = lambda progress: None if report is None else report(progress.part)  # noqa: E731
-    done = stretch_file(task.input, target, **vars(task.options), force=task.replace, watch=watch, in_batch=True)
+    done = stretch_file(task.input, target, task.options, force=task.replace, watch=watch, in_batch=True)
     entry.samplerate, entry.channels = done.source.samplerate, done.source.channels
     entry.input_bytes, entry.input_version = done.source_stamp or (None, None)
     entry.input_frames, entry.output_frames = done.frames_read, done.frames_written

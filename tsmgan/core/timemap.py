@@ -134,9 +134,79 @@ class TimeMap:
             raise UsageError(f"The time map {path} holds no points; it needs lines of `input second, output second`.")
         return cls.through([p[0] for p in points], [p[1] for p in points])
 
+    def to_csv(self, path: str | PathLike[str], samplerate: int | None = None) -> None:
+        """Write the map as `from_csv` reads it: a heading, and one `input second, output second` pair a line, to the last bit.
+
+        Args:
+            path: is overwritten.
+            samplerate: in Hz, of a map in samples; a single rate needs none.
+
+        Raises:
+            UsageError: the map is in samples and no sample rate was given, or it does not begin at 0 or later.
+            OSError: the file cannot be written.
+        """
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            file.write(self.csv(samplerate))
+
+    def csv(self, samplerate: int | None = None) -> str:
+        """What `to_csv` writes."""
+        time_map = self if samplerate is None and self._is_one_rate else self.in_seconds(samplerate)
+        if time_map._x[0] < 0 or time_map._y[0] < 0 or (time_map._x[0] == 0) != (time_map._y[0] == 0):
+            raise UsageError("Only a time map that begins at second 0 of both sides, or later on both, can be written.")
+        # A NumPy float would be written with its type.
+        return "input second,output second\n" + "".join(f"{float(x)!r},{float(y)!r}\n" for x, y in zip(time_map._x, time_map._y))
+
+    @property
+    def knots(self) -> tuple[np.ndarray, np.ndarray]:
+        """Input and output positions of the knots, two arrays (knots,) of float64 in the map's unit."""
+        return self._x.copy(), self._y.copy()
+
+    @property
+    def _is_one_rate(self) -> bool:
+        """Whether this is one line through the origin, which is the same in seconds and in samples."""
+        return len(self._x) == 2 and self._x[0] == self._y[0] == 0
+
     def in_samples(self, samplerate: int) -> TimeMap:
         """This map with positions in samples at a sample rate in Hz."""
         return self if self._in_samples else TimeMap.from_samples(self._x * samplerate, self._y * samplerate)
+
+    def in_seconds(self, samplerate: int | None = None) -> TimeMap:
+        """This map with positions in seconds; the sample rate, in Hz, is that of a map in samples.
+
+        Raises:
+            UsageError: the map is in samples, and no sample rate was given.
+        """
+        if not self._in_samples:
+            return self
+        if samplerate is None:
+            raise UsageError("The time map is in samples; give the sample rate as well.")
+        return TimeMap(self._x / samplerate, self._y / samplerate)
+
+    def inverse(self) -> TimeMap:
+        """The map that undoes this one: its input is this one's output. In the same unit."""
+        inverse = TimeMap(self._y, self._x)
+        inverse._in_samples = self._in_samples
+        return inverse
+
+    def then(self, other: TimeMap) -> TimeMap:
+        """This map and then another one, as one map: `other` is applied to what this one gives.
+
+        >>> float(TimeMap.from_rate(2.0).then(TimeMap.from_rate(1.5)).rate_at(0.0))
+        3.0
+
+        Raises:
+            UsageError: one map is in seconds and the other in samples, or a rate of both together lies outside 0.05 to 20.
+        """
+        if self._in_samples != other._in_samples and not (self._is_one_rate or other._is_one_rate):
+            raise UsageError("One time map is in seconds and the other in samples; call `in_samples` of the one in seconds.")
+        between = np.unique(np.concatenate([self._y, other._x]))
+        # A piece of rounding errors has no rate of its own.
+        between = between[np.append(True, np.diff(between) > 1e-9 * max(1.0, float(np.abs(between).max())))]
+        if len(between) < 2:
+            between = self._y
+        joined = TimeMap(self.input_at(between), other.output_at(between))
+        joined._in_samples = self._in_samples if other._is_one_rate else other._in_samples
+        return joined
 
     def input_at(self, output_positions: np.ndarray | float) -> np.ndarray:
         """Input positions that output positions (any shape) look at; float64, both in the map's unit."""

@@ -168,6 +168,24 @@ def require_free(target: str | os.PathLike[str], *, force: bool) -> None:
         raise taken(os.fspath(target))
 
 
+def write_error(name: str, error: OSError) -> AudioError:
+    """The message for an error of the operating system while writing."""
+    folder = os.path.dirname(name) or "."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AudioError(f"{name} cannot be written: no space is left; free some, or write elsewhere with -o.")
+    if error.errno == errno.EFBIG:
+        return AudioError(f"{name} cannot be written: the file grew larger than the system allows; write elsewhere with -o.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AudioError(f"You have no permission to write to the folder {folder}; choose another place with -o.")
+    if error.errno == errno.ENOENT:
+        return AudioError(f"The folder {folder} does not exist; create it, or choose another place with -o.")
+    if error.errno == errno.ENAMETOOLONG:
+        return AudioError(f"{name} is longer than file names may be here; choose a shorter name with -o.")
+    if error.errno == errno.ENOTDIR:
+        return AudioError(f"{folder} is not a folder; choose another place with -o.")
+    return AudioError(f"{name} cannot be written: {error.strerror or error}.")
+
+
 def hold(descriptor: int) -> None:
     """Mark an open temporary file as being written. The mark goes away with the process, however that ends."""
     if fcntl is not None:

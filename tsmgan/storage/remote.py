@@ -248,6 +248,18 @@ def put(local: str | os.PathLike[str], url: str, *, replace: bool) -> Stamp:
     return found
 
 
+def remove(url: str) -> None:
+    """Remove a file.
+
+    Raises:
+        AudioError: it cannot be removed.
+    """
+    with _told_in_a_sentence(url, "removed"):
+        file_system, path = _locate(url)
+        file_system.rm_file(path)
+        file_system.invalidate_cache(path)
+
+
 def _put_and_move(file_system: Any, local: str, target: str, url: str, replace: bool) -> None:
     folder, _, name = target.rpartition("/")
     temporary = f"{folder}/{temporary_name(name)}"

@@ -1,0 +1,11 @@
+"""Where a time map comes from: a rate, a length, a file of points ... One file a kind of source; `choose` finds what was asked for.
+
+    recording -> **source -> plan** -> stretch -> recording
+
+A source is made from options alone, before anything is opened. Its `plan` sees the recording, and may hear it.
+"""
+
+from tsmgan.maps.choice import choose
+from tsmgan.maps.source import Plan, Source
+
+__all__ = ["Plan", "Source", "choose"]

@@ -1,0 +1,45 @@
+"""Which source of a time map the options ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tsmgan.core.timemap import TimeMap
+from tsmgan.errors import UsageError
+from tsmgan.maps.source import Source
+from tsmgan.maps.speeds import Duration, Given, Rate
+
+if TYPE_CHECKING:
+    from tsmgan.options import StretchOptions
+
+
+def _time_map(given: TimeMap | str | os.PathLike[str]) -> Source:
+    if isinstance(given, TimeMap):
+        return Given(given, "map")
+    path = os.fspath(given)
+    if not os.path.isfile(path):
+        is_what = "is no file" if os.path.exists(path) else "does not exist"
+        raise UsageError(f"The time map {path} {is_what}; give a CSV file of `input second, output second` lines.")
+    return Given(TimeMap.from_csv(path), Path(path).stem)
+
+
+SOURCES: dict[str, Callable[[Any], Source]] = {"rate": Rate, "duration": Duration, "time_map": _time_map}
+"""What makes a source of the field of StretchOptions that says how fast. A recording has exactly one."""
+
+
+def choose(options: StretchOptions) -> Source:
+    """The source that the options ask for.
+
+    Raises:
+        UsageError: they ask for none, for several, or for what cannot be.
+    """
+    asked = [name for name in SOURCES if getattr(options, name) is not None]
+    if not asked and options.pitch:
+        return Rate(1.0)
+    if len(asked) != 1:
+        *others, last = (f"--{name.replace('_', '-')}" for name in SOURCES)
+        raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")
+    return SOURCES[asked[0]](getattr(options, asked[0]))

@@ -1,0 +1,54 @@
+"""What every source of a time map does, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from tsmgan.core.timemap import TimeMap
+from tsmgan.recording import Passage
+
+
+class Plan:
+    """A time map for one passage, and what there is to say about it.
+
+    Args:
+        time_map: counted from the passage's beginning; in seconds or in samples.
+        notes: what a user should know about the map, each a sentence.
+    """
+
+    grows = False
+    """Whether the map becomes known only while the passage is read, so that the output's length is known at the end."""
+
+    def __init__(self, time_map: TimeMap, notes: tuple[str, ...] = ()) -> None:
+        self.time_map = time_map
+        self._notes = notes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the map, each a sentence. Complete when all blocks have passed."""
+        return self._notes
+
+    def blocks(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """The passage's blocks on their way to the stretcher. A plan that grows hears them here, and holds them back
+        until their map is known."""
+        return blocks
+
+
+class Source(Protocol):
+    """One way to say what becomes of time."""
+
+    @property
+    def label(self) -> str:
+        """What stands behind the @ in the name of an output."""
+        ...
+
+    def plan(self, passage: Passage) -> Plan:
+        """The map of a passage that has been opened and not yet read. `passage.again()` reads it beforehand, where it can be read twice.
+
+        Raises:
+            UsageError: the passage does not suit this source.
+        """
+        ...

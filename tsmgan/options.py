@@ -1,0 +1,82 @@
+"""How a recording is stretched: every setting that the command, a batch and a Python program can give, and its range."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tsmgan.audio import RawFormat
+from tsmgan.errors import UsageError
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
+from tsmgan.recording import AUTO, Gain, nothing_between
+
+if TYPE_CHECKING:
+    from tsmgan.core.timemap import TimeMap
+
+HIGHEST_GAIN = 60.0
+"""Decibels that `gain` may raise or lower the output by."""
+
+
+@dataclass(frozen=True)
+class StretchOptions:
+    """How a recording is stretched. `stretch_file` takes the fields as keywords.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+
+    rate: float | None = None
+    """Speed, 0.05 to 20; 1.5 plays 1.5 times as fast. One of rate, duration and time_map is given."""
+    duration: float | None = None
+    """Length of the output in seconds."""
+    time_map: TimeMap | str | os.PathLike[str] | None = None
+    """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
+    pitch: float = 0.0
+    """Semitones by which the output is higher, -24 to 24. With it alone, the rate is 1."""
+    start: float = 0.0
+    """Where in the input to begin, in seconds."""
+    end: float | None = None
+    """Where in the input to stop, in seconds; None for its end."""
+    model: str = "default"
+    """Name of a shipped model, a model folder, or an exported ONNX file."""
+    coherence: float | None = None
+    """Overrides the model's coherence, 0 (phase vocoder) to 1 (keep the waveform's shape)."""
+    seed: int = 0
+    """Of the generator's noise, 0 or higher."""
+    gain: Gain = 0.0
+    """Decibels, -60 to 60, or "auto": the output is turned down by just what would be cut off."""
+    subtype: str | None = None
+    """Sample type of the output, as libsndfile names it (PCM_16, FLOAT ...); None for the input's."""
+    bitrate: float | None = None
+    """kbit/s of mp3, ogg and opus; None for near the input's."""
+    salvage: bool = False
+    """Use what is there of a recording that is cut short."""
+    device: str = "auto"
+    """What the generator runs on: auto, cpu, cuda, directml or coreml."""
+    threads: int | None = None
+    """Threads of the generator on the CPU, 1 to 256; None for 1."""
+    raw: RawFormat | None = None
+    """How an input without a header (.raw, .pcm, or a pipe) is stored."""
+    raw_output: bool = False
+    """Whether an output pipe carries samples without a header."""
+
+    def __post_init__(self) -> None:
+        require_coherence(self.coherence)
+        require_seed(self.seed)
+        require_pitch(self.pitch)
+        if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
+            raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
+        if self.duration is not None and not self.duration > 0:
+            raise UsageError(f"The duration is {self.duration:g} seconds; it must be longer than zero.")
+        if not self.start >= 0:
+            raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
+        if self.end is not None and not self.end > self.start:
+            raise nothing_between(self.start, self.end)
+        if self.threads is not None:
+            require_count("threads", self.threads, MOST_THREADS)
+
+    @property
+    def pitch_label(self) -> str:
+        """The shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
+        return f"{self.pitch:+.4g}st" if self.pitch else ""
