@@ -18,7 +18,7 @@ from tsmgan.audio import AudioInfo, Clipping, Reader, Writer, open_reader, open_
 from tsmgan.audio.formats import OutputFormat, default_suffix
 from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
-from tsmgan.maps import Plan, Source
+from tsmgan.maps import PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
 from tsmgan.recording import AUTO, Passage, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
@@ -76,6 +76,8 @@ class Summary:
     """Decibels that the output was raised by, also where `auto` has chosen them."""
     clipping: Clipping | None
     """Samples beyond full scale; None where there are none, or the format keeps them."""
+    pauses: PauseTime | None
+    """What pauses gave; None where they were left alone."""
     notes: tuple[str, ...]
     """What a user may want to know, each a sentence."""
     seconds: float
@@ -116,7 +118,7 @@ def stretch_file(
     in_batch: bool = False,
     **changes: Any,
 ) -> Summary:
-    """Change the speed of a recorded file and keep its pitch, voice, stereo image, format and tags.
+    """Change the speed of a recorded file, its pitch, or both, and keep its voice, stereo image, format and tags.
 
     >>> import tsmgan
     >>> done = tsmgan.stretch_file("talk.wav", "quick.flac", rate=1.5)  # doctest: +SKIP
@@ -204,6 +206,7 @@ class _Job:
             frames_written=writer.frames_written,
             gain=gain,
             clipping=writer.clipping,
+            pauses=plan.pauses,
             notes=(*passage.notes, *plan.notes, *writer.notes, *notes),
             seconds=time.perf_counter() - started,
             seconds_compiling=compiling,
@@ -268,6 +271,7 @@ class _Job:
             info.samplerate,
             info.channels,
             time_map=time_map,
+            pitch=options.pitch,
             model=options.model,
             coherence=options.coherence,
             seed=options.seed,
@@ -281,7 +285,7 @@ class _Job:
         if target == "-" or (target is None and info.path is None):
             target = "-"
         elif target is None or is_folder(target) or names_folder(target):
-            name = f"{'stretched' if info.path is None else stem(info.path)}@{chosen.label}{default_suffix(info)}"
+            name = f"{'stretched' if info.path is None else stem(info.path)}@{chosen.label}{self.options.pitch_label}{default_suffix(info)}"
             folder = parent(info.path or ".") if target is None else target
             target = name if folder == "." else join(folder, name)
         is_pipe = target == "-" or (not is_url(target) and os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)))
