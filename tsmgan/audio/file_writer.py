@@ -120,7 +120,10 @@ class FileWriter(Writer):
     ) -> None:
         super().__init__(name or path, info, output)
         # A symbolic link stays a link. The file that it points to is replaced.
-        self._target = os.path.realpath(path)
+        try:
+            self._target = os.path.realpath(path)
+        except FileNotFoundError:
+            raise AudioError(f"The current folder has been deleted, so {self.name} has no place; go to another folder.") from None
         self._force = force
         self._file: soundfile.SoundFile | None = None
         self._unfinished: Unfinished | None = None
