@@ -152,3 +152,9 @@ def test_a_map_in_samples_is_written_in_seconds_and_one_that_begins_nowhere_is_n
         TimeMap.from_samples([0, 1000, 2000], [0, 500, 2000]).to_csv(file)
     with pytest.raises(UsageError, match="begins"):
         TimeMap([0, 1], [1, 2]).to_csv(file)
+
+
+def test_a_map_is_shown_as_what_makes_it_again():
+    for made in (TimeMap([0, 4, 8.6], [0, 4, 13.2]), TimeMap.from_rate(1.5)):
+        again = eval(repr(made), {"TimeMap": TimeMap})
+        assert repr(again) == repr(made) and again.input_at(7.0) == made.input_at(7.0)

@@ -16,6 +16,7 @@ __all__ = [
     "TsmganError",
     "UsageError",
     "__version__",
+    "pauses",
     "stretch",
     "stretch_file",
 ]
@@ -23,7 +24,7 @@ __all__ = [
 TYPE_CHECKING = False
 """As in `typing`, which is not imported: `python -m tsmgan` cannot keep the current folder out of its imports before it is here."""
 if TYPE_CHECKING:
-    from tsmgan.api import Stretcher, stretch
+    from tsmgan.api import Stretcher, pauses, stretch
     from tsmgan.core.timemap import TimeMap
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
     from tsmgan.job import Summary, stretch_file
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Stretcher": "api",
+    "pauses": "api",
     "stretch": "api",
     "StretchOptions": "options",
     "Summary": "job",

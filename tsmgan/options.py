@@ -11,6 +11,10 @@ from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_pitch, require_seed
 from tsmgan.recording import AUTO, Gain, nothing_between
 
+Pauses = float | Literal["first"]
+"""The share of its length that a pause keeps, or that pauses give way before words do."""
+FIRST: Literal["first"] = "first"
+
 if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap
 
@@ -32,6 +36,9 @@ class StretchOptions:
     """Length of the output in seconds."""
     time_map: TimeMap | str | os.PathLike[str] | None = None
     """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
+    pauses: Pauses | None = None
+    """The share of their length that pauses of speech keep, 0 to 1; or "first": the output is as long as `rate` or `duration` says, and
+    pauses give way (or grow) before words do."""
     pitch: float = 0.0
     """Semitones by which the output is higher, -24 to 24. With it alone, the rate is 1."""
     formants: float | Literal["keep", "follow"] | None = None
@@ -52,7 +59,9 @@ class StretchOptions:
     subtype: str | None = None
     """Sample type of the output, as libsndfile names it (PCM_16, FLOAT ...); None for the input's."""
     bitrate: float | None = None
-    """kbit/s of mp3, ogg and opus; None for near the input's."""
+    """kbit/s of mp3, ogg, opus, m4a and other lossy outputs; None for near the input's."""
+    track: int | None = None
+    """Which audio track of a film is stretched, counted from 1, and the only one then; None for all that the output has room for."""
     salvage: bool = False
     """Use what is there of a recording that is cut short."""
     device: str = "auto"
@@ -73,10 +82,14 @@ class StretchOptions:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
             raise UsageError(f"The duration is {self.duration:g} seconds; it must be longer than zero.")
+        if self.pauses is not None:
+            require_pauses(self.pauses)
         if not self.start >= 0:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
         if self.end is not None and not self.end > self.start:
             raise nothing_between(self.start, self.end)
+        if self.track is not None and self.track < 1:
+            raise UsageError(f"The track is {self.track}; the first audio track of a film is --track 1.")
         if self.threads is not None:
             require_count("threads", self.threads, MOST_THREADS)
 
@@ -87,3 +100,9 @@ class StretchOptions:
         if self.formants is None:
             return pitch
         return pitch + (f"-{self.formants}" if isinstance(self.formants, str) else f"-f{self.formants:+.4g}st")
+
+
+def require_pauses(pauses: Pauses) -> None:
+    """Raise UsageError unless this is a share or "first"."""
+    if pauses != FIRST and not (isinstance(pauses, (int, float)) and 0 <= pauses <= 1):
+        raise UsageError(f"--pauses is {pauses}; give the share of their length that pauses keep, 0 to 1, or first.")

@@ -53,6 +53,10 @@ class TimeMap:
                 possible = f"rates from {SLOWEST} to {FASTEST:g} are possible"
                 raise UsageError(f"Between points {k + 1} and {k + 2} the time map asks for rate {rate:.4g}; {possible}.")
 
+    def __repr__(self) -> str:
+        unit = ".from_samples" if self._in_samples else ""
+        return f"TimeMap{unit}({self._x.tolist()}, {self._y.tolist()})"
+
     @classmethod
     def from_samples(cls, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> TimeMap:
         """A map whose knots are given in samples, and whose methods take and return samples, at whatever sample rate it is used."""
@@ -254,6 +258,25 @@ class TimeMap:
     def is_identity(self) -> bool:
         """Whether every output sample looks at the input sample of the same number."""
         return bool((self._rates == 1.0).all() and self._x[0] == self._y[0])
+
+
+class GrowingTimeMap(TimeMap):
+    """A map in samples that becomes known piece by piece. Until it is extended, it goes on with the rate of its last piece."""
+
+    def __init__(self, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> None:
+        super().__init__(input_positions, output_positions)
+        self._in_samples = True
+
+    def extend(self, input_positions: Sequence[float], output_positions: Sequence[float]) -> None:
+        """Add knots behind the last one.
+
+        Raises:
+            UsageError: they do not go forward, or a rate lies outside 0.05 to 20.
+        """
+        if len(input_positions):
+            added = TimeMap([self._x[-1], *input_positions], [self._y[-1], *output_positions])
+            self._x, self._y = np.append(self._x, added._x[1:]), np.append(self._y, added._y[1:])
+            self._rates = np.append(self._rates, added._rates)
 
 
 def check_rate(rate: float) -> float:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
+from tsmgan.maps.pauses import First, Shortened
 from tsmgan.maps.source import Source
 from tsmgan.maps.speeds import Duration, Given, Rate
+from tsmgan.options import FIRST
 
 if TYPE_CHECKING:
     from tsmgan.options import StretchOptions
@@ -37,9 +39,21 @@ def choose(options: StretchOptions) -> Source:
         UsageError: they ask for none, for several, or for what cannot be.
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
+    if options.pauses is not None and options.pauses != FIRST and not asked:
+        return Shortened(options.pauses, Rate(1.0))
     if not asked and (options.pitch or options.formants is not None):
         return Rate(1.0)
     if len(asked) != 1:
-        *others, last = (f"--{name.replace('_', '-')}" for name in SOURCES)
+        *others, last = (_option(name) for name in SOURCES)
         raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")
-    return SOURCES[asked[0]](getattr(options, asked[0]))
+    source = SOURCES[asked[0]](getattr(options, asked[0]))
+    if options.pauses is None:
+        return source
+    if not isinstance(source, (Rate, Duration)):
+        raise UsageError(f"--pauses goes with --rate or --duration; {_option(asked[0])} says already where every pause belongs.")
+    return First(source) if options.pauses == FIRST else Shortened(options.pauses, source)
+
+
+def _option(name: str) -> str:
+    """What the command calls a field."""
+    return f"--{name.replace('_', '-')}"
