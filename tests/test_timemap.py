@@ -176,3 +176,9 @@ def test_tables_of_times_are_understood_as_people_and_programs_write_them(tmp_pa
     file.write_text("# Maße\n" + text, encoding=encoding)
     x, y = TimeMap.from_csv(file).knots
     assert (x.tolist(), y.tolist()) == ([0.0, 1.5, 2.5], [0.0, 3.0, 3.5])
+
+
+def test_a_map_is_shown_as_what_makes_it_again():
+    for made in (TimeMap([0, 4, 8.6], [0, 4, 13.2]), TimeMap.from_rate(1.5)):
+        again = eval(repr(made), {"TimeMap": TimeMap})
+        assert repr(again) == repr(made) and again.input_at(7.0) == made.input_at(7.0)

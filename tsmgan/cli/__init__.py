@@ -61,7 +61,11 @@ class CommandFiles(TyperGroup):
         holder = typer.Typer(add_completion=False, rich_markup_mode="rich")
         settings = {"help_option_names": ["-h", "--help"]}
         holder.command(cmd_name, rich_help_panel=COMMANDS[cmd_name], no_args_is_help=False, context_settings=settings)(function)
-        return typer.main.get_command(holder)
+        command: Any = typer.main.get_command(holder)
+        for option in command.params:
+            if getattr(option, "is_flag", False):
+                option.metavar = ""  # `--force <bool>` reads as if a value were wanted
+        return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
@@ -207,6 +211,8 @@ def _unexpected(error: Exception) -> int:
 def main() -> NoReturn:
     """Entry point of the installed program."""
     streams.prepare()
+    if os.environ.get("COLUMNS", "").strip() == "0":  # nothing would be shown
+        del os.environ["COLUMNS"]
     # No stage multiplies matrices in NumPy; threads for it would only take memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with stopping.handled():

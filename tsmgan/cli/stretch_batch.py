@@ -100,9 +100,8 @@ def stretch_batch(
     if not quiet:
         _say_notes(outcome, output)
         if outcome.clipped:
-            console.warning(
-                f"{outcome.clipped} outputs hold samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav."
-            )
+            held = "1 output holds" if outcome.clipped == 1 else f"{outcome.clipped} outputs hold"
+            console.warning(f"{held} samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav.")
         console.say(_summary(outcome, rates, output, time.perf_counter() - started))
     if outcome.failed:
         raise typer.Exit(3)

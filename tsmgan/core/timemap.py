@@ -54,6 +54,10 @@ class TimeMap:
                 possible = f"rates from {SLOWEST} to {FASTEST:g} are possible"
                 raise UsageError(f"Between points {k + 1} and {k + 2} the time map asks for rate {rate:.4g}; {possible}.")
 
+    def __repr__(self) -> str:
+        unit = ".from_samples" if self._in_samples else ""
+        return f"TimeMap{unit}({self._x.tolist()}, {self._y.tolist()})"
+
     @classmethod
     def from_samples(cls, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> TimeMap:
         """A map whose knots are given in samples, and whose methods take and return samples, at whatever sample rate it is used."""
