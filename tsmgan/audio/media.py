@@ -17,8 +17,9 @@ import av
 import numpy as np
 
 from tsmgan.audio.film import Film
+from tsmgan.audio.flac import holds_picture
 from tsmgan.audio.info import AudioInfo, Chapter, Picture, Track
-from tsmgan.audio.reader import BLOCK_FRAMES, Reader, cut_short
+from tsmgan.audio.reader import BLOCK_FRAMES, Reader, cut_short, states_nothing
 from tsmgan.errors import AudioError, UsageError
 
 FORMATS = (
@@ -44,6 +45,8 @@ TECHNICAL_TAGS = frozenset(
 IMAGE_CODECS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "bmp": "image/bmp", "webp": "image/webp"}
 STATES_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "aiff", "caf", "asf", "flv", "rso", "tta", "wv"}
 """Containers whose header states the duration. For others (aac, ac3 ...) FFmpeg guesses it from the bit rate."""
+STATES_NOTHING = {"ac3", "eac3", "mpeg"}
+"""Streams without any length. Decoders pass over a last packet that is cut."""
 HAS_CLOCK = {"mov", "matroska", "flv", "mpegts", "mpeg", "asf", "nut", "mxf"}
 """Containers that give every packet its time, so that a gap in the sound shows."""
 GAP_SECONDS = 0.05
@@ -253,9 +256,13 @@ class MediaReader(Reader):
             layout=stream.layout.name,
             tracks=_tracks(container, stream),
         )
+        if kind in STATES_NOTHING:
+            info = replace(info, notes=(states_nothing(name),))
         with open(path, "rb") as file:
             if info.is_lossy or info.tracks:
                 info = replace(info, sound_bitrate=_bitrate(file, stream))
+            if kind == "flac" and not info.pictures and holds_picture(file):
+                info = replace(info, notes=(*info.notes, "Its cover is damaged and was not read."))
             return self._with_mp4_tags(info, file) if kind == "mov" else info
 
     def _stated_seconds(self) -> float | None:
