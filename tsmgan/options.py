@@ -56,7 +56,9 @@ class StretchOptions:
     subtype: str | None = None
     """Sample type of the output, as libsndfile names it (PCM_16, FLOAT ...); None for the input's."""
     bitrate: float | None = None
-    """kbit/s of mp3, ogg and opus; None for near the input's."""
+    """kbit/s of mp3, ogg, opus, m4a and other lossy outputs; None for near the input's."""
+    track: int | None = None
+    """Which audio track of a film is stretched, counted from 1, and the only one then; None for all that the output has room for."""
     salvage: bool = False
     """Use what is there of a recording that is cut short."""
     device: str = "auto"
@@ -82,6 +84,8 @@ class StretchOptions:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
         if self.end is not None and not self.end > self.start:
             raise nothing_between(self.start, self.end)
+        if self.track is not None and self.track < 1:
+            raise UsageError(f"The track is {self.track}; the first audio track of a film is --track 1.")
         if self.threads is not None:
             require_count("threads", self.threads, MOST_THREADS)
 

@@ -6,11 +6,13 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from tsmgan.audio.film import Film
 from tsmgan.audio.samples import FLOATING
 from tsmgan.audio.true_peak import TruePeakMeter
 from tsmgan.errors import AudioError, UsageError
@@ -66,6 +68,12 @@ class Passage:
     def notes(self) -> tuple[str, ...]:
         """Oddities of the recording, those among them that reading has brought to light."""
         return self._reader.info.notes
+
+    @property
+    def film(self) -> Film | None:
+        """What else the recording holds within the passage; None where there is nothing but the sound."""
+        film, (start, end) = self._reader.film, self._seconds
+        return None if film is None else replace(film, start=start, end=end)
 
     @property
     def frames(self) -> int | None:
@@ -183,7 +191,7 @@ def stretch_passage(
                 watch(passage.frames_read)
             spool.write(stretcher.flush())
             return spool.empty()
-    factor = 10 ** (gain / 20)
+    factor = writer.gain = 10 ** (gain / 20)
     for block in hear(passage.blocks(at_once)):
         _write(writer, stretcher.process(block), factor)
         watch(passage.frames_read)
@@ -228,6 +236,7 @@ class _Spool:
         """Give all output to the writer, and return its gain in decibels."""
         factor, channels = self._factor(), self._channels
         size = SPOOL_FRAMES * channels * self._dtype.itemsize
+        self._writer.gain = factor
         try:
             self._file.seek(0)
             while data := self._file.read(size):
