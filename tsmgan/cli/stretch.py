@@ -240,7 +240,7 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
     if clipping is not None:
         verb = "were cut off" if clipping.limited else "will be cut off by players"
         console.warning(
-            f"{clipping.samples} samples beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
+            f"{clipping.samples} {'sample' if clipping.samples == 1 else 'samples'} beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
             f"--gain {math.floor((done.gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so do --gain auto, which finds it by "
             "itself where the output is a file, and --subtype FLOAT in a .wav."
         )
