@@ -107,6 +107,15 @@ TimeMapFile = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+Markers = Annotated[
+    str | None,
+    typer.Option(
+        "--markers",
+        metavar="CSV",
+        help="Where points of the input must land: lines of `1:02.5, 0:58.0`; semicolons and 00:01:02,500 will do.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
 PauseText = Annotated[
     str | None,
     typer.Option(

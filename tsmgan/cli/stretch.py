@@ -8,11 +8,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.errors import UsageError
@@ -23,7 +24,6 @@ from tsmgan.storage.places import is_folder
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
     from tsmgan.job import Progress, Summary
-    from tsmgan.maps import PauseTime
     from tsmgan.options import StretchOptions
     from tsmgan.recording import Gain
 
@@ -36,6 +36,7 @@ def stretch(
     rate: declared.Rates = None,
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
+    markers: declared.Markers = None,
     pauses: declared.PauseText = None,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
@@ -81,7 +82,7 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is pauses is None and not pitch is tune is None:
+    if rate is duration is time_map is markers is pauses is None and not pitch is tune is None:
         rate = "1"
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
@@ -90,7 +91,8 @@ def stretch(
 
     options = StretchOptions(
         time_map=time_map,
-        pauses=None if pauses is None else _parse_pauses(pauses),
+        markers=markers,
+        pauses=None if pauses is None else parse_pauses(pauses),
         pitch=semitones,
         start=first,
         end=last,
@@ -147,17 +149,6 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
 
         return is_pattern(sources[0]) or is_folder(sources[0])
     return bool(sources) and is_folder(sources[0])
-
-
-def _parse_pauses(text: str) -> float | Literal["first"]:
-    """A share, with a decimal point or comma or as a percentage, or `first`."""
-    tidy = text.strip().lower()
-    if tidy == "first":
-        return "first"
-    try:
-        return float(tidy.removesuffix("%").replace(",", ".")) / (100 if tidy.endswith("%") else 1)
-    except ValueError:
-        raise UsageError(f"--pauses is {text!r}; give the share of their length that pauses keep, for example 0.4, or first.") from None
 
 
 def _parse_gain(text: str) -> Gain:
@@ -238,25 +229,19 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping
     if clipping is not None:
-        verb = "were cut off" if clipping.limited else "will be cut off by players"
+        beyond = "1 sample" if clipping.samples == 1 else f"{clipping.samples} samples"
+        were = "was" if clipping.samples == 1 else "were"
+        verb = f"{were} cut off" if clipping.limited else "will be cut off by players"
         console.warning(
-            f"{clipping.samples} samples beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
+            f"{beyond} beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
             f"--gain {math.floor((done.gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so do --gain auto, which finds it by "
             "itself where the output is a file, and --subtype FLOAT in a .wav."
         )
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
-    gave = f"; {_pauses_gave(done.pauses)}" if done.pauses is not None else ""
+    gave = f"; {pauses_gave(done.pauses)}" if done.pauses is not None else ""
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
     console.say(
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"
     )
-
-
-def _pauses_gave(pauses: PauseTime) -> str:
-    """What pauses contributed, in words."""
-    if not pauses.found:
-        return "no pauses were found"
-    did = "gave" if pauses.seconds >= 0 else "took"
-    return f"{pauses.found} pause{'s' * (pauses.found > 1)} {did} {format_duration(abs(pauses.seconds))} of it"
