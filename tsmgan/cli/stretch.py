@@ -238,9 +238,11 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping
     if clipping is not None:
-        verb = "were cut off" if clipping.limited else "will be cut off by players"
+        beyond = "1 sample" if clipping.samples == 1 else f"{clipping.samples} samples"
+        were = "was" if clipping.samples == 1 else "were"
+        verb = f"{were} cut off" if clipping.limited else "will be cut off by players"
         console.warning(
-            f"{clipping.samples} samples beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
+            f"{beyond} beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
             f"--gain {math.floor((done.gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so do --gain auto, which finds it by "
             "itself where the output is a file, and --subtype FLOAT in a .wav."
         )

@@ -173,15 +173,15 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list is None:
         return []
     if file_list == "-":
-        return list(map(plain, read_list(map(os.fsdecode, sys.stdin.buffer))))
+        return list(map(plain, read_list(sys.stdin.buffer)))
     if is_url(file_list := plain(file_list)):
         from tsmgan.storage.remote import fetch
 
         with fetch(file_list) as copy, open(copy.path, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     try:
         with open(file_list, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     except OSError as error:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 
