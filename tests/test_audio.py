@@ -371,3 +371,9 @@ def test_media_containers_are_read_through_pyav(tmp_path, name, codec, subtype, 
     assert reader.info.tags["title"] == "Named" and abs(sound.shape[1] - 44100) <= slack
     if slack == 0:
         np.testing.assert_array_equal(sound.T, soundfile.read(tmp_path / "in.wav", dtype="float32")[0])
+
+
+def test_a_codec_without_a_header_becomes_wav_unless_another_ending_is_asked_for(tmp_path):
+    soundfile.write(tmp_path / "call.gsm", np.zeros(1600), 8000, format="RAW", subtype="GSM610")
+    with open_reader(str(tmp_path / "call.gsm")) as reader:
+        assert reader.info.subtype == "GSM610" and formats.default_suffix(reader.info) == ".wav"

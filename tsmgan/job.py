@@ -20,7 +20,7 @@ from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
 from tsmgan.maps import PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
-from tsmgan.recording import AUTO, Passage, stretch_passage
+from tsmgan.recording import AUTO, Passage, is_file, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
 from tsmgan.storage.names import Stamp, is_url, join, names_folder, parent, plain, stem
 from tsmgan.storage.places import is_folder, make_folder, stamp
@@ -175,7 +175,7 @@ class _Job:
         with self._open() as reader:
             # Before the samples are read: an input that changes meanwhile counts as changed.
             source_stamp = reader.stamp or (None if reader.info.path is None else stamp(reader.info.path))
-            passage = Passage(reader, options.start, options.end, reopen=self._open if _is_file(reader.info) else None)
+            passage = Passage(reader, options.start, options.end, reopen=self._open if is_file(reader.info) else None)
             plan = chosen.plan(passage)
             target = self._target(reader.info, chosen)
             require_all_free([name for each in moving for name in each.targets(reader.info, target)], force=self.force)
@@ -305,8 +305,3 @@ class _Job:
         if self.target is not None and names_folder(self.target):
             make_folder(self.target)
         remove_leftovers(Path(target).parent, Path(target).stem)
-
-
-def _is_file(info: AudioInfo) -> bool:
-    """Whether a recording can be read twice: it is no pipe and no device."""
-    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))

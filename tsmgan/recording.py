@@ -19,7 +19,7 @@ from tsmgan.errors import AudioError, UsageError
 from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
-    from tsmgan.audio import Reader, Writer
+    from tsmgan.audio import AudioInfo, Reader, Writer
     from tsmgan.core.pitch import PitchShifter
 
 Gain = float | Literal["auto"]
@@ -157,6 +157,11 @@ class Passage:
             raise AudioError(f"{self.info.name} is {seconds:.3f} s long; nothing of it is left behind --start {start:g}.")
         if end is not None and end > seconds + ROUNDING_SECONDS:
             raise AudioError(f"{self.info.name} is {seconds:.3f} s long and ends before --end {end:g}; leave out --end to take the rest.")
+
+
+def is_file(info: AudioInfo) -> bool:
+    """Whether a recording can be read twice: it is no pipe and no device."""
+    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))
 
 
 def stretch_passage(

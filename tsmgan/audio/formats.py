@@ -145,6 +145,8 @@ def default_suffix(info: AudioInfo) -> str:
         return suffix
     if info.format == "OGG":
         return ".opus" if info.subtype == "OPUS" else ".ogg"
+    if info.format == "RAW" and info.subtype not in RAW_FORMATS.values():
+        return ".wav"  # a codec without a header, as GSM is; samples without one would say nothing of themselves
     return next((ending for ending, name in SUFFIXES.items() if name == info.format), ".wav")
 
 

@@ -123,7 +123,23 @@ class AudioInfo:
         moved = [
             replace(each, start=max(0.0, second(each.start)), end=None if each.end is None else second(each.end)) for each in self.chapters
         ]
-        return replace(self, chapters=tuple(moved))
+        return replace(self._with_tempo_of(time_map), chapters=tuple(moved))
+
+    def _with_tempo_of(self, time_map: TimeMap) -> AudioInfo:
+        """This recording with the tempo that one rate gives it. Of a map with several rates, no tempo is true."""
+        beats = self.tags.get("bpm")
+        if beats is None or time_map.is_identity:
+            return self
+        x, y = time_map.knots
+        rates = (x[1:] - x[:-1]) / (y[1:] - y[:-1])
+        others = {name: text for name, text in self.tags.items() if name != "bpm"}
+        try:
+            tempo = float(beats.replace(",", ".")) * rates[0]
+        except ValueError:
+            return self
+        if rates.max() - rates.min() > 1e-6 * rates[0] or not 0 < tempo < 10000:
+            return replace(self, tags=others, unread_tags=(*self.unread_tags, "bpm"))
+        return replace(self, tags={**others, "bpm": f"{tempo:.2f}".rstrip("0").rstrip(".")})
 
     @property
     def is_double(self) -> bool:

@@ -17,8 +17,9 @@ import av
 import numpy as np
 
 from tsmgan.audio.film import Film
+from tsmgan.audio.flac import holds_picture
 from tsmgan.audio.info import AudioInfo, Chapter, Picture, Track
-from tsmgan.audio.reader import BLOCK_FRAMES, Reader, cut_short
+from tsmgan.audio.reader import BLOCK_FRAMES, Reader, cut_short, states_nothing
 from tsmgan.errors import AudioError, UsageError
 
 FORMATS = (
@@ -44,6 +45,8 @@ TECHNICAL_TAGS = frozenset(
 IMAGE_CODECS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "bmp": "image/bmp", "webp": "image/webp"}
 STATES_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "aiff", "caf", "asf", "flv", "rso", "tta", "wv"}
 """Containers whose header states the duration. For others (aac, ac3 ...) FFmpeg guesses it from the bit rate."""
+STATES_NOTHING = {"ac3", "eac3", "mpeg"}
+"""Streams without any length. Decoders pass over a last packet that is cut."""
 HAS_CLOCK = {"mov", "matroska", "flv", "mpegts", "mpeg", "asf", "nut", "mxf"}
 """Containers that give every packet its time, so that a gap in the sound shows."""
 GAP_SECONDS = 0.05
@@ -134,6 +137,9 @@ def _tracks(container: Any, chosen: Any) -> tuple[Track, ...]:
         if stream.index != chosen.index and not is_cover(stream):
             context = getattr(stream, "codec_context", None)
             codec = (stream.name or "") if context is None else context.name
+            if codec == "bin_data" and container.chapters():
+                # QuickTime keeps the titles of chapters in a track.
+                continue
             found.append(Track(stream.type, codec, counts[stream.type], stream.metadata.get("language", "").replace("und", "")))
     return tuple(found)
 
@@ -176,6 +182,8 @@ class MediaReader(Reader):
                     other.discard = av.stream.Discard.all
             self._frames = self._decoded()
             self._found, self._states_length = 0, True
+            self._priming: int = 0
+            self._left: int | None = None
             self._problem: tuple[str, ...] | None = None
             self._held = self._next_frame()
             self.origin = 0.0 if self._held is None or self._held.pts is None else float(self._held.pts * self._held.time_base)
@@ -248,9 +256,13 @@ class MediaReader(Reader):
             layout=stream.layout.name,
             tracks=_tracks(container, stream),
         )
+        if kind in STATES_NOTHING:
+            info = replace(info, notes=(states_nothing(name),))
         with open(path, "rb") as file:
             if info.is_lossy or info.tracks:
                 info = replace(info, sound_bitrate=_bitrate(file, stream))
+            if kind == "flac" and not info.pictures and holds_picture(file):
+                info = replace(info, notes=(*info.notes, "Its cover is damaged and was not read."))
             return self._with_mp4_tags(info, file) if kind == "mov" else info
 
     def _stated_seconds(self) -> float | None:
@@ -277,7 +289,11 @@ class MediaReader(Reader):
 
     def _decoded(self) -> Iterator[Any]:
         """Frames as they come from the decoder."""
+        is_first = True
         for packet in self._container.demux(self._stream):
+            if is_first:
+                self._note_priming(packet)
+                is_first = False
             # FFmpeg logs this for a packet whose end is missing, and decodes the rest.
             if packet.is_corrupt:
                 self._problem = "is damaged or cut short", "fetch it again, or use what is there with --salvage"
@@ -304,6 +320,7 @@ class MediaReader(Reader):
             samples = self._converted(frame)
             if following is None:
                 samples = samples[: self._samples_of_last(frame)]
+            samples = self._without_priming(samples)
             self._found += len(samples)
             yield samples
             frame = following
@@ -326,6 +343,23 @@ class MediaReader(Reader):
         while frames > 0:
             yield np.zeros((min(frames, BLOCK_FRAMES), self.info.channels), self._dtype)
             frames -= BLOCK_FRAMES
+
+    def _note_priming(self, packet: Any) -> None:
+        """Take note of what iTunes says about the encoder's padding. FFmpeg skips it only where an edit list says so as well."""
+        text = next((text for key, text in self._container.metadata.items() if key.lower() == "itunsmpb"), "")
+        numbers = text.split()
+        if packet.pts == 0 and not packet.has_sidedata("skip_samples") and len(numbers) > 3 and not self._container.streams.video:
+            with contextlib.suppress(ValueError):
+                priming, total = int(numbers[1], 16), int(numbers[3], 16)
+                self._priming, self._left = priming, total or None
+
+    def _without_priming(self, samples: np.ndarray) -> np.ndarray:
+        skipped = min(self._priming, len(samples))
+        self._priming -= skipped
+        samples = samples[skipped:] if self._left is None else samples[skipped : skipped + self._left]
+        if self._left is not None:
+            self._left -= len(samples)
+        return samples
 
     def _samples_of_last(self, frame: Any) -> int:
         """Samples of the last frame that are sound. Where the container counts in samples, its duration leaves the padding out."""

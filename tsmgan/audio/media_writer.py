@@ -91,7 +91,7 @@ class MediaWriter(FileWriter):
         self._further: list[FurtherTrack] = []
         self._opened = contextlib.ExitStack()
         self._delay = 0.0
-        if output.format != "mp4":
+        if output.format not in ("mp4", "mov"):
             # Only MP4 holds several values of a tag; elsewhere they are joined.
             info = replace(info, tags={key: text.replace("\0", "; ") for key, text in info.tags.items()})
         super().__init__(path, info, output, frames=frames, force=force, name=name)
@@ -152,7 +152,7 @@ class MediaWriter(FileWriter):
         """Chapters and tags, as far as FFmpeg writes them. mutagen writes those of MP4 at the end."""
         info = self._info
         if self.output.format != "mp4":
-            self._container.metadata.update({FFMPEG_NAMES.get(name, name): text for name, text in info.tags.items()})
+            self._container.metadata.update({FFMPEG_NAMES.get(name, name): text.replace("\0", "; ") for name, text in info.tags.items()})
         if info.chapters and self.output.format != "adts":
             self._container.set_chapters(self._chapters(frames))
         if self.output.format == "matroska":

@@ -102,6 +102,11 @@ def cut_short(promised: float, found: float) -> tuple[str, str]:
     )
 
 
+def states_nothing(name: str) -> str:
+    """The note about a recording whose container states no length."""
+    return f"{name} is of a kind that states no length, so nothing tells whether its end is missing."
+
+
 def require_sane(info: AudioInfo) -> None:
     """Raise AudioError when the header states what no recording can be."""
     if not LOWEST_SAMPLERATE <= info.samplerate <= HIGHEST_SAMPLERATE:

@@ -26,6 +26,7 @@ from tsmgan.errors import TsmganError, UsageError
 
 COMMANDS = {
     "stretch": "Recordings",
+    "map": "Recordings",
     "info": "Recordings",
     "manifest": "Recordings",
     "models": "Models",
@@ -37,7 +38,7 @@ COMMANDS = {
     "benchmark": "Measures",
 }
 """Every command in the order of the help, and the panel that it stands in there. Those whose file is missing do not exist."""
-ENDS_AT_ONCE = ("stretch", "info", "models")
+ENDS_AT_ONCE = ("stretch", "map", "info", "models")
 """Commands that a signal may end anywhere, since unfinished outputs are all that they leave; the rest unwind."""
 
 

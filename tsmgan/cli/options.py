@@ -115,6 +115,24 @@ TimeMapFile = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+Markers = Annotated[
+    str | None,
+    typer.Option(
+        "--markers",
+        metavar="CSV",
+        help="Where points of the input must land: lines of `1:02.5, 0:58.0`; semicolons and 00:01:02,500 will do.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
+Bpm = Annotated[
+    str | None,
+    typer.Option(
+        "--bpm",
+        metavar="[FROM:]TO",
+        help="Beats per minute to reach, 80, or from one tempo to another, 92:80. Several make a practice set: 92:60,70,80.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
 PauseText = Annotated[
     str | None,
     typer.Option(

@@ -8,13 +8,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
+from tsmgan.cli.tempi import parse_bpm, practice_set
 from tsmgan.errors import UsageError
 from tsmgan.limits import most_processes, require_count
 from tsmgan.storage.names import plain
@@ -23,7 +25,6 @@ from tsmgan.storage.places import is_folder
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
     from tsmgan.job import Progress, Summary
-    from tsmgan.maps import PauseTime
     from tsmgan.options import StretchOptions
     from tsmgan.recording import Gain
 
@@ -36,6 +37,8 @@ def stretch(
     rate: declared.Rates = None,
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
+    markers: declared.Markers = None,
+    bpm: declared.Bpm = None,
     pauses: declared.PauseText = None,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
@@ -82,7 +85,7 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is pauses is None and not pitch is tune is formants is None:
+    if rate is duration is time_map is markers is bpm is pauses is None and not pitch is tune is formants is None:
         rate = "1"
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
@@ -91,7 +94,8 @@ def stretch(
 
     options = StretchOptions(
         time_map=time_map,
-        pauses=None if pauses is None else _parse_pauses(pauses),
+        markers=markers,
+        pauses=None if pauses is None else parse_pauses(pauses),
         pitch=semitones,
         formants=None if formants is None else parse_formants(formants),
         start=first,
@@ -108,10 +112,16 @@ def stretch(
         threads=threads,
         raw_output=raw,
     )
-    if cluster is not None or _is_batch(given, file_list, name, rate):
+    own_tempo, tempi = (None, []) if bpm is None else parse_bpm(bpm)
+    if cluster is not None or len(tempi) > 1 or _is_batch(given, file_list, name, rate):
         from tsmgan.cli.stretch_batch import stretch_batch
 
-        return stretch_batch(given, file_list, target, rate, name, jobs, cluster, options, force=force, quiet=quiet, verbose=verbose)
+        if bpm is not None and rate is not None:
+            raise UsageError("Give either --rate or --bpm.")
+        rate, labels = (rate, None) if bpm is None else practice_set(bpm)
+        return stretch_batch(
+            given, file_list, target, rate, name, jobs, cluster, options, labels, force=force, quiet=quiet, verbose=verbose
+        )
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
     if jobs is not None:
@@ -120,7 +130,8 @@ def stretch(
     stored = _raw_input(given[0], raw, raw_rate, raw_channels, raw_format)
     if subtype is None and _is_raw_output(target, raw):
         subtype = raw_format
-    options = replace(options, rate=speed, duration=length, raw=stored, subtype=subtype)
+    tempo = None if bpm is None else tempi[0] if own_tempo is None else (own_tempo, tempi[0])
+    options = replace(options, rate=speed, duration=length, bpm=tempo, raw=stored, subtype=subtype)
     _stretch_one(given[0], target, options, started, force=force, quiet=quiet, verbose=verbose)
 
 
@@ -149,17 +160,6 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
 
         return is_pattern(sources[0]) or is_folder(sources[0])
     return bool(sources) and is_folder(sources[0])
-
-
-def _parse_pauses(text: str) -> float | Literal["first"]:
-    """A share, with a decimal point or comma or as a percentage, or `first`."""
-    tidy = text.strip().lower()
-    if tidy == "first":
-        return "first"
-    try:
-        return float(tidy.removesuffix("%").replace(",", ".")) / (100 if tidy.endswith("%") else 1)
-    except ValueError:
-        raise UsageError(f"--pauses is {text!r}; give the share of their length that pauses keep, for example 0.4, or first.") from None
 
 
 def _parse_gain(text: str) -> Gain:
@@ -240,15 +240,17 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping
     if clipping is not None:
-        verb = "were cut off" if clipping.limited else "will be cut off by players"
+        beyond = "1 sample" if clipping.samples == 1 else f"{clipping.samples} samples"
+        were = "was" if clipping.samples == 1 else "were"
+        verb = f"{were} cut off" if clipping.limited else "will be cut off by players"
         console.warning(
-            f"{clipping.samples} samples beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
+            f"{beyond} beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
             f"--gain {math.floor((done.gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so do --gain auto, which finds it by "
             "itself where the output is a file, and --subtype FLOAT in a .wav."
         )
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
-    gave = f"; {_pauses_gave(done.pauses)}" if done.pauses is not None else ""
+    gave = f"; {pauses_gave(done.pauses)}" if done.pauses is not None else ""
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
     if options.formants is not None:
         moved = options.formants if isinstance(options.formants, str) else f"{options.formants:+.4g} semitones"
@@ -257,11 +259,3 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"
     )
-
-
-def _pauses_gave(pauses: PauseTime) -> str:
-    """What pauses contributed, in words."""
-    if not pauses.found:
-        return "no pauses were found"
-    did = "gave" if pauses.seconds >= 0 else "took"
-    return f"{pauses.found} pause{'s' * (pauses.found > 1)} {did} {format_duration(abs(pauses.seconds))} of it"

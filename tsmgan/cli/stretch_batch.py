@@ -36,6 +36,7 @@ def stretch_batch(
     jobs: int | None,
     cluster: str | None,
     options: StretchOptions,
+    labels: dict[float, str] | None = None,
     *,
     force: bool,
     quiet: bool,
@@ -51,7 +52,7 @@ def stretch_batch(
     if rate is None and options.pauses not in (None, "first") and options.duration is None and options.time_map is None:
         rate = "1"
     if rate is None:
-        raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
+        raise UsageError("Several recordings are stretched by --rate, --bpm FROM:TO or --pauses KEEP; the others are for a single one.")
     if options.raw_output:
         raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
     if jobs is not None:
@@ -70,7 +71,7 @@ def stretch_batch(
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)
     version = _model_version(options.model, options.device if cluster is None else "auto", options.threads)
-    tasks = plan.make_tasks(found, rates, template, output, options, version)
+    tasks = plan.make_tasks(found, rates, template, output, options, version, labels)
 
     from tsmgan.batch.run import Outcome, run_batch, weight
 
@@ -172,15 +173,15 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list is None:
         return []
     if file_list == "-":
-        return list(map(plain, read_list(map(os.fsdecode, sys.stdin.buffer))))
+        return list(map(plain, read_list(sys.stdin.buffer)))
     if is_url(file_list := plain(file_list)):
         from tsmgan.storage.remote import fetch
 
         with fetch(file_list) as copy, open(copy.path, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     try:
         with open(file_list, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     except OSError as error:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 

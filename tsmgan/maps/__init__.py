@@ -6,6 +6,7 @@ A source is made from options alone, before anything is opened. Its `plan` sees 
 """
 
 from tsmgan.maps.choice import choose
+from tsmgan.maps.planned import Planned, plan_file
 from tsmgan.maps.source import PauseTime, Plan, Source
 
-__all__ = ["PauseTime", "Plan", "Source", "choose"]
+__all__ = ["PauseTime", "Plan", "Planned", "Source", "choose", "plan_file"]
