@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ class StretchOptions:
     """Where in the input to begin, in seconds."""
     end: float | None = None
     """Where in the input to stop, in seconds; None for its end."""
+    subtitles: Sequence[str] = ()
+    """Files of subtitles, lyrics, labels or times, and CUE sheets, paths or URLs, whose times move with the sound."""
+    with_subtitles: bool = False
+    """Whether such files beside the recording that have its stem move as well."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None
@@ -61,6 +66,8 @@ class StretchOptions:
 
     def __post_init__(self) -> None:
         require_coherence(self.coherence)
+        if isinstance(self.subtitles, (str, os.PathLike)):
+            raise UsageError(f"Several files may be subtitles, so give a list, for example subtitles=[{os.fspath(self.subtitles)!r}].")
         require_seed(self.seed)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")

@@ -12,6 +12,7 @@ import typer
 HOW_FAST, INPUT, SOUND, OUTPUT, SPEED, MESSAGES = "How fast", "Input", "Sound", "Output", "Speed", "Messages"
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
+FOLLOWERS = "What moves with the sound"
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -106,6 +107,20 @@ TimeMapFile = Annotated[
         help="Lines of `input second, output second`, counted from --start.",
         rich_help_panel=HOW_FAST,
     ),
+]
+Subtitles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subtitles",
+        metavar="FILE",
+        help="Subtitles, lyrics, labels, times or a CUE sheet that move with the sound, beside the output. Repeatable.",
+        rich_help_panel=FOLLOWERS,
+        show_default=False,
+    ),
+]
+WithSubtitles = Annotated[
+    bool,
+    typer.Option("--with-subtitles", help="Move such files that lie beside a recording and have its stem.", rich_help_panel=FOLLOWERS),
 ]
 InputStart = Annotated[
     str | None,

@@ -6,6 +6,7 @@ A source is made from options alone, before anything is opened. Its `plan` sees 
 """
 
 from tsmgan.maps.choice import choose
+from tsmgan.maps.lines import Line
 from tsmgan.maps.source import Plan, Source
 
-__all__ = ["Plan", "Source", "choose"]
+__all__ = ["Line", "Plan", "Source", "choose"]

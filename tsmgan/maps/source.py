@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tsmgan.core.timemap import TimeMap
+from tsmgan.maps.lines import Line
 from tsmgan.recording import Passage
+
+if TYPE_CHECKING:
+    from tsmgan.followers import Follower
 
 
 class Plan:
@@ -25,6 +29,11 @@ class Plan:
     def __init__(self, time_map: TimeMap, notes: tuple[str, ...] = ()) -> None:
         self.time_map = time_map
         self._notes = notes
+
+    followers: Sequence[Follower] = ()
+    """What is to be written beside the output because of this map."""
+    lines: tuple[Line, ...] = ()
+    """Of captions that were fitted to slots: what became of each."""
 
     @property
     def notes(self) -> tuple[str, ...]:
