@@ -33,9 +33,10 @@ CORE_ORDER = (
     "overlap",
     "runs",
     "stretcher",
+    "pitch",
 )
 """The modules of the core in the order in which the data passes through them."""
-CORE_MAY_IMPORT = {"numpy", "scipy", "numba", "llvmlite", "onnxruntime"} | sys.stdlib_module_names
+CORE_MAY_IMPORT = {"numpy", "scipy", "numba", "llvmlite", "onnxruntime", "soxr"} | sys.stdlib_module_names
 PRODUCT = (
     "tsmgan.core",
     "tsmgan.audio",

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tsmgan.core import stretcher
 from tsmgan.core.field import Field
+from tsmgan.core.pitch import PitchShifter
 from tsmgan.core.runs import Run
 from tsmgan.core.samples import MOST_CHANNELS, require_channels_first
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
-from tsmgan.limits import require_coherence, require_seed
+from tsmgan.limits import require_coherence, require_pitch, require_seed
 from tsmgan.models import find_model, open_decider
 
 
-class Stretcher(stretcher.Stretcher):
+class Stretcher(PitchShifter):
     """Stretch a stream of any length in bounded memory.
 
     Feed blocks of any size to `process` and finish with `flush`. What they return, joined, is the stretched recording: exactly
@@ -28,6 +28,7 @@ class Stretcher(stretcher.Stretcher):
         channels: number of channels, 1 to 1024.
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map. Above 6, parts of the input are skipped.
         time_map: which input instant each output instant looks at.
+        pitch: semitones, -24 to 24; 2 is a whole tone higher, -0.5 is 50 cents lower. With it, rate and time_map may be left out.
         model: name of a shipped model, or a model folder.
         coherence: overrides the model's coherence by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
         seed: of the generator's noise.
@@ -47,6 +48,7 @@ class Stretcher(stretcher.Stretcher):
         *,
         rate: float | None = None,
         time_map: TimeMap | None = None,
+        pitch: float = 0.0,
         model: str = "default",
         coherence: float | None = None,
         seed: int = 0,
@@ -54,15 +56,18 @@ class Stretcher(stretcher.Stretcher):
         threads: int | None = None,
         observer: Callable[[Run, Field], None] | None = None,
     ) -> None:
+        if rate is None and time_map is None and pitch != 0:
+            rate = 1.0
         if (rate is None) == (time_map is None):
             raise UsageError("Give either a rate or a time map.")
         if int(channels) != channels or not 1 <= channels <= MOST_CHANNELS:
             raise UsageError(f"The number of channels is {channels}; 1 to {MOST_CHANNELS} are possible.")
         require_coherence(coherence)
         require_seed(seed)
+        require_pitch(pitch)
         chosen = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
         decider = open_decider(find_model(model), device, threads)
-        super().__init__(samplerate, channels, chosen, decider, coherence=coherence, seed=int(seed), observer=observer)
+        super().__init__(samplerate, channels, chosen, decider, semitones=pitch, coherence=coherence, seed=int(seed), observer=observer)
 
 
 def stretch(
@@ -71,11 +76,12 @@ def stretch(
     rate: float | None = None,
     *,
     time_map: TimeMap | None = None,
+    pitch: float = 0.0,
     model: str = "default",
     coherence: float | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Change the speed of a recording and keep its pitch, voice and stereo image.
+    """Change the speed of a recording, its pitch, or both, and keep its voice and stereo image.
 
     >>> import numpy as np, tsmgan
     >>> y = np.sin(np.linspace(0, 2000, 48000, dtype=np.float32))
@@ -87,7 +93,7 @@ def stretch(
             `soundfile` scales them. Any byte order will do.
         samplerate: in Hz.
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map. Above 6, parts of the input are skipped.
-        time_map, model, coherence, seed: see Stretcher.
+        time_map, pitch, model, coherence, seed: see Stretcher.
 
     Returns:
         (round(samples / rate),) or (channels, round(samples / rate)), or as long as the map says; float64 where y is float64 or
@@ -102,6 +108,6 @@ def stretch(
     y = np.asarray(y)
     require_channels_first(y)
     channels = 1 if y.ndim == 1 else y.shape[0]
-    stream = Stretcher(samplerate, channels, rate=rate, time_map=time_map, model=model, coherence=coherence, seed=seed)
+    stream = Stretcher(samplerate, channels, rate=rate, time_map=time_map, pitch=pitch, model=model, coherence=coherence, seed=seed)
     out = np.concatenate([stream.process(y), stream.flush()], axis=1)
     return out[0] if y.ndim == 1 else out

@@ -118,7 +118,7 @@ def stretch_file(
     in_batch: bool = False,
     **changes: Any,
 ) -> Summary:
-    """Change the speed of a recorded file and keep its pitch, voice, stereo image, format and tags.
+    """Change the speed of a recorded file, its pitch, or both, and keep its voice, stereo image, format and tags.
 
     >>> import tsmgan
     >>> done = tsmgan.stretch_file("talk.wav", "quick.flac", rate=1.5)  # doctest: +SKIP
@@ -252,6 +252,7 @@ class _Job:
             info.samplerate,
             info.channels,
             time_map=plan.time_map,
+            pitch=options.pitch,
             model=options.model,
             coherence=options.coherence,
             seed=options.seed,
@@ -278,7 +279,7 @@ class _Job:
         if target == "-" or (target is None and info.path is None):
             target = "-"
         elif target is None or is_folder(target) or names_folder(target):
-            name = f"{'stretched' if info.path is None else stem(info.path)}@{chosen.label}{default_suffix(info)}"
+            name = f"{'stretched' if info.path is None else stem(info.path)}@{chosen.label}{self.options.pitch_label}{default_suffix(info)}"
             folder = parent(info.path or ".") if target is None else target
             target = name if folder == "." else join(folder, name)
         is_pipe = target == "-" or (not is_url(target) and os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)))

@@ -13,6 +13,8 @@ MOST_WORKERS = 4096
 MOST_ROUNDS = 1000
 """Of something that is repeated to take a mean."""
 MOST_SCORES = 10000
+MOST_SEMITONES = 24.0
+"""Either way: two octaves."""
 
 
 def processor_count() -> int:
@@ -40,6 +42,12 @@ def require_coherence(value: float | None) -> None:
     """Raise UsageError unless a coherence that overrides the model's is a number from 0 to 1, or None."""
     if value is not None and not 0 <= value <= 1:
         raise UsageError(f"The coherence is {value:g}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
+
+
+def require_pitch(semitones: float) -> None:
+    """Raise UsageError unless a shift of the pitch is possible."""
+    if not abs(semitones) <= MOST_SEMITONES:
+        raise UsageError(f"The pitch is {semitones:+g} semitones; -{MOST_SEMITONES:g} to +{MOST_SEMITONES:g} are possible.")
 
 
 def require_seed(value: int) -> None:

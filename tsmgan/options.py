@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_seed
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
 from tsmgan.recording import AUTO, Gain, nothing_between
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class StretchOptions:
     """Length of the output in seconds."""
     time_map: TimeMap | str | os.PathLike[str] | None = None
     """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
+    pitch: float = 0.0
+    """Semitones by which the output is higher, -24 to 24. With it alone, the rate is 1."""
     start: float = 0.0
     """Where in the input to begin, in seconds."""
     end: float | None = None
@@ -69,6 +71,7 @@ class StretchOptions:
         if isinstance(self.subtitles, (str, os.PathLike)):
             raise UsageError(f"Several files may be subtitles, so give a list, for example subtitles=[{os.fspath(self.subtitles)!r}].")
         require_seed(self.seed)
+        require_pitch(self.pitch)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
@@ -79,3 +82,8 @@ class StretchOptions:
             raise nothing_between(self.start, self.end)
         if self.threads is not None:
             require_count("threads", self.threads, MOST_THREADS)
+
+    @property
+    def pitch_label(self) -> str:
+        """The shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
+        return f"{self.pitch:+.4g}st" if self.pitch else ""

@@ -18,7 +18,7 @@ from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
     from tsmgan.audio import Reader, Writer
-    from tsmgan.core.stretcher import Stretcher
+    from tsmgan.core.pitch import PitchShifter
 
 Gain = float | Literal["auto"]
 """Decibels, or as little attenuation as keeps the true peak."""
@@ -153,7 +153,7 @@ class Passage:
 
 def stretch_passage(
     passage: Passage,
-    stretcher: Stretcher,
+    stretcher: PitchShifter,
     writer: Writer,
     gain: Gain = 0.0,
     *,

@@ -47,29 +47,37 @@ def _rate(chance: random.Random) -> float:
     return round(chance.choice([0.05, 20.0, float(np.exp(chance.uniform(np.log(0.05), np.log(20)))), chance.uniform(0.3, 3)]), 4)
 
 
+SOUNDS = ("tone", "offset", "hum", "pulses", "noise", "clicks", "silence")
+
+
 def sound(chance: random.Random, channels: int, samplerate: int, seconds: float) -> np.ndarray:
-    """One to three of tones, offsets, hum, pulses, noise, clicks and almost silence, (channels, samples) float32."""
+    """One to three of SOUNDS, (channels, samples) float32."""
     rng, count = np.random.default_rng(chance.getrandbits(32)), max(1, round(seconds * samplerate))
-    t = np.arange(count) / samplerate
     y = np.zeros((channels, count))
     for _ in range(chance.choice([1, 1, 2, 3])):
-        kind, hz = chance.choice(["tone", "offset", "hum", "pulses", "noise", "clicks", "silence"]), chance.uniform(30, 0.45 * samplerate)
-        if kind == "tone":
-            part = np.sin(2 * np.pi * hz * t + chance.uniform(0, 6))
-        elif kind == "offset":
-            part = np.ones(count)
-        elif kind == "hum":
-            part = sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 8) if 50 * k < samplerate / 2) + 0 * t
-        elif kind == "pulses":
-            part = np.diff(np.floor(np.cumsum(np.full(count, chance.uniform(60, 300) / samplerate))), prepend=0.0)
-        elif kind == "noise":
-            part = rng.standard_normal(count) / 4
-        elif kind == "clicks":
-            part = (rng.random(count) < 5 / samplerate).astype(float)
-        else:
-            part = np.full(count, 1e-7) * rng.standard_normal(count)
+        part = sound_part(chance.choice(SOUNDS), chance, count, samplerate, rng)
         y += chance.choice([1e-5, 0.01, 0.1, 0.7]) * rng.uniform(0.3, 1, (channels, 1)) * part
     return np.clip(y, -1, 1).astype(np.float32)
+
+
+def sound_part(
+    kind: str, chance: random.Random, count: int, samplerate: int, rng: np.random.Generator | None = None
+) -> np.ndarray:  # fmt: skip
+    """One of SOUNDS, (count,) float64, with a peak near 1 but for almost silence; the chance chooses its pitch."""
+    rng, hz, t = rng or np.random.default_rng(chance.getrandbits(32)), chance.uniform(30, 0.45 * samplerate), np.arange(count) / samplerate
+    if kind == "tone":
+        return np.sin(2 * np.pi * hz * t + chance.uniform(0, 6))
+    if kind == "offset":
+        return np.ones(count)
+    if kind == "hum":
+        return sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 8) if 50 * k < samplerate / 2) + 0 * t
+    if kind == "pulses":
+        return np.diff(np.floor(np.cumsum(np.full(count, chance.uniform(60, 300) / samplerate))), prepend=0.0)
+    if kind == "noise":
+        return rng.standard_normal(count) / 4
+    if kind == "clicks":
+        return (rng.random(count) < 5 / samplerate).astype(float)
+    return np.full(count, 1e-7) * rng.standard_normal(count)
 
 
 def _example(chance: random.Random) -> tuple[np.ndarray, int]:

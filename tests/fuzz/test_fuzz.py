@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fuzz_cases import ENDINGS, KINDS, RATES, Case, Change, case_by_number, change, from_bytes, judge, seeds, to_bytes
-from fuzz_classes import CLASSES, Canary, class_of, judge_class, judge_number, loudness_fault
+from fuzz_classes import CLASSES, Canary, class_of, judge_class, judge_number, loudness_fault, sound_part
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import tsmgan
 
 CHANGES = st.builds(Change, st.sampled_from(KINDS), st.floats(0, 1), st.integers(0, 2**32 - 1))
 CASES = st.builds(
@@ -36,6 +39,32 @@ def folder():
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_broken_recording_gives_one_sentence_or_one_good_output(folder, case):
     assert judge(case, folder).fault is None
+
+
+PARTS = st.tuples(st.sampled_from(["tone", "offset", "hum", "pulses", "noise", "clicks"]), st.sampled_from([1e-4, 0.01, 0.7]))
+"""What a sound is made of, and how loud it is."""
+
+
+@given(
+    st.lists(PARTS, min_size=1, max_size=2, unique_by=lambda part: part[0]),
+    st.sampled_from([1000, 4000, 8000, 22050]),
+    st.floats(0.02, 0.3),
+    st.sampled_from([0.05, 0.07, 0.1, 0.3, 0.6, 1.2, 3, 20]) | st.floats(0.05, 20),
+    st.sampled_from([None, 0.0, 1.0]),
+    st.integers(0, 2**16),
+)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_sound_is_louder_at_its_beginning_or_end_or_anywhere_at_any_rate(parts, samplerate, seconds, rate, coherence, seed):
+    count, chance = round(seconds * samplerate), random.Random(seed)
+    y = sum(level * sound_part(kind, chance, count, samplerate) for kind, level in parts)
+    y = np.clip(y, -1, 1).astype(np.float32)[None]
+    out = tsmgan.stretch(y, samplerate, rate, coherence=coherence)
+    assert loudness_fault(y, out, samplerate, rate) is None
+
+
+@pytest.mark.parametrize("number", [11593])
+def test_what_was_once_louder_than_its_recording_is_not(folder, number):
+    assert class_of(number) == "explosion" and judge_number(number, folder).verdict.fault is None
 
 
 @pytest.mark.parametrize("seed", sorted(seeds()))

@@ -21,10 +21,10 @@ from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, Stamp, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 
-DEFAULT_NAME = "{stem}@{rate}.{ext}"
-FIELDS = ("stem", "rate", "ext", "input_ext", "folder")
-"""What a name template may hold: the input's name without its ending, the rate, the output's ending, the input's ending, and the input's
-folder in its tree."""
+DEFAULT_NAME = "{stem}@{rate}{pitch}.{ext}"
+FIELDS = ("stem", "rate", "pitch", "ext", "input_ext", "folder")
+"""What a name template may hold: the input's name without its ending, the rate, the pitch (+2st, or nothing), the output's ending, the
+input's ending, and the input's folder in its tree."""
 UNREADABLE = {".raw", ".pcm"}
 """Endings whose files have no header, so that a batch cannot know what is in them."""
 
@@ -87,7 +87,7 @@ class Task:
         # The network's sums are rounded in another order by more threads, and by other devices.
         network = (options.model, self.version, options.device, options.threads or 1)
         output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
-        heard = (*network, options.coherence, options.seed, *output, *self._followers())
+        heard = (*network, options.coherence, options.seed, options.pitch, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
@@ -237,7 +237,7 @@ def check_template(template: str, rates: int) -> str:
     return template
 
 
-def output_name(template: str, source: Source, label: str) -> str:
+def output_name(template: str, source: Source, label: str, pitch: str = "") -> str:
     """The output's name below the output folder, with forward slashes.
 
     Raises:
@@ -245,7 +245,7 @@ def output_name(template: str, source: Source, label: str) -> str:
     """
     ending = suffix(source.path)
     ext = ending[1:] if ending.lower() in SUFFIXES and ending.lower() not in UNREADABLE else "wav"
-    name = template.format(stem=stem(source.path), rate=label, ext=ext, input_ext=ending[1:], folder=source.folder)
+    name = template.format(stem=stem(source.path), rate=label, pitch=pitch, ext=ext, input_ext=ending[1:], folder=source.folder)
     if "{folder}" not in template:
         name = f"{source.folder}/{name}"
     pure = PurePosixPath(name.lstrip("/"))
@@ -278,7 +278,7 @@ def make_tasks(
         flat = source if root is not None else Source(source.path, "")
         size = source.size if source.size is not None else _stamp(source.path).bytes
         for rate in rates:
-            name = output_name(template, flat, rate_label(rate))
+            name = output_name(template, flat, rate_label(rate), options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-HOW_FAST, INPUT, SOUND, OUTPUT, SPEED, MESSAGES = "How fast", "Input", "Sound", "Output", "Speed", "Messages"
+HOW_FAST, HOW_HIGH, INPUT, SOUND, OUTPUT, SPEED, MESSAGES = "How fast", "How high", "Input", "Sound", "Output", "Speed", "Messages"
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
 FOLLOWERS = "What moves with the sound"
@@ -122,6 +122,27 @@ WithSubtitles = Annotated[
     bool,
     typer.Option("--with-subtitles", help="Move such files that lie beside a recording and have its stem.", rich_help_panel=FOLLOWERS),
 ]
+Pitch = Annotated[
+    str | None,
+    typer.Option(
+        "--pitch",
+        "-p",
+        metavar="P",
+        help="Semitones higher or lower: +2, -0.5 (50 cents), or a ratio, 3/2. Length stays, unless --rate is given too.",
+        rich_help_panel=HOW_HIGH,
+        show_default=False,
+    ),
+]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        "--tune",
+        metavar="HZ:HZ",
+        help="From one concert pitch to another: 440:432.",
+        rich_help_panel=HOW_HIGH,
+        show_default=False,
+    ),
+]
 InputStart = Annotated[
     str | None,
     typer.Option("--start", metavar="TIME", help="Where in the input to begin: 90 or 1:30.5.", rich_help_panel=INPUT, show_default=False),
@@ -179,7 +200,7 @@ NameTemplate = Annotated[
     str | None,
     typer.Option(
         metavar="TEMPLATE",
-        help="Of outputs, with {stem}, {rate}, {ext}, {input_ext} and {folder}. Default: {stem}@{rate}.{ext}",
+        help="Of outputs, with {stem}, {rate}, {pitch}, {ext}, {input_ext} and {folder}. Default: {stem}@{rate}{pitch}.{ext}",
         rich_help_panel=BATCH_PANEL,
         show_default=False,
     ),

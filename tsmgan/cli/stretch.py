@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.pitches import parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.errors import UsageError
 from tsmgan.limits import most_processes, require_count
@@ -36,6 +37,8 @@ def stretch(
     time_map: declared.TimeMapFile = None,
     subtitles: declared.Subtitles = None,
     with_subtitles: declared.WithSubtitles = False,
+    pitch: declared.Pitch = None,
+    tune: declared.Tune = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
     model: declared.StretchModel = "default",
@@ -59,13 +62,15 @@ def stretch(
     quiet: declared.StretchQuiet = False,
     verbose: declared.Verbose = False,
 ) -> None:
-    """Play a recording faster or slower, with the same voice, pitch and stereo image.
+    """Play a recording faster, slower, higher or lower, with the same voice and stereo image.
 
     [bold]Examples[/bold]
 
     [cyan]tsmgan stretch talk.wav --rate 1.5[/cyan]  [dim]writes talk@1.5.wav[/dim]
 
     [cyan]tsmgan stretch song.flac --duration 3:30 -o song.mp3[/cyan]
+
+    [cyan]tsmgan stretch song.flac --pitch -2 -o lower.flac[/cyan]  [dim]two semitones, same length[/dim]
 
     [cyan]tsmgan stretch lesson.m4a --rate 0.7 -o slow.wav[/cyan]
 
@@ -74,6 +79,9 @@ def stretch(
     [cyan]tsmgan stretch talks/ -o quicker/ --rate 1.2 --jobs 4[/cyan]  [dim]a whole folder; again, only what is new[/dim]
     """
     started = time.perf_counter()
+    semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
+    if rate is duration is time_map is None and not pitch is tune is None:
+        rate = "1"
     if sum(choice is not None for choice in (rate, duration, time_map)) != 1:
         raise UsageError("Say how fast with exactly one of --rate, --duration and --time-map, for example --rate 1.5.")
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
@@ -83,6 +91,7 @@ def stretch(
 
     options = StretchOptions(
         time_map=time_map,
+        pitch=semitones,
         start=first,
         end=last,
         subtitles=tuple(subtitles or ()),
@@ -127,7 +136,7 @@ def _stretch_one(
     with _Display(options.model, quiet=quiet, verbose=verbose) as display:
         done = stretch_file(source, target, options, force=force, watch=display.show)
     if not quiet:
-        _summarise(done, options.gain, time.perf_counter() - started - done.seconds_compiling)
+        _summarise(done, options, time.perf_counter() - started - done.seconds_compiling)
 
 
 def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate: str | None) -> bool:
@@ -211,11 +220,11 @@ def _explain(progress: Progress, model: str) -> None:
     console.say(f"device  {progress.device}")
 
 
-def _summarise(done: Summary, wanted: Gain, elapsed: float) -> None:
+def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
     """Say what came of it; elapsed is in seconds, without the time that compiling took."""
     for each in done.notes:
         console.note(each)
-    if wanted == "auto" and done.gain:
+    if options.gain == "auto" and done.gain:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping
     if clipping is not None:
@@ -227,7 +236,8 @@ def _summarise(done: Summary, wanted: Gain, elapsed: float) -> None:
         )
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
+    shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
     console.say(
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)} "
-        f"at rate {done.rate:.4g}, {console.format_speed(done.input_seconds, elapsed)}"
+        f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"
     )

@@ -36,7 +36,6 @@ EXTRAS = {
     "pyworld": "eval",
     "ray": "cluster",
     "safetensors": "train",
-    "soxr": "eval",
     "tensorboard": "train",
     "tomli": "train",
     "torch": "train",

@@ -1,6 +1,6 @@
 """Frame geometry: the one place where the lengths of windows, hops and shifts are decided, in seconds and Hz.
 
-Nothing in the program is resampled. Every width is the same length of *time* at each sample rate, so bins are about
+Nothing is resampled but for a shift of the pitch. Every width is the same length of *time* at each sample rate, so bins are about
 25 Hz apart everywhere and the generator never learns what the sample rate was.
 """
 

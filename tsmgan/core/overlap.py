@@ -12,6 +12,9 @@ from tsmgan.core.vocoder import Turned
 
 SMALLEST_NORM = np.float32(1e-3)
 """The sum of squared windows is taken to be at least this, at the very ends of a recording."""
+LEAST_NORM_SHARE = np.float32(0.4)
+"""The sum of the delayed windows is taken to be at least this share of the sum of windows that nothing delayed. Where all frames are
+delayed by nearly half a window, as an attack delays them at slow rates, little of them is meant to sound, and it would be made loud."""
 _MOVED = np.iinfo(np.int64).min
 
 
@@ -22,7 +25,7 @@ class OverlapAdd:
         self._geometry = geometry
         self._analysis_window, self._window = geometry.window(), geometry.synthesis_window()
         self._tail = np.zeros((channels, geometry.window_length), np.float32)
-        self._tail_norm = np.zeros(geometry.window_length, np.float32)
+        self._tail_norms = np.zeros((2, geometry.window_length), np.float32)
 
     def __call__(self, turned: Turned, frames: Frames) -> np.ndarray:
         """The samples that the next run completes, (channels, frames * H) float32. The first stands N/2 before the run's first frame."""
@@ -31,14 +34,15 @@ class OverlapAdd:
         blocks = fft.irfft(turned.spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
         overlap_add(
-            blocks, turned.delays, self._analysis_window, self._window, g.hop, self._tail, self._tail_norm, out
+            blocks, turned.delays, self._analysis_window, self._window, g.hop, self._tail, self._tail_norms, out
         )  # fmt: skip
         return out
 
     def tail(self, hops: int) -> np.ndarray:
         """The next hops of H samples after the last run, (channels, hops * H) float32, when no frame follows."""
         count = hops * self._geometry.hop
-        return self._tail[:, :count] / np.maximum(self._tail_norm[:count], SMALLEST_NORM)
+        delayed, plain = self._tail_norms[:, :count]
+        return self._tail[:, :count] / np.maximum(np.maximum(delayed, LEAST_NORM_SHARE * plain), SMALLEST_NORM)
 
 
 class ExactPieces:
@@ -89,27 +93,30 @@ class ExactPieces:
 
 
 @kernel()
-def overlap_add(blocks, delays, analysis_window, window, hop, tail, tail_norm, out):
+def overlap_add(blocks, delays, analysis_window, window, hop, tail, tail_norms, out):
     """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 
     That is the product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the
     product is another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
-    What the later samples have gathered so far carries over in tail (channels, N) and tail_norm (N,).
+    What the later samples have gathered so far carries over in tail (channels, N) and tail_norms (2, N): the sum of the products as the
+    frames were delayed, and as they would be without delays.
     """
     channels, frames, length = blocks.shape
+    delayed, plain = tail_norms[0], tail_norms[1]
     for m in range(frames):
         for i in range(length):
-            tail_norm[i] += window[i] * analysis_window[(i - delays[m]) % length]
+            delayed[i] += window[i] * analysis_window[(i - delays[m]) % length]
+            plain[i] += window[i] * analysis_window[i]
         for c in range(channels):
             for i in range(length):
                 tail[c, i] += window[i] * blocks[c, m, i]
             for i in range(hop):
-                out[c, m * hop + i] = tail[c, i] / max(tail_norm[i], SMALLEST_NORM)
+                out[c, m * hop + i] = tail[c, i] / max(delayed[i], LEAST_NORM_SHARE * plain[i], SMALLEST_NORM)
             for i in range(length - hop):
                 tail[c, i] = tail[c, i + hop]
             for i in range(length - hop, length):
                 tail[c, i] = np.float32(0.0)
         for i in range(length - hop):
-            tail_norm[i] = tail_norm[i + hop]
+            delayed[i], plain[i] = delayed[i + hop], plain[i + hop]
         for i in range(length - hop, length):
-            tail_norm[i] = np.float32(0.0)
+            delayed[i], plain[i] = np.float32(0.0), np.float32(0.0)

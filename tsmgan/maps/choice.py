@@ -36,6 +36,8 @@ def choose(options: StretchOptions) -> Source:
         UsageError: they ask for none, for several, or for what cannot be.
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
+    if not asked and options.pitch:
+        return Rate(1.0)
     if len(asked) != 1:
         *others, last = (f"--{name.replace('_', '-')}" for name in SOURCES)
         raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")

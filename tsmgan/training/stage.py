@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
-from tsmgan.core.overlap import SMALLEST_NORM
+from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
     ATTACK_REACH,
     CLIMB_STEPS,
@@ -296,7 +296,8 @@ class Stage(nn.Module):
             turned = spectra * torch.polar(gain, rotated.theta + rotation.float() @ self.spread)
             blocks = torch.fft.irfft(turned, n=self.geometry.window_length) * self.window
             norm = self.overlap_add(self.let_through[rotated.delays % self.geometry.window_length])
-            return self.overlap_add(blocks) / norm.clamp(min=float(SMALLEST_NORM))
+            plain = self.overlap_add(self.let_through[torch.zeros_like(rotated.delays)])
+            return self.overlap_add(blocks) / torch.maximum(norm, float(LEAST_NORM_SHARE) * plain).clamp(min=float(SMALLEST_NORM))
 
     def overlap_add(self, blocks: Tensor) -> Tensor:
         """(batch, frames, N) -> (batch, (frames - EDGE_FRAMES) H): parts of neighbouring blocks meet in each hop."""

@@ -1,0 +1,39 @@
+"""Pitches as people write them."""
+
+from __future__ import annotations
+
+import math
+
+from tsmgan.errors import UsageError
+
+
+def parse_pitch(text: str) -> float:
+    """Semitones from a number of them (+2, -0.5), or from a ratio of frequencies (3/2).
+
+    Raises:
+        UsageError: it is neither.
+    """
+    above, slash, below = text.strip().partition("/")
+    try:
+        return 12 * math.log2(float(above) / float(below)) if slash else _finite(float(above))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{text!r} is no pitch; give semitones, such as --pitch +2 or --pitch -0.5, or a ratio, --pitch 3/2.") from None
+
+
+def parse_tuning(text: str) -> float:
+    """Semitones between two concert pitches in Hz: 440:432 is from a recording tuned to 440 Hz to one tuned to 432 Hz.
+
+    Raises:
+        UsageError: it is not two frequencies.
+    """
+    before, _, after = text.strip().partition(":")
+    try:
+        return 12 * math.log2(float(after) / float(before))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"{text!r} is no tuning; give the recording's and the wanted one in Hz, for example --tune 440:432.") from None
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError
+    return value

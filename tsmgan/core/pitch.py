@@ -1,0 +1,153 @@
+"""Pitch: a stretch to another length and a resampling that brings it back.
+
+Playing a recording p times as fast raises its pitch by p. So for a shift upwards the stretch makes p times as much output as is wanted, and
+the output is resampled to the wanted length. For a shift downwards the input is resampled to 1/p of its length first. In both cases the
+stretch runs where the samples lie closer together, and no band is lost before it: upwards, what would leave the band is cut at the end;
+downwards, all of the recording stays within it.
+
+Between resampling and stretching, the rate is the listener's divided by p. Positions come from the map itself, so nothing drifts, and the
+output has exactly as many samples as the map says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tsmgan.core.field import Field
+from tsmgan.core.runs import Run
+from tsmgan.core.samples import checked_block
+from tsmgan.core.stretcher import Decider, Stretcher
+from tsmgan.core.timemap import TimeMap
+
+QUALITY = "HQ"
+"""Of soxr: 20 bits. Images and aliases lie below -110 dB, and the band is flat up to 0.91 of its width."""
+
+
+class Resampler:
+    """Changes how many samples a stream has. Its output is not delayed, and does not depend on the division into blocks."""
+
+    def __init__(self, factor: float, channels: int) -> None:
+        """
+        Args:
+            factor: samples of output for each sample of input; 1 passes everything on.
+            channels: number of channels.
+        """
+        self._factor, self._channels = factor, channels
+        self._stream: Any = None
+
+    def __call__(self, block: np.ndarray, *, last: bool = False) -> np.ndarray:
+        """The output that is ready after the next block, (channels, samples) of the block's dtype; all of it after the last one."""
+        if self._factor == 1:
+            return block
+        if self._stream is None:
+            import soxr  # not needed without a shift
+
+            self._stream = soxr.ResampleStream(1.0, self._factor, self._channels, dtype=block.dtype, quality=QUALITY)
+        return np.ascontiguousarray(self._stream.resample_chunk(np.ascontiguousarray(block.T), last=last).T)
+
+
+class ScaledMap(TimeMap):
+    """A map whose input and output positions are another one's, multiplied by factors. It looks at the other map at each call, which may
+    have grown. Its rates may lie beyond those that users may ask for.
+
+    Args:
+        time_map: in samples.
+        of_input, of_output: the factors.
+    """
+
+    def __init__(self, time_map: TimeMap, of_input: float, of_output: float) -> None:
+        self._scaled, self._of_input, self._of_output = time_map, of_input, of_output
+
+    def in_samples(self, samplerate: int) -> TimeMap:
+        return self
+
+    def input_at(self, output_positions: np.ndarray | float) -> np.ndarray:
+        return self._scaled.input_at(np.asarray(output_positions, np.float64) / self._of_output) * self._of_input
+
+    def rate_at(self, output_positions: np.ndarray | float) -> np.ndarray:
+        return self._scaled.rate_at(np.asarray(output_positions, np.float64) / self._of_output) * (self._of_input / self._of_output)
+
+    def output_at(self, input_positions: np.ndarray | float) -> np.ndarray:
+        return self._scaled.output_at(np.asarray(input_positions, np.float64) / self._of_input) * self._of_output
+
+    def output_length(self, input_length: int, samplerate: int | None = None) -> int:
+        return round(float(self.output_at(input_length)))
+
+
+class PitchShifter:
+    """A `Stretcher` that changes the pitch as well. Without a shift it passes everything to the stretcher and back.
+
+    `process` and `flush` are those of `tsmgan.core.stretcher.Stretcher`.
+    """
+
+    def __init__(
+        self,
+        samplerate: int,
+        channels: int,
+        time_map: TimeMap,
+        decider: Decider,
+        *,
+        semitones: float = 0.0,
+        coherence: float | None = None,
+        seed: int = 0,
+        observer: Callable[[Run, Field], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            samplerate, channels, time_map, decider, coherence, seed, observer: as of `tsmgan.core.stretcher.Stretcher`.
+            semitones: how much higher the output is, -24 to 24.
+
+        Raises:
+            UsageError: the sample rate is out of its range.
+        """
+        self.samplerate, self.channels = int(samplerate), int(channels)
+        self.time_map = time_map.in_samples(self.samplerate)
+        ratio = 2.0 ** (semitones / 12)
+        self._before, self._after = Resampler(max(1.0, 1 / ratio), self.channels), Resampler(min(1.0, 1 / ratio), self.channels)
+        self._is_shifted = ratio != 1
+        self._stretcher = Stretcher(
+            self.samplerate,
+            self.channels,
+            ScaledMap(self.time_map, max(1.0, 1 / ratio), max(1.0, ratio)) if ratio != 1 else self.time_map,
+            decider,
+            coherence=coherence,
+            seed=seed,
+            observer=observer,
+        )
+        self._received = self._sent = 0
+        self._dtype = np.dtype(np.float32)
+        self._flushed = False
+
+    @property
+    def device(self) -> str:
+        """What the generator runs on: `cpu`, `cuda`, `coreml` or `directml`."""
+        return self._stretcher.device
+
+    def process(self, block: np.ndarray) -> np.ndarray:
+        """See `Stretcher.process`."""
+        if not self._is_shifted or self._flushed:
+            return self._stretcher.process(block)
+        block = checked_block(block, self.channels, self._received / self.samplerate, self.samplerate)
+        self._received += block.shape[1]
+        self._dtype = block.dtype
+        out = self._after(self._stretcher.process(self._before(block)))
+        self._sent += out.shape[1]
+        return out
+
+    def flush(self) -> np.ndarray:
+        """See `Stretcher.flush`."""
+        if not self._is_shifted or self._flushed:
+            return self._stretcher.flush()
+        self._flushed = True
+        nothing = np.zeros((self.channels, 0), self._dtype)
+        if not self._received:
+            return self._stretcher.flush()
+        # Resampling rounds lengths. Some silence more makes sure that the map's own length is reached, where it is cut.
+        silence = np.zeros((self.channels, 2), self._dtype)
+        rest = [self._stretcher.process(np.concatenate([self._before(nothing, last=True), silence], axis=1)), self._stretcher.flush()]
+        out = self._after(np.concatenate(rest, axis=1), last=True)
+        missing = self.time_map.output_length(self._received) - self._sent
+        return np.pad(out[:, :missing], [(0, 0), (0, max(0, missing - out.shape[1]))])
