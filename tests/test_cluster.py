@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, deque
-from pathlib import Path
 
 import pytest
 from batch_helpers import checksums, temporary_files, write_recording, write_tree
@@ -94,34 +90,6 @@ def test_without_a_cluster_one_is_started_here(folder, monkeypatch):
     assert result.returncode == 0 and result.stderr.startswith("3 of 3 made in "), result.stderr
     assert run(["stretch", "in", "-o", "reference", "--rate", "1.3", "--jobs", "1", "-q"]) == 0
     assert checksums(folder / "out") == checksums(folder / "reference")
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="processes are found in /proc")
-def test_a_killed_batch_leaves_none_of_the_programs_of_the_cluster_that_it_started(folder, monkeypatch):
-    pytest.importorskip("ray", reason="Ray is not installed")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    place = tempfile.mkdtemp(prefix="tsmgan-")  # a short name: the sockets' names below it may have 107 bytes
-    monkeypatch.setenv("RAY_TMPDIR", place)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    write_recording(folder / "in/long.wav", frames=8000 * 900)
-    write_recording(folder / "in/short.wav")
-
-    def programs() -> list[int]:
-        """Processes that name the folder in which Ray keeps this test's sessions."""
-        found = []
-        for file in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                if place.encode() in file.read_bytes():
-                    found.append(int(file.parent.name))
-        return found
-
-    process = start([*BATCH, "--jobs", "1"])
-    wait_until(lambda: process.poll() is not None or temporary_files(folder / "out"))
-    assert process.poll() is None and programs()
-    process.kill()
-    process.communicate()
-    wait_until(lambda: not programs())
-    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.mark.parametrize("text, address", [("ray", None), ("ray://head:10001", "head:10001"), ("ray://10.0.0.1:10001/", "10.0.0.1:10001")])

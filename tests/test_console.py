@@ -114,6 +114,10 @@ def test_control_characters_in_names_do_not_reach_the_terminal(folder, capsys):
         (["stretch", "talk.wav", "--speed", "2"], "no option --speed; did you mean --rate?"),
         (["stretch", "talk.wav", "--ratte", "2"], "no option --ratte; did you mean --rate?"),
         (["stretch", "talk.wav", "--qqqq"], "no option --qqqq; see `tsmgan stretch --help`."),
+        (["stretch", "talk.wav", "--slower", "2"], "no option --slower; did you mean --rate?"),
+        (["stretch", "talk.wav", "--mono", "2"], "no option --mono; see `tsmgan stretch --help`."),
+        (["stretch", "talk.wav", "--format", "mp3"], "the ending of -o is the format"),
+        (["models", "--format", "json"], "tsmgan models has no option --format; see"),
         (["plot", "talk.wav", "--tempo", "2"], "did you mean --rate?"),
         (["models", "--speed", "2"], "tsmgan models has no option --speed; see"),
         (["--rate", "2", "talk.wav"], "`tsmgan stretch talk.wav --rate 1.5`"),
@@ -124,6 +128,32 @@ def test_a_wrong_command_is_answered_with_the_one_that_was_meant(folder, capsys,
     assert run(arguments) == 2
     shown = capsys.readouterr().err
     assert words in shown and shown.startswith("Error: ") and shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["take one.wav", "-r", "1_2"], "'1_2' is no rate"),
+        (["take one.wav", "-r", "1.2,", "-o", "out"], "commas between rates only"),
+        (["take one.wav", "-r", ","], "commas between rates only"),
+        (["take one.wav", "--time-map", "."], "The time map . is no file"),
+        (["take one.wav", "take one.wav", "-r", "2", "-o", "out/{stem}.mp3"], "give -o out and --name '{stem}.mp3'."),
+        (["", "-r", "2", "-o", "x.wav"], "The name of the recording is empty"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_a_sentence_that_says_what_to_do(folder, capsys, arguments, words):
+    write_recording(folder / "take one.wav")
+    assert run(["stretch", *arguments]) in (1, 2)
+    shown = capsys.readouterr().err
+    assert words in shown and shown.startswith("Error: ") and shown.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["take one.wav"]
+
+
+def test_a_value_of_thousands_of_characters_is_not_shown_whole(folder, capsys):
+    write_recording(folder / "talk.wav")
+    assert run(["stretch", "talk.wav", "--duration", 100_000 * "9" + "x"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("Error: '999") and "is no duration; write" in shown and len(shown) < 2100
 
 
 @pytest.mark.parametrize("command", [["train", "recordings"], ["evaluate", "--scores", "1"]])

@@ -28,6 +28,8 @@ def require_readable(path: str, name: str) -> int:
     """Size of the file in bytes, 0 for a pipe or device. AudioError when it is missing, a folder, unreadable or empty."""
     if "\0" in path:
         raise AudioError(f"{name!r} holds a NUL byte, which no file name has; check the name.")
+    if not path:
+        raise AudioError("The name of the recording is empty; give the name of a file.")
     try:
         if os.path.isdir(path):
             raise AudioError(f"{name} is a folder; give the name of a recording.")

@@ -17,8 +17,6 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from tsmgan import stopping
@@ -28,7 +26,6 @@ from tsmgan.batch.plan import Task
 from tsmgan.batch.work import model_version, stretch_task
 from tsmgan.errors import TsmganError, UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
-from tsmgan.processes import Process
 from tsmgan.storage.atomic import remove_leftovers
 from tsmgan.storage.names import is_url, parent
 
@@ -100,7 +97,6 @@ def connect(text: str, jobs: int | None) -> bool:
         os.environ.setdefault("RAY_health_check_timeout_ms", "60000")
         with _away_from_recordings():
             ray.init("local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
-        _end_with_this_process(str(ray.get_runtime_context().get_session_name()))
         return True
     except UsageError:
         raise
@@ -138,29 +134,6 @@ def current_folder() -> str | None:
         return os.getcwd()
     except OSError:
         return None
-
-
-_heirs: list[Process] = []
-
-
-def _end_with_this_process(session: str) -> None:
-    """Have what Ray has started ended when this process is gone, also when it is killed: Ray's own programs outlive it otherwise."""
-    if os.path.exists("/proc/self/cmdline"):
-        heir = Process(_outlive, quiet=True)
-        heir.connection.send(session)
-        _heirs.append(heir)
-
-
-def _outlive(connection: Connection) -> None:
-    """The other process's side: wait for the end of the first, and kill the programs of its Ray session that are left."""
-    session = connection.recv().encode()
-    with contextlib.suppress(EOFError, OSError):
-        connection.recv()
-    time.sleep(GRACE_SECONDS)
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if session in file.read_bytes():
-                os.kill(int(file.parent.name), signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 """Characters that tell a terminal what to do, or that turn the order of others around, and are no text."""
 PATIENCE_SECONDS = 0.5
 """Work that is done earlier shows no bar."""
+MOST_CHARACTERS = 2000
+"""Of a sentence; whoever gives a value of 5,000 digits need not read them all."""
 
 
 LOWEST_NAME, HIGHEST_NAME, LOWEST_BAR, HIGHEST_BAR = 12, 40, 8, 40
@@ -46,6 +48,8 @@ def harmless(text: str, *, lines: bool = False) -> str:
 def say(message: str, colour: str | None = None) -> None:
     """Print one line on standard error, in colour on a terminal that has colours, unless NO_COLOR is set. Controls are escaped."""
     text = harmless(message)
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[: MOST_CHARACTERS // 2]}\u2026{text[-MOST_CHARACTERS // 2 + 1 :]}"
     if colour is not None and is_terminal() and not os.environ.get("NO_COLOR"):
         text = typer.style(text, fg=colour)
     typer.echo(text, err=True)

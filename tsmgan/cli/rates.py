@@ -22,7 +22,8 @@ def parse_rate(text: str, option: str = "--rate") -> float:
     """
     above, slash, below = text.strip().lower().removesuffix("x").partition("/")
     try:
-        return float(above) / float(below) if slash else float(above)
+        if "_" not in text:  # Python reads 1_2 as 12
+            return float(above) / float(below) if slash else float(above)
     except (ValueError, ZeroDivisionError):
         pass
     if "," in text:
@@ -48,7 +49,10 @@ def parse_rates(text: str, option: str = "--rate") -> list[float]:
     if doubtful and (int(doubtful["whole"]) < 10 or _writes_decimal_commas()):
         whole, rest = doubtful["whole"], doubtful["rest"]
         raise UsageError(f'{option} {text} may mean one rate or two; write {option} {whole}.{rest} for one, or "{whole}, {rest}" for two.')
-    return [check_rate(parse_rate(piece, option)) for piece in text.split(",")]
+    pieces = text.split(",")
+    if len(pieces) > 1 and not all(map(str.strip, pieces)):
+        raise UsageError(f"{text!r} has a comma without a rate beside it; write commas between rates only, for example {option} 0.9,1.1.")
+    return [check_rate(parse_rate(piece, option)) for piece in pieces]
 
 
 def is_list(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
@@ -149,6 +150,10 @@ def _require_folder(output: str | None, sources: list[str]) -> None:
     if output == "-":
         raise UsageError("A pipe carries a single recording; name a folder for the outputs with -o.")
     is_file = not is_url(output) and os.path.lexists(output) and not os.path.isdir(output)
+    if "{" in output and not is_folder(output):
+        place, _, name = output.rpartition("/")
+        folder = f"-o {quote(place)} and " if place else ""
+        raise UsageError(f"{output} is no folder, and there are several outputs; give {folder}--name {quote(name)}.")
     if is_file or (suffix(output).lower() in SUFFIXES and not is_folder(output)):
         raise UsageError(f"{output} is no folder, and there are several outputs; name a folder with -o.")
     if is_url(output):

@@ -21,8 +21,21 @@ OTHER_NAMES = {
     "--out": "--output",
     "--overwrite": "--force",
     "--processes": "--jobs",
+    "--slow": "--rate",
+    "--slower": "--rate",
+    "--faster": "--rate",
+    "--map": "--time-map",
+    "--template": "--name",
+    "--suffix": "--name",
 }
 """What other programs call an option, and what it is called here."""
+INSTEAD = {
+    **dict.fromkeys(("--format", "--codec", "--ext", "--extension"), "the ending of -o is the format; of many recordings that of --name"),
+    **dict.fromkeys(("--samplerate", "--sample-rate"), "the sample rate is kept; `sox IN OUT rate` changes it"),
+    **dict.fromkeys(("--recursive", "--recurse"), "a folder is stretched with all that is in it"),
+    "--input": "the recordings stand behind the command, without an option",
+}
+"""How `stretch` does what an option of other programs does."""
 EXTRAS = {
     "accelerate": "train",
     "av": "media",
@@ -61,8 +74,12 @@ def for_option(name: str, options: Iterable[str], path: str) -> str:
     known = list(options)
     if path == "tsmgan" and (name in SPEEDS or name in OTHER_NAMES):
         return f"{name} stands before the command; say for example `tsmgan stretch talk.wav --rate 1.5`."
+    if name in INSTEAD and path == "tsmgan stretch":
+        return f"{path} has no option {name}; {INSTEAD[name]}. See `{path} --help`."
     other = OTHER_NAMES.get(name, "")
-    close = other if other.partition(" ")[0] in known else _closest(name, known)
+    # The dashes are alike in all of them and say nothing.
+    names = {each.lstrip("-"): each for each in known}
+    close = other if other.partition(" ")[0] in known else names.get(_closest(name.lstrip("-"), names) or "")
     if close:
         return f"{path} has no option {name}; did you mean {close}?"
     return f"{path} has no option {name}; see `{path} --help`."

@@ -21,7 +21,8 @@ def _time_map(given: TimeMap | str | os.PathLike[str]) -> Source:
         return Given(given, "map")
     path = os.fspath(given)
     if not os.path.isfile(path):
-        raise UsageError(f"The time map {path} does not exist; give a CSV file of `input second, output second` lines.")
+        is_what = "is no file" if os.path.exists(path) else "does not exist"
+        raise UsageError(f"The time map {path} {is_what}; give a CSV file of `input second, output second` lines.")
     return Given(TimeMap.from_csv(path), Path(path).stem)
 
 
