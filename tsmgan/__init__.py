@@ -16,6 +16,8 @@ __all__ = [
     "TsmganError",
     "UsageError",
     "__version__",
+    "fit",
+    "fit_lines",
     "stretch",
     "stretch_file",
 ]
@@ -25,11 +27,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tsmgan.api import Stretcher, stretch
     from tsmgan.core.timemap import TimeMap
+    from tsmgan.dubbing import fit_lines
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
     from tsmgan.job import Summary, stretch_file
+    from tsmgan.maps.slots import fit
     from tsmgan.options import StretchOptions
 
 _HOMES = {
+    "fit": "maps.slots",
+    "fit_lines": "dubbing",
     "Stretcher": "api",
     "stretch": "api",
     "StretchOptions": "options",

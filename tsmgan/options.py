@@ -43,6 +43,18 @@ class StretchOptions:
     """Files of subtitles, lyrics, labels or times, and CUE sheets, paths or URLs, whose times move with the sound."""
     with_subtitles: bool = False
     """Whether such files beside the recording that have its stem move as well."""
+    slots: str | os.PathLike[str] | None = None
+    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard."""
+    captions: str | os.PathLike[str] | None = None
+    """The recording's own captions, for `slots`; None for those beside it."""
+    slowest: float = 0.8
+    """The slowest rate of words, for `slots`."""
+    fastest: float = 1.6
+    """The fastest rate of words, for `slots`."""
+    free_time: float | None = None
+    """Seconds that a line may run on after its slot, for `slots`; None for all until the next one."""
+    report: str | None = None
+    """A .csv or .json file that is written beside the output and tells what became of each line, for `slots`."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None

@@ -26,6 +26,7 @@ from tsmgan.errors import TsmganError, UsageError
 
 COMMANDS = {
     "stretch": "Recordings",
+    "fit": "Recordings",
     "info": "Recordings",
     "manifest": "Recordings",
     "models": "Models",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tsmgan.audio import AudioInfo
-from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.followers import labels, subtitles, tables, textfile
 from tsmgan.followers.cuesheets import move_cue_sheet
@@ -145,8 +144,8 @@ class Texts:
         if absolute(target) == absolute(place) or (not is_url(target) and _is_same_file(target, place)):
             raise UsageError(f"{place} would be written over itself; name another output with -o.")
         text = _Text(file, target, move)
-        still = Times(Moved(TimeMap([0.0, 1.0], [0.0, 1.0]), 0.0, float("inf"), float("inf")))
-        with _named(place):
+        still = Times.still()
+        with named(place, "moved"):
             text.moved(still)
             if not still.entries and file.text.strip():
                 raise UsageError(f"it holds nothing that {FORMATS[suffix(place).lower()].name} have")
@@ -176,11 +175,11 @@ def _lie(number: int) -> str:
     return "was left out, because it lies" if number == 1 else "were left out, because they lie"
 
 
-class _named:
+class named:
     """Puts the name of a file before what is wrong with its text."""
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, place: str, done: str) -> None:
+        self._place, self._done = place, done
 
     def __enter__(self) -> None:
         return None
@@ -188,7 +187,7 @@ class _named:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, TsmganError):
             message = str(error).rstrip(".")
-            raise UsageError(f"{self._place} cannot be moved: {message}. Mend the file, or leave it out.") from None
+            raise UsageError(f"{self._place} cannot be {self._done}: {message}. Mend the file, or leave it out.") from None
 
 
 def _move_cue_sheet(file: TextFile, text: str, times: Times, source: AudioInfo, output: str) -> str:

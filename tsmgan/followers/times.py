@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tsmgan.core.timemap import TimeMap
 from tsmgan.followers.follower import Moved
 
 CLOCK = r"-?(?:\d+:)?\d+:\d{1,2}(?:[.,]\d+)?"
@@ -105,6 +106,11 @@ class Times:
     beyond: int = field(default=0, init=False)
     """Entries that begin when the recording is over. They go on as its last part does."""
     notes: list[str] = field(default_factory=list, init=False)
+
+    @classmethod
+    def still(cls) -> Times:
+        """Times that stay where they are, to read a text through."""
+        return cls(Moved(TimeMap([0.0, 1.0], [0.0, 1.0]), 0.0, float("inf"), float("inf")))
 
     def at(self, second: float) -> float:
         """Where a second of the recording is heard in the output, in seconds. What was cut off is at the nearer end of the passage."""

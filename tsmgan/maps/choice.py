@@ -30,6 +30,14 @@ SOURCES: dict[str, Callable[[Any], Source]] = {"rate": Rate, "duration": Duratio
 """What makes a source of the field of StretchOptions that says how fast. A recording has exactly one."""
 
 
+def _slots(options: StretchOptions, asked: list[str]) -> Source:
+    if asked:
+        raise UsageError(f"--slots says when each line is heard; leave out --{asked[0].replace('_', '-')}.")
+    from tsmgan.maps.slots import Slots
+
+    return Slots(options)
+
+
 def choose(options: StretchOptions) -> Source:
     """The source that the options ask for.
 
@@ -37,6 +45,8 @@ def choose(options: StretchOptions) -> Source:
         UsageError: they ask for none, for several, or for what cannot be.
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
+    if options.slots is not None:
+        return _slots(options, asked)
     if not asked and options.pitch:
         return Rate(1.0)
     if len(asked) != 1:

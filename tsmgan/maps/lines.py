@@ -15,8 +15,10 @@ import numpy as np
 from tsmgan.core.timemap import FASTEST, SLOWEST, TimeMap
 from tsmgan.errors import UsageError
 
-KEPT_OF_A_PAUSE = 0.06
-"""Seconds that a pause keeps at least: its first and last 30 ms, so that no plosive loses its closure."""
+PAUSE_EDGE = 0.03
+"""Seconds at the begin and end of a pause that go as the words do, so that no plosive loses its closure and no breath is cut."""
+LEAST_OF_A_PAUSE = 0.1
+"""Part of the rest of a pause that is always kept."""
 MOST_OF_A_PAUSE = 2.0
 """Times its length that a pause grows to before words go slower."""
 SMOOTHNESS = 1.0
@@ -63,7 +65,7 @@ class Spoken:
     end: float
     """In seconds of its recording."""
     pauses: tuple[tuple[float, float], ...] = ()
-    """Begin and end of each pause within it, in order, in seconds of the recording."""
+    """Begin and end of what may give way in each pause within it, in order, in seconds of the recording."""
 
     @property
     def pause_seconds(self) -> np.ndarray:
@@ -78,8 +80,7 @@ class Spoken:
     def pause_limits(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and greatest length of each pause, in seconds."""
         lengths = self.pause_seconds
-        least = np.maximum(np.minimum(lengths, KEPT_OF_A_PAUSE), lengths / (FASTEST * (1 - SPARE)))
-        return least, lengths * MOST_OF_A_PAUSE
+        return lengths * LEAST_OF_A_PAUSE, lengths * MOST_OF_A_PAUSE
 
 
 @dataclass(frozen=True)
@@ -304,6 +305,11 @@ def knots_of(spoken: Spoken, line: Line) -> tuple[list[float], list[float]]:
     y.append(line.end)
     steps = [k for k in range(1, len(x) - 1) if x[k] - x[k - 1] > EXACT and x[-1] - x[k] > EXACT]
     return [x[0], *(x[k] for k in steps), x[-1]], [y[0], *(y[k] for k in steps), y[-1]]
+
+
+def without_edges(pauses: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What may give way in pauses, given and returned as begins and ends in seconds."""
+    return [(begin + PAUSE_EDGE, end - PAUSE_EDGE) for begin, end in pauses if end - begin > 2 * PAUSE_EDGE + EXACT]
 
 
 def map_of(spoken: Spoken, line: Line) -> TimeMap:
