@@ -1,4 +1,4 @@
-"""Fit a folder of spoken lines to captions: one recording a cue, each stretched into its slot and laid at its time, silence between them."""
+"""Fit a folder of spoken lines to captions: one recording a cue, each stretched into its slot and laid at its time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -155,17 +156,17 @@ def _match(files: Sequence[str], slots: Sequence[Slot], place: str) -> tuple[lis
         return list(zip(files, slots)), []
     strange = next((path for path, found in zip(files, numbers) if found is None or int(found[1]) not in by_number), files[0])
     raise UsageError(
-        f"There are {len(files)} recordings and {len(slots)} cues in {place}, and {os.path.basename(strange)} has no number of a cue at the "
-        "end of its name; give one recording a cue, or name each by its cue, for example 007.wav."
+        f"There are {len(files)} recordings and {len(slots)} cues in {place}, and {os.path.basename(strange)} has no number of a cue at "
+        "the end of its name; give one recording a cue, or name each by its cue, for example 007.wav."
     )
 
 
 def _notes_on(slots: Sequence[Slot], place: str) -> list[str]:
     notes = []
-    if any(after.begin < before.begin for before, after in zip(slots, slots[1:])):
+    if any(after.begin < before.begin for before, after in pairwise(slots)):
         notes.append(f"The cues of {place} are not in the order of time; each line is laid at its own.")
     ordered = sorted(slots, key=lambda slot: slot.begin)
-    overlapping = [str(b.number) for a, b in zip(ordered, ordered[1:]) if b.begin < a.end - 1e-6]
+    overlapping = [str(b.number) for a, b in pairwise(ordered) if b.begin < a.end - 1e-6]
     if overlapping:
         which = f"cue {overlapping[0]} begins" if len(overlapping) == 1 else f"the cues {', '.join(overlapping[:5])} begin"
         notes.append(f"In {place} {which} before the one before is over; that one has to end there.")
@@ -197,7 +198,8 @@ def _common(recordings: Sequence[_Recording]) -> AudioInfo:
     for each in recordings:
         if each.info.samplerate != first.samplerate:
             raise UsageError(
-                f"{recordings[0].path} has {first.samplerate} Hz and {each.path} {each.info.samplerate} Hz; convert all lines to one sample rate."
+                f"{recordings[0].path} has {first.samplerate} Hz and {each.path} {each.info.samplerate} Hz; "
+                "convert all lines to one sample rate."
             )
         if each.info.channels not in (1, channels):
             raise UsageError(

@@ -84,8 +84,6 @@ def fit(
         console.warning(
             f"{done.clipping.samples} samples lie beyond full scale; write a .wav of floating-point lines, or turn the lines down."
         )
-    elapsed = time.perf_counter() - started
+    speed = console.format_speed(done.seconds, time.perf_counter() - started)
     fitting = sum(line.fits for line in done.lines)
-    console.say(
-        f"{fitting} of {len(done.lines)} lines fit -> {done.target}  {format_duration(done.seconds)}, {console.format_speed(done.seconds, elapsed)}"
-    )
+    console.say(f"{fitting} of {len(done.lines)} lines fit -> {done.target}  {format_duration(done.seconds)}, {speed}")

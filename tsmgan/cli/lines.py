@@ -52,7 +52,7 @@ def show_lines(lines: Sequence[Line], *, to_pipe: bool) -> None:
         which = ", ".join(str(line.number) for line in problems[:10]) + (" ..." if len(problems) > 10 else "")
         fit = "does" if len(problems) == 1 else "do"
         console.warning(
-            f"{len(problems)} of {len(lines)} lines {fit} not fit ({which}); shorten their text, give them more time, or allow a higher --fastest."
+            f"{len(problems)} of {len(lines)} lines {fit} not fit ({which}); shorten their text, give them more time, or raise --fastest."
         )
 
 

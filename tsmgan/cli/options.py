@@ -158,10 +158,14 @@ def _report(panel: str | None = None) -> Any:
     )
 
 
-Slowest, StretchSlowest = Annotated[str | None, _slowest()], Annotated[str | None, _slowest(HOW_FAST)]
-Fastest, StretchFastest = Annotated[str | None, _fastest()], Annotated[str | None, _fastest(HOW_FAST)]
-FreeTime, StretchFreeTime = Annotated[str | None, _free_time()], Annotated[str | None, _free_time(HOW_FAST)]
-Report, StretchReport = Annotated[str | None, _report()], Annotated[str | None, _report(HOW_FAST)]
+Slowest = Annotated[str | None, _slowest()]
+StretchSlowest = Annotated[str | None, _slowest(HOW_FAST)]
+Fastest = Annotated[str | None, _fastest()]
+StretchFastest = Annotated[str | None, _fastest(HOW_FAST)]
+FreeTime = Annotated[str | None, _free_time()]
+StretchFreeTime = Annotated[str | None, _free_time(HOW_FAST)]
+Report = Annotated[str | None, _report()]
+StretchReport = Annotated[str | None, _report(HOW_FAST)]
 Subtitles = Annotated[
     list[str] | None,
     typer.Option(
@@ -172,61 +176,7 @@ Subtitles = Annotated[
         show_default=False,
     ),
 ]
-WithSlotsFile = Annotated[
-    str | None,
-    typer.Option(
-        "--slots",
-        metavar="FILE",
-        help="Captions (.srt, .vtt, .ass, .csv) with the times at which the lines of the recording shall be heard.",
-        rich_help_panel=HOW_FAST,
-        show_default=False,
-    ),
-]
-CaptionsFile = Annotated[
-    str | None,
-    typer.Option(
-        "--captions",
-        metavar="FILE",
-        help="The recording's own captions, for --slots. Default: those beside it.",
-        rich_help_panel=HOW_FAST,
-        show_default=False,
-    ),
-]
-
-
-def _slowest(panel: str | None = None) -> Any:
-    return typer.Option(
-        "--slowest", metavar="R", help="Least rate of words in a slot. Default: 0.8.", rich_help_panel=panel, show_default=False
-    )
-
-
-def _fastest(panel: str | None = None) -> Any:
-    return typer.Option(
-        "--fastest", metavar="R", help="Greatest rate of words in a slot. Default: 1.6.", rich_help_panel=panel, show_default=False
-    )
-
-
-def _free_time(panel: str | None = None) -> Any:
-    return typer.Option(
-        "--free-time",
-        metavar="TIME",
-        help="How long a line may run on after its slot. Default: until the next one begins.",
-        rich_help_panel=panel,
-        show_default=False,
-    )
-
-
-def _report(panel: str | None = None) -> Any:
-    return typer.Option(
-        "--report", metavar="FILE", help="Write what became of each line, as .csv or .json.", rich_help_panel=panel, show_default=False
-    )
-
-
-Slowest, StretchSlowest = Annotated[str | None, _slowest()], Annotated[str | None, _slowest(HOW_FAST)]
-Fastest, StretchFastest = Annotated[str | None, _fastest()], Annotated[str | None, _fastest(HOW_FAST)]
-FreeTime, StretchFreeTime = Annotated[str | None, _free_time()], Annotated[str | None, _free_time(HOW_FAST)]
-Report, StretchReport = Annotated[str | None, _report()], Annotated[str | None, _report(HOW_FAST)]
-Subtitles = Annotated[
+WithSubtitles = Annotated[
     bool,
     typer.Option("--with-subtitles", help="Move such files that lie beside a recording and have its stem.", rich_help_panel=FOLLOWERS),
 ]

@@ -11,6 +11,8 @@ from tsmgan.storage.names import is_url
 
 MOST_BYTES = 64 << 20
 """The longest subtitle files have a few megabytes."""
+WESTERN_BONUS = 0.15
+"""By so much messier a text may look in Windows-1252 than in the best encoding and is still taken for it."""
 MARKS = (
     (codecs.BOM_UTF8, "latin-1"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -48,10 +50,19 @@ class TextFile:
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError:
-            from charset_normalizer import from_bytes
+            return _guessed(content)
 
-            best = from_bytes(content).best()
-            return content.decode("cp1252", "replace") if best is None else str(best)
+
+def _guessed(content: bytes) -> str:
+    """Text of an 8-bit encoding. Short texts fit several alphabets of Latin letters; Western Europe's is then the likeliest."""
+    from charset_normalizer import from_bytes
+
+    matches = from_bytes(content)
+    best = matches.best()
+    western = [match for match in matches if "cp1252" in match.could_be_from_charset]
+    if best is None or any(match.chaos <= best.chaos + WESTERN_BONUS for match in western):
+        return content.decode("cp1252", "replace")
+    return str(best)
 
 
 def decode(name: str, content: bytes) -> TextFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tsmgan.errors import UsageError
 from tsmgan.followers import textfile
@@ -92,7 +93,7 @@ def _rows(file: TextFile) -> list[Slot]:
 
 def require_forward(slots: Sequence[Slot], place: str) -> None:
     """Raise UsageError where a cue begins before the one that it follows."""
-    for before, slot in zip(slots, slots[1:]):
+    for before, slot in pairwise(slots):
         if slot.begin < before.begin:
             raise UsageError(
                 f"Cue {slot.number} of {place} begins at {slot.begin:g} s, before cue {before.number}, and a recording cannot go back; "

@@ -238,7 +238,9 @@ def _smooth(places: list[_Place], limits: Limits) -> None:
     rates = target.copy()
     for _ in range(ROUNDS):
         pull = left * np.append(0.0, rates[:-1]) + right * np.append(rates[1:], 0.0)
-        rates = np.clip((target + pull) / (1 + left + right), lowest, highest)
+        before, rates = rates, np.clip((target + pull) / (1 + left + right), lowest, highest)
+        if np.abs(rates - before).max() < 1e-12:
+            break
     for place, rate in zip(places, np.exp(rates)):
         # The logarithm has rounded it.
         place.rate = float(min(max(rate, limits.slowest, min(place.needed, limits.fastest)), limits.fastest))
