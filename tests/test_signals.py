@@ -57,6 +57,15 @@ def test_output_that_finds_no_space_is_an_error_of_one_sentence(folder, command)
     assert result.returncode == 1 and result.stderr == "Error: Standard output cannot be written: No space left on device.\n", result.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_stretch_goes_well_although_its_messages_find_no_space(folder):
+    write_recording(folder / "in.wav")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*TSMGAN, "stretch", "in.wav", "-r", "2", "-o", "out.wav"], stderr=full)
+        failed = subprocess.run([*TSMGAN, "stretch", "nowhere.wav", "-r", "2"], stderr=full)
+    assert (done.returncode, failed.returncode) == (0, 1) and sorted(os.listdir()) == ["in.wav", "out.wav"]
+
+
 @pytest.mark.parametrize("closed, code", [("2>&-", 0), ("1>&-", 0), ("0<&-", 0), ("0<&- 1>&- 2>&-", 0)])
 def test_a_stretch_does_without_the_streams_that_are_closed(folder, closed, code):
     write_recording(folder / "in.wav")

@@ -296,7 +296,7 @@ def test_the_command_shows_every_line_and_warns_of_those_that_do_not_fit(talk, c
 @pytest.mark.parametrize(
     "arguments, reason",
     [
-        (["--slots", "wanted.vtt", "--rate", "2"], "exactly one of"),
+        (["--slots", "wanted.vtt", "--rate", "2"], "leave out --rate"),
         (["--slots", "wanted.vtt", "--start", "1"], "leave out --start"),
         (["--slots", "none.srt"], "none.srt cannot be read"),
         (["--slots", "wanted.vtt", "--captions", "wanted.vtt", "--report", "r.txt"], "end with .csv or .json"),

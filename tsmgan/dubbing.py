@@ -23,8 +23,6 @@ from tsmgan.storage.together import publish_together, require_all_free
 
 SILENT_FRAMES = 1 << 16
 """Samples of silence that are written at once."""
-MOST_LINE_SECONDS = 3600.0
-"""A line is held in memory whole."""
 
 
 @dataclass(frozen=True)
@@ -175,19 +173,15 @@ def _notes_on(slots: Sequence[Slot], place: str) -> list[str]:
 
 def _heard(path: str, slot: Slot) -> _Recording:
     """Read a line once, and find its length and its pauses."""
-    from tsmgan.maps.pause_finder import PauseFinder, joined
+    from tsmgan.maps.pause_finder import joined
+    from tsmgan.maps.pauses import find_pauses
 
     with open_reader(path) as reader:
-        info, frames, found = reader.info, 0, []
-        finder = PauseFinder(info.samplerate, info.channels)
-        for block in reader.blocks():
-            frames += block.shape[1]
-            if frames > MOST_LINE_SECONDS * info.samplerate:
-                raise UsageError(f"{path} is longer than an hour, and no line is; give one recording a cue.")
-            found += finder.process(block)
+        info = reader.info
+        found, frames = find_pauses(reader.blocks(), info.samplerate, info.channels)
         if frames == 0:
             raise AudioError(f"{path} holds no samples; leave it out, or record it again.")
-        pauses = [(pause.start / info.samplerate, min(pause.end, frames) / info.samplerate) for pause in joined(found + finder.flush())]
+        pauses = [(pause.start / info.samplerate, min(pause.end, frames) / info.samplerate) for pause in joined(found)]
     return _Recording(path, slot, info, frames, Spoken(0.0, frames / info.samplerate, tuple(without_edges(pauses))))
 
 

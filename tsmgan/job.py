@@ -20,7 +20,7 @@ from tsmgan.audio.formats import OutputFormat, default_suffix
 from tsmgan.audio.writer import UrlWriter
 from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
-from tsmgan.maps import Line, Plan, Source
+from tsmgan.maps import Line, PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
 from tsmgan.recording import AUTO, Passage, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
@@ -74,6 +74,8 @@ class Summary:
     """Decibels that the output was raised by, also where `auto` has chosen them."""
     clipping: Clipping | None
     """Samples beyond full scale; None where there are none, or the format keeps them."""
+    pauses: PauseTime | None
+    """What pauses gave; None where they were left alone."""
     notes: tuple[str, ...]
     """What a user may want to know, each a sentence."""
     seconds: float
@@ -205,6 +207,7 @@ class _Job:
             frames_written=writer.frames_written,
             gain=gain,
             clipping=writer.clipping,
+            pauses=plan.pauses,
             notes=(*passage.notes, *plan.notes, *writer.notes, *notes),
             seconds=time.perf_counter() - started,
             seconds_compiling=compiling,

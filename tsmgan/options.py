@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
 from tsmgan.recording import AUTO, Gain, nothing_between
+
+Pauses = float | Literal["first"]
+"""The share of its length that a pause keeps, or that pauses give way before words do."""
+FIRST: Literal["first"] = "first"
 
 if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap
@@ -33,6 +37,9 @@ class StretchOptions:
     """Length of the output in seconds."""
     time_map: TimeMap | str | os.PathLike[str] | None = None
     """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
+    pauses: Pauses | None = None
+    """The share of their length that pauses of speech keep, 0 to 1; or "first": the output is as long as `rate` or `duration` says, and
+    pauses give way (or grow) before words do."""
     pitch: float = 0.0
     """Semitones by which the output is higher, -24 to 24. With it alone, the rate is 1."""
     start: float = 0.0
@@ -88,6 +95,8 @@ class StretchOptions:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
             raise UsageError(f"The duration is {self.duration:g} seconds; it must be longer than zero.")
+        if self.pauses is not None:
+            require_pauses(self.pauses)
         if not self.start >= 0:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
         if self.end is not None and not self.end > self.start:
@@ -99,3 +108,9 @@ class StretchOptions:
     def pitch_label(self) -> str:
         """The shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
         return f"{self.pitch:+.4g}st" if self.pitch else ""
+
+
+def require_pauses(pauses: Pauses) -> None:
+    """Raise UsageError unless this is a share or "first"."""
+    if pauses != FIRST and not (isinstance(pauses, (int, float)) and 0 <= pauses <= 1):
+        raise UsageError(f"--pauses is {pauses}; give the share of their length that pauses keep, 0 to 1, or first.")

@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
 DEFAULT_SCORES = 4
 ARTEFACT_RATES = [0.5, 2.0]
+ARTEFACT_SEEDS = 10
 PIPE_WIDTH = 200
 """Columns of a table where standard output is no terminal, and so has no width of its own."""
 
 
 PairsArgument = Annotated[
-    Optional[Path],  # noqa: UP045 (Typer reads the annotations on Python 3.10 too)
-    typer.Argument(metavar="PAIRS.CSV", help="List of pairs, with the columns input, reference, rate and kind.", show_default=False),
+    Optional[list[Path]],  # noqa: UP045 (Typer reads the annotations on Python 3.10 too)
+    typer.Argument(
+        metavar="PAIRS.CSV | FOLDER...",
+        help="List of pairs, with the columns input, reference, rate and kind; with --realism, folders of recordings.",
+        show_default=False,
+    ),
 ]
 MethodsOption = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -47,7 +52,24 @@ PerRateOption = Annotated[bool, typer.Option("--per-rate", help="Also print a ta
 ArtefactsOption = Annotated[
     bool, typer.Option("--artefacts", "-a", help="Also measure artefacts on synthetic signals. This needs no pairs.")
 ]
-SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST_ROUNDS, help="How many synthetic signals of each sort are measured.")]
+RealismOption = Annotated[
+    bool,
+    typer.Option("--realism", help="Measure how far stretched sound is from nature, by fresh critics, on folders of recordings. Minutes."),
+]
+CacheOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--cache", help="Folder for what --realism keeps. Default: the user's cache.", show_default=False),
+]
+SeedsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--seeds",
+        min=1,
+        max=MOST_ROUNDS,
+        help="How many synthetic signals of each sort are measured (10), or how many critics of each kind (3).",
+        show_default=False,
+    ),
+]
 CsvOption = Annotated[Optional[Path], typer.Option("--csv", help="Write a line for each method and pair to this file.", show_default=False)]  # noqa: UP045
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write all figures, means and intervals to this file.", show_default=False)]
 JobsOption = Annotated[
@@ -78,7 +100,7 @@ FormerOutputOption = Annotated[Optional[Path], typer.Option("--out", hidden=True
 
 
 def evaluate(
-    pairs: PairsArgument = None,
+    arguments: PairsArgument = None,
     methods: MethodsOption = None,
     rates: RatesOption = None,
     kinds: KindsOption = None,
@@ -86,7 +108,9 @@ def evaluate(
     baseline: BaselineOption = None,
     per_rate: PerRateOption = False,
     artefacts: ArtefactsOption = False,
-    seeds: SeedsOption = 10,
+    realism: RealismOption = False,
+    cache: CacheOption = None,
+    seeds: SeedsOption = None,
     csv: CsvOption = None,
     json: JsonOption = None,
     jobs: JobsOption = 2,
@@ -111,12 +135,24 @@ def evaluate(
 
     [cyan]tsmgan evaluate --artefacts --rates 0.5,2[/cyan]
 
+    [cyan]tsmgan evaluate --realism voices/ -m tsmgan,sonic --rates 0.5,0.75[/cyan]
+
     [cyan]tsmgan evaluate --make-pairs recordings -o pairs[/cyan]
 
     [cyan]tsmgan evaluate --scores 8 --mono -o pairs[/cyan]
     """
     wanted_rates, out = parse_rates(rates, "--rates") if rates and rates.strip() else [], output or former_output
     require_count("jobs", jobs, most_processes())
+    if realism:
+        from tsmgan.cli.evaluate_realism import evaluate_realism
+
+        _check_targets([csv, json], None)
+        chosen, _ = _choose_methods(methods, baseline, time_limit)
+        evaluate_realism(arguments or [], chosen, wanted_rates, seeds=seeds, jobs=jobs, cache=cache, csv=csv, json=json, quiet=quiet)
+        return
+    if len(arguments or []) > 1:
+        raise UsageError("Give one list of pairs; several folders are for --realism.")
+    pairs = arguments[0] if arguments else None
     _check_targets([csv, json], pairs)
     if make_pairs is not None or scores is not None:
         if out is None or pairs is not None:
@@ -141,7 +177,7 @@ def evaluate(
         rows += found
     if artefacts:
         meter_rates = wanted_rates or sorted({pair.rate for pair in chosen_pairs}) or ARTEFACT_RATES
-        meters = read_meters(chosen, meter_rates, seeds=seeds, jobs=jobs)
+        meters = read_meters(chosen, meter_rates, seeds=seeds or ARTEFACT_SEEDS, jobs=jobs)
         readings = list(console.track(meters, "artefacts", len(chosen) * len(meter_rates), enabled=not quiet))
 
     summaries = summarise(rows, baseline=baseline, per_rate=per_rate)

@@ -108,6 +108,16 @@ TimeMapFile = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+PauseText = Annotated[
+    str | None,
+    typer.Option(
+        "--pauses",
+        metavar="KEEP|first",
+        help="Share of their length that pauses of speech keep, 0 to 1; first: to the same length, pauses give way before words do.",
+        rich_help_panel=HOW_FAST,
+        show_default=False,
+    ),
+]
 SlotsFile = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
@@ -24,6 +24,7 @@ from tsmgan.storage.places import is_folder
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
     from tsmgan.job import Progress, Summary
+    from tsmgan.maps import PauseTime
     from tsmgan.options import StretchOptions
     from tsmgan.recording import Gain
 
@@ -36,6 +37,7 @@ def stretch(
     rate: declared.Rates = None,
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
+    pauses: declared.PauseText = None,
     slots: declared.SlotsFile = None,
     captions: declared.CaptionsFile = None,
     slowest: declared.StretchSlowest = None,
@@ -87,10 +89,8 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is slots is None and not pitch is tune is None:
+    if rate is duration is time_map is pauses is slots is None and not pitch is tune is None:
         rate = "1"
-    if sum(choice is not None for choice in (rate, duration, time_map, slots)) != 1:
-        raise UsageError("Say how fast with exactly one of --rate, --duration, --time-map and --slots, for example --rate 1.5.")
     if slots is None and not captions is slowest is fastest is free_time is report is None:
         raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
@@ -100,6 +100,7 @@ def stretch(
 
     options = StretchOptions(
         time_map=time_map,
+        pauses=None if pauses is None else _parse_pauses(pauses),
         pitch=semitones,
         start=first,
         end=last,
@@ -161,6 +162,17 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
 
         return is_pattern(sources[0]) or is_folder(sources[0])
     return bool(sources) and is_folder(sources[0])
+
+
+def _parse_pauses(text: str) -> float | Literal["first"]:
+    """A share, with a decimal point or comma or as a percentage, or `first`."""
+    tidy = text.strip().lower()
+    if tidy == "first":
+        return "first"
+    try:
+        return float(tidy.removesuffix("%").replace(",", ".")) / (100 if tidy.endswith("%") else 1)
+    except ValueError:
+        raise UsageError(f"--pauses is {text!r}; give the share of their length that pauses keep, for example 0.4, or first.") from None
 
 
 def _parse_gain(text: str) -> Gain:
@@ -251,8 +263,17 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         )
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
+    gave = f"; {_pauses_gave(done.pauses)}" if done.pauses is not None else ""
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
     console.say(
-        f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)} "
+        f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"
     )
+
+
+def _pauses_gave(pauses: PauseTime) -> str:
+    """What pauses contributed, in words."""
+    if not pauses.found:
+        return "no pauses were found"
+    did = "gave" if pauses.seconds >= 0 else "took"
+    return f"{pauses.found} pause{'s' * (pauses.found > 1)} {did} {format_duration(abs(pauses.seconds))} of it"

@@ -48,6 +48,8 @@ def stretch_batch(
         typer.Exit: some recordings failed, with exit code 3.
     """
     started = time.perf_counter()
+    if rate is None and options.pauses not in (None, "first") and options.duration is None and options.time_map is None:
+        rate = "1"
     if rate is None:
         raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
     if options.subtitles:

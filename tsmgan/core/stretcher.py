@@ -173,6 +173,8 @@ class Stretcher:
 
     def _runs_of(self, block: np.ndarray) -> Iterator[tuple[Run, Seen]]:
         """Runs that the block makes complete, and what surrounds them."""
+        # A map that grows may have changed what the next run looks at.
+        self._needed = self._input_needed()
         while block.shape[1]:  # no more than a run needs at a time: however long the block is, it is copied once
             piece, block = np.split(block, [max(0, self._needed - self._input.received)], axis=1)
             self._input.append(piece)

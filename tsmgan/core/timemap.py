@@ -256,6 +256,25 @@ class TimeMap:
         return bool((self._rates == 1.0).all() and self._x[0] == self._y[0])
 
 
+class GrowingTimeMap(TimeMap):
+    """A map in samples that becomes known piece by piece. Until it is extended, it goes on with the rate of its last piece."""
+
+    def __init__(self, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> None:
+        super().__init__(input_positions, output_positions)
+        self._in_samples = True
+
+    def extend(self, input_positions: Sequence[float], output_positions: Sequence[float]) -> None:
+        """Add knots behind the last one.
+
+        Raises:
+            UsageError: they do not go forward, or a rate lies outside 0.05 to 20.
+        """
+        if len(input_positions):
+            added = TimeMap([self._x[-1], *input_positions], [self._y[-1], *output_positions])
+            self._x, self._y = np.append(self._x, added._x[1:]), np.append(self._y, added._y[1:])
+            self._rates = np.append(self._rates, added._rates)
+
+
 def check_rate(rate: float) -> float:
     """Return rate as a float, or raise a UsageError that says what rates are possible."""
     try:

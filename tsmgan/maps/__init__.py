@@ -7,6 +7,6 @@ A source is made from options alone, before anything is opened. Its `plan` sees 
 
 from tsmgan.maps.choice import choose
 from tsmgan.maps.lines import Line
-from tsmgan.maps.source import Plan, Source
+from tsmgan.maps.source import PauseTime, Plan, Source
 
-__all__ = ["Line", "Plan", "Source", "choose"]
+__all__ = ["Line", "PauseTime", "Plan", "Source", "choose"]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
+from tsmgan.maps.pauses import First, Shortened
 from tsmgan.maps.source import Source
 from tsmgan.maps.speeds import Duration, Given, Rate
+from tsmgan.options import FIRST
 
 if TYPE_CHECKING:
     from tsmgan.options import StretchOptions
@@ -32,7 +34,7 @@ SOURCES: dict[str, Callable[[Any], Source]] = {"rate": Rate, "duration": Duratio
 
 def _slots(options: StretchOptions, asked: list[str]) -> Source:
     if asked:
-        raise UsageError(f"--slots says when each line is heard; leave out --{asked[0].replace('_', '-')}.")
+        raise UsageError(f"--slots says when each line is heard; leave out {_option(asked[0])}.")
     from tsmgan.maps.slots import Slots
 
     return Slots(options)
@@ -46,10 +48,22 @@ def choose(options: StretchOptions) -> Source:
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
     if options.slots is not None:
-        return _slots(options, asked)
+        return _slots(options, [*asked, *(["pauses"] if options.pauses is not None else [])])
+    if options.pauses is not None and options.pauses != FIRST and not asked:
+        return Shortened(options.pauses, Rate(1.0))
     if not asked and options.pitch:
         return Rate(1.0)
     if len(asked) != 1:
-        *others, last = (f"--{name.replace('_', '-')}" for name in SOURCES)
+        *others, last = (_option(name) for name in SOURCES)
         raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")
-    return SOURCES[asked[0]](getattr(options, asked[0]))
+    source = SOURCES[asked[0]](getattr(options, asked[0]))
+    if options.pauses is None:
+        return source
+    if not isinstance(source, (Rate, Duration)):
+        raise UsageError(f"--pauses goes with --rate or --duration; {_option(asked[0])} says already where every pause belongs.")
+    return First(source) if options.pauses == FIRST else Shortened(options.pauses, source)
+
+
+def _option(name: str) -> str:
+    """What the command calls a field."""
+    return f"--{name.replace('_', '-')}"

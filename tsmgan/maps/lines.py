@@ -17,8 +17,8 @@ from tsmgan.errors import UsageError
 
 PAUSE_EDGE = 0.03
 """Seconds at the begin and end of a pause that go as the words do, so that no plosive loses its closure and no breath is cut."""
-LEAST_OF_A_PAUSE = 0.1
-"""Part of the rest of a pause that is always kept."""
+LEAST_OF_A_PAUSE, LEAST_SECONDS = 0.1, 0.03
+"""Part of the rest of a pause that is always kept, and seconds of it where there are so many: with its edges it has about 60 ms."""
 MOST_OF_A_PAUSE = 2.0
 """Times its length that a pause grows to before words go slower."""
 SMOOTHNESS = 1.0
@@ -80,7 +80,7 @@ class Spoken:
     def pause_limits(self) -> tuple[np.ndarray, np.ndarray]:
         """Least and greatest length of each pause, in seconds."""
         lengths = self.pause_seconds
-        return lengths * LEAST_OF_A_PAUSE, lengths * MOST_OF_A_PAUSE
+        return np.maximum(lengths * LEAST_OF_A_PAUSE, np.minimum(lengths, LEAST_SECONDS)), lengths * MOST_OF_A_PAUSE
 
 
 @dataclass(frozen=True)

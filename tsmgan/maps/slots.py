@@ -239,10 +239,10 @@ class Slots:
 
 def _pauses(passage: Passage) -> list[tuple[float, float]]:
     """Pauses of the whole passage, in seconds."""
-    from tsmgan.maps.pause_finder import PauseFinder, joined
+    from tsmgan.maps.pause_finder import joined
+    from tsmgan.maps.pauses import find_pauses
 
     info = passage.info
-    finder = PauseFinder(info.samplerate, info.channels)
     with passage.again("--slots") as heard:
-        found = [pause for block in heard.blocks() for pause in finder.process(block)]
-    return [(pause.start / info.samplerate, pause.end / info.samplerate) for pause in joined(found + finder.flush())]
+        found, _ = find_pauses(heard.blocks(), info.samplerate, info.channels)
+    return [(pause.start / info.samplerate, pause.end / info.samplerate) for pause in joined(found)]
