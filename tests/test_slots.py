@@ -146,6 +146,11 @@ def test_rates_of_neighbours_are_drawn_together():
     assert far.rate == pytest.approx(1.0), "lines far apart do not care for each other"
 
 
+def test_no_neighbour_makes_a_line_run_on_that_could_end_in_time():
+    first, _ = plan([2.0, 2.0], [(0.0, 2.0), (4.0, 6.6)])
+    assert first.rate == 1.0 and first.end == 2.0
+
+
 def test_where_nothing_has_to_be_fast_nothing_is():
     assert all(line.rate == pytest.approx(1.0) for line in plan([2.0, 1.9, 2.0], [(0.0, 2.0), (2.0, 3.9), (3.9, 6.0)], slowest=1.0))
 

@@ -145,6 +145,7 @@ class _Place:
     most: float
     """Seconds of its words at rate 1, and of all its pauses at least and at most."""
     needed: float = 1.0
+    lowest: float = 1.0
     target: float = 1.0
     rate: float = 1.0
     end: float = 0.0
@@ -159,6 +160,9 @@ class _Place:
             # Pauses have filled the slot as far as they may; then words go slower.
             self.target = min(1.0, _rate(self.words, slot - self.most))
         self.target = min(max(self.target, limits.slowest), limits.fastest)
+        # No neighbour makes a line run on into free time that does not have to.
+        lowest = max(self.needed, min(1.0, _rate(self.words, slot - self.least)))
+        self.lowest = min(max(lowest, limits.slowest), limits.fastest)
 
     def pause_seconds(self) -> float:
         """What its pauses get so that it fills its slot."""
@@ -230,7 +234,7 @@ def _smooth(places: list[_Place], limits: Limits) -> None:
     if not places:
         return
     target = np.log([place.target for place in places])
-    lowest = np.log([min(max(place.needed, limits.slowest), limits.fastest) for place in places])
+    lowest = np.log([place.lowest for place in places])
     highest = math.log(limits.fastest)
     apart = np.array([max(0.0, b.slot.begin - a.slot.end) for a, b in pairwise(places)])
     weights = SMOOTHNESS * np.exp(-apart / NEARNESS_SECONDS)
@@ -243,7 +247,7 @@ def _smooth(places: list[_Place], limits: Limits) -> None:
             break
     for place, rate in zip(places, np.exp(rates)):
         # The logarithm has rounded it.
-        place.rate = float(min(max(rate, limits.slowest, min(place.needed, limits.fastest)), limits.fastest))
+        place.rate = float(min(max(rate, place.lowest), limits.fastest))
 
 
 def _laid(places: list[_Place], limits: Limits, names: Sequence[str], gaps: Sequence[float] | None) -> list[Line]:
