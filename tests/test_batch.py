@@ -132,6 +132,10 @@ def test_lists_and_patterns_are_mirrored_below_their_common_folder(folder, tree,
     assert checksums(folder / "listed").keys() == {"take 1@2.wav", "b/take 2@2.wav"}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"in/a/take 1.wav\n")))
     assert run(["stretch", "--list", "-", "-o", "piped", "--rate", "2", "-q"]) == 0
+    for encoding in ("utf-8-sig", "utf-16"):
+        (folder / "list.txt").write_bytes("in/a/take 1.wav\r\nin/a/b/take 2.wav\r\n".encode(encoding))
+        assert run(["stretch", "--list", "list.txt", "-o", encoding, "--rate", "2", "--jobs", "1", "-q"]) == 0
+        assert checksums(folder / encoding) == checksums(folder / "listed")
     assert checksums(folder / "piped").keys() == {"take 1@2.wav"}
     assert run(["stretch", "in/**/take [15].wav", "-o", "globbed", "--rate", "2", "--jobs", "1", "-q"]) == 0
     assert checksums(folder / "globbed").keys() == {"a/take 1@2.wav", "a/b/take 5@2.wav"}
@@ -166,6 +170,7 @@ def test_a_recording_whose_name_looks_like_a_pattern_is_a_recording(folder):
         (["in/take 0.wav", "in/take 0@2.wav", "-f"], 2, "one of the inputs"),
         (["none", "in/none*.wav", "-o", "out"], 1, "No recording fits in/none*.wav"),
         (["--list", "nowhere.txt", "-o", "out"], 2, "nowhere.txt cannot be read"),
+        (["--list", "/dev/zero", "-o", "out"], 2, "more than 64 MB" if os.path.exists("/dev/zero") else "cannot be read"),
         (["in", "in/take 0.wav", "x/take 0.wav", "-o", "out"], 2, "Two recordings would become take 0@2.wav"),
         ([], 2, "nothing to stretch"),
     ],

@@ -19,6 +19,7 @@ SOURCES = {
 
 CORE_ORDER = (
     "geometry",
+    "times",
     "timemap",
     "compiled",
     "frames",

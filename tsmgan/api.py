@@ -64,6 +64,10 @@ class Stretcher(PitchShifter):
             rate = 1.0
         if (rate is None) == (time_map is None):
             raise UsageError("Give either a rate or a time map.")
+        if time_map is not None and not isinstance(time_map, TimeMap):
+            raise UsageError(
+                f"The time map is of the type {type(time_map).__name__}; give a tsmgan.TimeMap, as in TimeMap([0, 4], [0, 8])."
+            )
         if int(channels) != channels or not 1 <= channels <= MOST_CHANNELS:
             raise UsageError(f"The number of channels is {channels}; 1 to {MOST_CHANNELS} are possible.")
         require_coherence(coherence)

@@ -12,21 +12,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tsmgan import followers, maps
 from tsmgan.audio import AudioInfo, Clipping, Reader, Writer, open_reader, open_writer
 from tsmgan.audio.formats import OutputFormat, default_suffix
-from tsmgan.audio.writer import UrlWriter
 from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
 from tsmgan.maps import Line, PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
-from tsmgan.recording import AUTO, Passage, stretch_passage
+from tsmgan.recording import AUTO, Passage, is_file, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
 from tsmgan.storage.names import Stamp, is_url, join, names_folder, parent, plain, stem
 from tsmgan.storage.places import is_folder, make_folder, stamp
 from tsmgan.storage.together import publish_together, require_all_free
+
+if TYPE_CHECKING:
+    from tsmgan.api import Stretcher
+    from tsmgan.core.timemap import TimeMap
 
 BLOCKS_AT_ONCE = 8
 """Blocks of a file that make one call of the stretcher: enough frames for two cores to share. Blocks of a pipe are passed on one by one,
@@ -177,7 +180,7 @@ class _Job:
         with self._open() as reader:
             # Before the samples are read: an input that changes meanwhile counts as changed.
             source_stamp = reader.stamp or (None if reader.info.path is None else stamp(reader.info.path))
-            passage = Passage(reader, options.start, options.end, reopen=self._open if _is_file(reader.info) else None)
+            passage = Passage(reader, options.start, options.end, reopen=self._open if is_file(reader.info) else None)
             plan = chosen.plan(passage)
             moving += plan.followers
             target = self._target(reader.info, chosen)
@@ -193,6 +196,8 @@ class _Job:
                 raw=options.raw_output,
                 force=self.force,
                 time_map=plan.time_map.in_samples(reader.info.samplerate),
+                film=passage.film,
+                stretching=lambda info: self._stretcher(info, plan.time_map.in_seconds(reader.info.samplerate)),
             )
             with opening as writer:
                 device, gain, compiling = self._fill(reader, passage, writer, plan)
@@ -211,14 +216,14 @@ class _Job:
             notes=(*passage.notes, *plan.notes, *writer.notes, *notes),
             seconds=time.perf_counter() - started,
             seconds_compiling=compiling,
-            sha256=writer.sha256 if isinstance(writer, UrlWriter) else None,
-            stamp=writer.stamp if isinstance(writer, UrlWriter) else None,
+            sha256=writer.sha256,
+            stamp=writer.stamp,
             beside={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
             lines=plan.lines,
         )
 
     def _open(self) -> Reader:
-        return open_reader(self.source, raw=self.options.raw, salvage=self.options.salvage)
+        return open_reader(self.source, raw=self.options.raw, salvage=self.options.salvage, track=self.options.track)
 
     def _frames(self, passage: Passage, plan: Plan) -> int | None:
         """Samples per channel of the output; None where they are known at its end."""
@@ -246,22 +251,11 @@ class _Job:
 
     def _fill(self, reader: Reader, passage: Passage, writer: Writer, plan: Plan) -> tuple[str, float, float]:
         """Stretch into the writer, and return the device, the gain in decibels, and the seconds that compiling took."""
-        from tsmgan.api import Stretcher
         from tsmgan.core.compiled import kernels
 
         compiled_before = kernels.seconds_compiling
         options, info = self.options, reader.info
-        stretcher = Stretcher(
-            info.samplerate,
-            info.channels,
-            time_map=plan.time_map,
-            pitch=options.pitch,
-            model=options.model,
-            coherence=options.coherence,
-            seed=options.seed,
-            device=options.device,
-            threads=options.threads,
-        )
+        stretcher = self._stretcher(info, plan.time_map)
         total = None if passage.frames is None else passage.frames / info.samplerate
         progress = Progress(info, writer.name, writer.output, stretcher.device, total=total)
         self.watch(progress)
@@ -275,6 +269,23 @@ class _Job:
             watch=lambda frames: self.watch(replace(progress, seconds=frames / info.samplerate)),
         )
         return stretcher.device, gain, kernels.seconds_compiling - compiled_before
+
+    def _stretcher(self, info: AudioInfo, time_map: TimeMap) -> Stretcher:
+        """A new stretcher for a track of sound."""
+        from tsmgan.api import Stretcher
+
+        options = self.options
+        return Stretcher(
+            info.samplerate,
+            info.channels,
+            time_map=time_map,
+            pitch=options.pitch,
+            model=options.model,
+            coherence=options.coherence,
+            seed=options.seed,
+            device=options.device,
+            threads=options.threads,
+        )
 
     def _target(self, info: AudioInfo, chosen: Source) -> str:
         """The output's path: as given, in the folder given, beside the input, or the pipe."""
@@ -301,8 +312,3 @@ class _Job:
         if self.target is not None and names_folder(self.target):
             make_folder(self.target)
         remove_leftovers(Path(target).parent, Path(target).stem)
-
-
-def _is_file(info: AudioInfo) -> bool:
-    """Whether a recording can be read twice: it is no pipe and no device."""
-    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))

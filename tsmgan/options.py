@@ -37,6 +37,9 @@ class StretchOptions:
     """Length of the output in seconds."""
     time_map: TimeMap | str | os.PathLike[str] | None = None
     """A map that is counted from `start`, or a CSV file of `input second, output second` lines."""
+    markers: str | os.PathLike[str] | None = None
+    """A CSV file of points that must land at given times, counted from `start`; between them the rate is constant. Another name for a time
+    map that is a file."""
     pauses: Pauses | None = None
     """The share of their length that pauses of speech keep, 0 to 1; or "first": the output is as long as `rate` or `duration` says, and
     pauses give way (or grow) before words do."""
@@ -73,7 +76,9 @@ class StretchOptions:
     subtype: str | None = None
     """Sample type of the output, as libsndfile names it (PCM_16, FLOAT ...); None for the input's."""
     bitrate: float | None = None
-    """kbit/s of mp3, ogg and opus; None for near the input's."""
+    """kbit/s of mp3, ogg, opus, m4a and other lossy outputs; None for near the input's."""
+    track: int | None = None
+    """Which audio track of a film is stretched, counted from 1, and the only one then; None for all that the output has room for."""
     salvage: bool = False
     """Use what is there of a recording that is cut short."""
     device: str = "auto"
@@ -101,6 +106,8 @@ class StretchOptions:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
         if self.end is not None and not self.end > self.start:
             raise nothing_between(self.start, self.end)
+        if self.track is not None and self.track < 1:
+            raise UsageError(f"The track is {self.track}; the first audio track of a film is --track 1.")
         if self.threads is not None:
             require_count("threads", self.threads, MOST_THREADS)
 

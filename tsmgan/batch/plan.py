@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import json
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
@@ -21,6 +22,8 @@ from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, Stamp, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 
+LARGEST_LIST_BYTES = 1 << 26
+"""Of a list of names: what has no end would take all memory."""
 DEFAULT_NAME = "{stem}@{rate}{pitch}.{ext}"
 FIELDS = ("stem", "rate", "pitch", "ext", "input_ext", "folder")
 """What a name template may hold: the input's name without its ending, the rate, the pitch (+2st, or nothing), the output's ending, the
@@ -202,9 +205,22 @@ def _below_common_url(paths: list[str]) -> list[Source]:
     return [Source(path, "/".join(folder[shared:]) if shared > 2 else "") for path, folder in zip(paths, folders)]
 
 
-def read_list(lines: Iterable[str]) -> list[str]:
-    """File names, one a line; empty lines and those that begin with # are left out."""
-    names = [line.rstrip("\r\n") for line in lines]
+def read_list(file: BinaryIO) -> list[str]:
+    """File names, one a line; empty lines and those that begin with # are left out.
+
+    Windows marks the encoding of its text files in their first bytes, and PowerShell writes UTF-16.
+
+    Raises:
+        UsageError: the file holds what no name has, or is longer than any list.
+    """
+    data = file.read(LARGEST_LIST_BYTES + 1)
+    if len(data) > LARGEST_LIST_BYTES:
+        raise UsageError(f"The list has more than {LARGEST_LIST_BYTES >> 20} MB; give a text file with one name a line.")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        text = os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
+    names = [line.removesuffix("\r") for line in text.split("\n")]
     for number, name in enumerate(names, 1):
         if "\0" in name:
             raise UsageError(f"Line {number} of the list holds a NUL byte, which no file name has; write one name a line.")

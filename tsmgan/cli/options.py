@@ -108,6 +108,15 @@ TimeMapFile = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+Markers = Annotated[
+    str | None,
+    typer.Option(
+        "--markers",
+        metavar="CSV",
+        help="Where points of the input must land: lines of `1:02.5, 0:58.0`; semicolons and 00:01:02,500 will do.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
 PauseText = Annotated[
     str | None,
     typer.Option(
@@ -219,6 +228,15 @@ InputEnd = Annotated[
     str | None,
     typer.Option("--end", metavar="TIME", help="Where in the input to stop. Default: its end.", rich_help_panel=INPUT, show_default=False),
 ]
+Track = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="The audio track of a film to stretch, and no other. Default: all, if the output can hold them.",
+        rich_help_panel=INPUT,
+        show_default=False,
+    ),
+]
 Salvage = Annotated[bool, typer.Option("--salvage", help="Use what is there of a recording that is cut short.", rich_help_panel=INPUT)]
 Coherence = Annotated[
     float | None,
@@ -240,7 +258,7 @@ Subtype = Annotated[
 ]
 Bitrate = Annotated[
     float | None,
-    typer.Option(metavar="KBPS", help="Of mp3, ogg and opus. Default: near the input's.", rich_help_panel=OUTPUT, show_default=False),
+    typer.Option(metavar="KBPS", help="Of mp3, ogg, opus, m4a ... Default: near the input's.", rich_help_panel=OUTPUT, show_default=False),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Pipes carry raw samples instead of WAV.", rich_help_panel=RAW_PANEL)]
 RawRate = Annotated[

@@ -8,12 +8,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.lines import given_limits, show_lines
+from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.errors import UsageError
@@ -24,7 +25,6 @@ from tsmgan.storage.places import is_folder
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, RawFormat
     from tsmgan.job import Progress, Summary
-    from tsmgan.maps import PauseTime
     from tsmgan.options import StretchOptions
     from tsmgan.recording import Gain
 
@@ -37,6 +37,7 @@ def stretch(
     rate: declared.Rates = None,
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
+    markers: declared.Markers = None,
     pauses: declared.PauseText = None,
     slots: declared.SlotsFile = None,
     captions: declared.CaptionsFile = None,
@@ -50,6 +51,7 @@ def stretch(
     tune: declared.Tune = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
+    track: declared.Track = None,
     model: declared.StretchModel = "default",
     coherence: declared.Coherence = None,
     seed: declared.Seed = 0,
@@ -89,7 +91,7 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is pauses is slots is None and not pitch is tune is None:
+    if rate is duration is time_map is markers is pauses is slots is None and not pitch is tune is None:
         rate = "1"
     if slots is None and not captions is slowest is fastest is free_time is report is None:
         raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
@@ -100,7 +102,8 @@ def stretch(
 
     options = StretchOptions(
         time_map=time_map,
-        pauses=None if pauses is None else _parse_pauses(pauses),
+        markers=markers,
+        pauses=None if pauses is None else parse_pauses(pauses),
         pitch=semitones,
         start=first,
         end=last,
@@ -110,6 +113,7 @@ def stretch(
         **given_limits(slowest, fastest, free_time),
         subtitles=tuple(subtitles or ()),
         with_subtitles=with_subtitles,
+        track=track,
         model=model,
         coherence=coherence,
         seed=seed,
@@ -162,17 +166,6 @@ def _is_batch(sources: list[str], file_list: str | None, name: str | None, rate:
 
         return is_pattern(sources[0]) or is_folder(sources[0])
     return bool(sources) and is_folder(sources[0])
-
-
-def _parse_pauses(text: str) -> float | Literal["first"]:
-    """A share, with a decimal point or comma or as a percentage, or `first`."""
-    tidy = text.strip().lower()
-    if tidy == "first":
-        return "first"
-    try:
-        return float(tidy.removesuffix("%").replace(",", ".")) / (100 if tidy.endswith("%") else 1)
-    except ValueError:
-        raise UsageError(f"--pauses is {text!r}; give the share of their length that pauses keep, for example 0.4, or first.") from None
 
 
 def _parse_gain(text: str) -> Gain:
@@ -255,25 +248,19 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping
     if clipping is not None:
-        verb = "were cut off" if clipping.limited else "will be cut off by players"
+        beyond = "1 sample" if clipping.samples == 1 else f"{clipping.samples} samples"
+        were = "was" if clipping.samples == 1 else "were"
+        verb = f"{were} cut off" if clipping.limited else "will be cut off by players"
         console.warning(
-            f"{clipping.samples} samples beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
+            f"{beyond} beyond full scale (by up to {max(clipping.decibels, 0.01):.2f} dB) {verb}; "
             f"--gain {math.floor((done.gain + clipping.safe_gain) * 10 + 1e-6) / 10:g} avoids it, and so do --gain auto, which finds it by "
             "itself where the output is a file, and --subtype FLOAT in a .wav."
         )
     if done.seconds_compiling:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
-    gave = f"; {_pauses_gave(done.pauses)}" if done.pauses is not None else ""
+    gave = f"; {pauses_gave(done.pauses)}" if done.pauses is not None else ""
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
     console.say(
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"
     )
-
-
-def _pauses_gave(pauses: PauseTime) -> str:
-    """What pauses contributed, in words."""
-    if not pauses.found:
-        return "no pauses were found"
-    did = "gave" if pauses.seconds >= 0 else "took"
-    return f"{pauses.found} pause{'s' * (pauses.found > 1)} {did} {format_duration(abs(pauses.seconds))} of it"

@@ -102,9 +102,8 @@ def stretch_batch(
     if not quiet:
         _say_notes(outcome, output)
         if outcome.clipped:
-            console.warning(
-                f"{outcome.clipped} outputs hold samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav."
-            )
+            held = "1 output holds" if outcome.clipped == 1 else f"{outcome.clipped} outputs hold"
+            console.warning(f"{held} samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav.")
         console.say(_summary(outcome, rates, output, time.perf_counter() - started))
     if outcome.failed:
         raise typer.Exit(3)
@@ -175,15 +174,15 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list is None:
         return []
     if file_list == "-":
-        return list(map(plain, read_list(map(os.fsdecode, sys.stdin.buffer))))
+        return list(map(plain, read_list(sys.stdin.buffer)))
     if is_url(file_list := plain(file_list)):
         from tsmgan.storage.remote import fetch
 
         with fetch(file_list) as copy, open(copy.path, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     try:
         with open(file_list, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     except OSError as error:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 

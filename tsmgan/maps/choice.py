@@ -28,7 +28,7 @@ def _time_map(given: TimeMap | str | os.PathLike[str]) -> Source:
     return Given(TimeMap.from_csv(path), Path(path).stem)
 
 
-SOURCES: dict[str, Callable[[Any], Source]] = {"rate": Rate, "duration": Duration, "time_map": _time_map}
+SOURCES: dict[str, Callable[[Any], Source]] = {"rate": Rate, "duration": Duration, "time_map": _time_map, "markers": _time_map}
 """What makes a source of the field of StretchOptions that says how fast. A recording has exactly one."""
 
 
