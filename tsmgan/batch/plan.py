@@ -7,7 +7,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -273,7 +273,13 @@ def output_name(template: str, source: Source, label: str, pitch: str = "") -> s
 
 
 def make_tasks(
-    sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, options: StretchOptions, version: str = ""
+    sources: Sequence[Source],
+    rates: Sequence[float],
+    template: str,
+    root: str | None,
+    options: StretchOptions,
+    version: str = "",
+    labels: Mapping[float, str] | None = None,
 ) -> list[Task]:
     """Every output that the batch shall leave, largest input first, so that no long one is left to a single process at the end.
 
@@ -284,6 +290,7 @@ def make_tasks(
         root: the output folder; None puts each output beside its input.
         options: of all of them; their rate is not used.
         version: see `Task`.
+        labels: what {rate} stands for in names, by rate; None for the rates themselves.
 
     Raises:
         UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
@@ -296,7 +303,7 @@ def make_tasks(
         flat = source if root is not None else Source(source.path, "")
         size = source.size if source.size is not None else _stamp(source.path).bytes
         for rate in rates:
-            name = output_name(template, flat, rate_label(rate), options.pitch_label)
+            name = output_name(template, flat, rate_label(rate) if labels is None else labels[rate], options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
