@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.maps.speeds import rate_label
+from tsmgan.maps.choice import choose
 from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
@@ -286,14 +286,15 @@ def make_tasks(
         flat = source if root is not None else Source(source.path, "")
         size = source.size if source.size is not None else _size(source.path)
         for rate in rates:
-            name = output_name(template, flat, rate_label(rate), options.pitch_label)
+            own = replace(options, rate=rate)
+            name = output_name(template, flat, choose(own).label, options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
                     'for example --name "{folder}/{stem}.{input_ext}@{rate}.{ext}", or stretch them into two folders.'
                 )
             taken.add((place, name))
-            task = Task(source.path, place, name, replace(options, rate=rate), version, size=size)
+            task = Task(source.path, place, name, own, version, size=size)
             if absolute(task.target) in inputs:
                 raise UsageError(f"The output {task.target} is one of the inputs, and none is overwritten; name a folder with -o.")
             tasks.append(task)
