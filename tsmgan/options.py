@@ -39,6 +39,8 @@ class StretchOptions:
     markers: str | os.PathLike[str] | None = None
     """A CSV file of points that must land at given times, counted from `start`; between them the rate is constant. Another name for a time
     map that is a file."""
+    bpm: float | tuple[float, float] | None = None
+    """Tempo of the output in beats per minute, or the recording's tempo and the output's. The recording's is heard if it is not given."""
     pauses: Pauses | None = None
     """The share of their length that pauses of speech keep, 0 to 1; or "first": the output is as long as `rate` or `duration` says, and
     pauses give way (or grow) before words do."""

@@ -7,7 +7,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.maps.choice import choose
+from tsmgan.maps.speeds import rate_label
 from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
@@ -263,7 +263,13 @@ def output_name(template: str, source: Source, label: str, pitch: str = "") -> s
 
 
 def make_tasks(
-    sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, options: StretchOptions, version: str = ""
+    sources: Sequence[Source],
+    rates: Sequence[float],
+    template: str,
+    root: str | None,
+    options: StretchOptions,
+    version: str = "",
+    labels: Mapping[float, str] | None = None,
 ) -> list[Task]:
     """Every output that the batch shall leave, largest input first, so that no long one is left to a single process at the end.
 
@@ -274,6 +280,7 @@ def make_tasks(
         root: the output folder; None puts each output beside its input.
         options: of all of them; their rate is not used.
         version: see `Task`.
+        labels: what {rate} stands for in names, by rate; None for the rates themselves.
 
     Raises:
         UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
@@ -286,15 +293,14 @@ def make_tasks(
         flat = source if root is not None else Source(source.path, "")
         size = source.size if source.size is not None else _size(source.path)
         for rate in rates:
-            own = replace(options, rate=rate)
-            name = output_name(template, flat, choose(own).label, options.pitch_label)
+            name = output_name(template, flat, rate_label(rate) if labels is None else labels[rate], options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
                     'for example --name "{folder}/{stem}.{input_ext}@{rate}.{ext}", or stretch them into two folders.'
                 )
             taken.add((place, name))
-            task = Task(source.path, place, name, own, version, size=size)
+            task = Task(source.path, place, name, replace(options, rate=rate), version, size=size)
             if absolute(task.target) in inputs:
                 raise UsageError(f"The output {task.target} is one of the inputs, and none is overwritten; name a folder with -o.")
             tasks.append(task)

@@ -116,6 +116,15 @@ Markers = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+Bpm = Annotated[
+    str | None,
+    typer.Option(
+        "--bpm",
+        metavar="[FROM:]TO",
+        help="Beats per minute to reach, 80, or from one tempo to another, 92:80. Several make a practice set: 92:60,70,80.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
 PauseText = Annotated[
     str | None,
     typer.Option(

@@ -16,6 +16,7 @@ from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
+from tsmgan.cli.tempi import parse_bpm, practice_set
 from tsmgan.errors import UsageError
 from tsmgan.limits import most_processes, require_count
 from tsmgan.storage.names import plain
@@ -37,6 +38,7 @@ def stretch(
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
     markers: declared.Markers = None,
+    bpm: declared.Bpm = None,
     pauses: declared.PauseText = None,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
@@ -82,7 +84,7 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is markers is pauses is None and not pitch is tune is None:
+    if rate is duration is time_map is markers is bpm is pauses is None and not pitch is tune is None:
         rate = "1"
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
@@ -108,10 +110,16 @@ def stretch(
         threads=threads,
         raw_output=raw,
     )
-    if cluster is not None or _is_batch(given, file_list, name, rate):
+    own_tempo, tempi = (None, []) if bpm is None else parse_bpm(bpm)
+    if cluster is not None or len(tempi) > 1 or _is_batch(given, file_list, name, rate):
         from tsmgan.cli.stretch_batch import stretch_batch
 
-        return stretch_batch(given, file_list, target, rate, name, jobs, cluster, options, force=force, quiet=quiet, verbose=verbose)
+        if bpm is not None and rate is not None:
+            raise UsageError("Give either --rate or --bpm.")
+        rate, labels = (rate, None) if bpm is None else practice_set(bpm)
+        return stretch_batch(
+            given, file_list, target, rate, name, jobs, cluster, options, labels, force=force, quiet=quiet, verbose=verbose
+        )
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
     if jobs is not None:
@@ -120,7 +128,8 @@ def stretch(
     stored = _raw_input(given[0], raw, raw_rate, raw_channels, raw_format)
     if subtype is None and _is_raw_output(target, raw):
         subtype = raw_format
-    options = replace(options, rate=speed, duration=length, raw=stored, subtype=subtype)
+    tempo = None if bpm is None else tempi[0] if own_tempo is None else (own_tempo, tempi[0])
+    options = replace(options, rate=speed, duration=length, bpm=tempo, raw=stored, subtype=subtype)
     _stretch_one(given[0], target, options, started, force=force, quiet=quiet, verbose=verbose)
 
 
