@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
+from tsmgan.loop import require_lead
 from tsmgan.recording import AUTO, Gain, nothing_between
 
 Pauses = float | Literal["first"]
@@ -50,6 +51,8 @@ class StretchOptions:
     """Where in the input to begin, in seconds."""
     end: float | None = None
     """Where in the input to stop, in seconds; None for its end."""
+    loop: bool = False
+    """Whether the output's end goes over into its start, so that it can be repeated without a click. `start` must be 0.05 s or later."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None
@@ -87,6 +90,8 @@ class StretchOptions:
             require_pauses(self.pauses)
         if not self.start >= 0:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
+        if self.loop:
+            require_lead(self.start)
         if self.end is not None and not self.end > self.start:
             raise nothing_between(self.start, self.end)
         if self.track is not None and self.track < 1:
