@@ -92,7 +92,7 @@ class Task:
         # Only what is asked for counts, so that outputs of earlier versions are still known.
         timing = () if options.pauses is None else (options.pauses,)
         output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
-        heard = (*network, *timing, options.coherence, options.seed, options.pitch, *output, *self._followers())
+        heard = (*network, *timing, options.coherence, options.seed, options.pitch, options.formants, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
