@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_pitch, require_seed
 from tsmgan.loop import require_lead
 from tsmgan.recording import AUTO, Gain, nothing_between
 
@@ -47,12 +48,31 @@ class StretchOptions:
     pauses give way (or grow) before words do."""
     pitch: float = 0.0
     """Semitones by which the output is higher, -24 to 24. With it alone, the rate is 1."""
+    formants: float | Literal["keep", "follow"] | None = None
+    """"keep" leaves the formants where they are, "follow" lets them go with the pitch, and a number moves them by semitones, also without a
+    pitch. None keeps those of voices and lets those of other sounds follow."""
     start: float = 0.0
     """Where in the input to begin, in seconds."""
     end: float | None = None
     """Where in the input to stop, in seconds; None for its end."""
     loop: bool = False
     """Whether the output's end goes over into its start, so that it can be repeated without a click. `start` must be 0.05 s or later."""
+    subtitles: Sequence[str] = ()
+    """Files of subtitles, lyrics, labels or times, and CUE sheets, paths or URLs, whose times move with the sound."""
+    with_subtitles: bool = False
+    """Whether such files beside the recording that have its stem move as well."""
+    slots: str | os.PathLike[str] | None = None
+    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard."""
+    captions: str | os.PathLike[str] | None = None
+    """The recording's own captions, for `slots`; None for those beside it."""
+    slowest: float = 0.8
+    """The slowest rate of words, for `slots`."""
+    fastest: float = 1.6
+    """The fastest rate of words, for `slots`."""
+    free_time: float | None = None
+    """Seconds that a line may run on after its slot, for `slots`; None for all until the next one."""
+    report: str | None = None
+    """A .csv or .json file that is written beside the output and tells what became of each line, for `slots`."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None
@@ -80,8 +100,11 @@ class StretchOptions:
 
     def __post_init__(self) -> None:
         require_coherence(self.coherence)
+        if isinstance(self.subtitles, (str, os.PathLike)):
+            raise UsageError(f"Several files may be subtitles, so give a list, for example subtitles=[{os.fspath(self.subtitles)!r}].")
         require_seed(self.seed)
         require_pitch(self.pitch)
+        require_formants(self.formants)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
@@ -101,8 +124,11 @@ class StretchOptions:
 
     @property
     def pitch_label(self) -> str:
-        """The shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
-        return f"{self.pitch:+.4g}st" if self.pitch else ""
+        """The shifts as they stand in the names of files behind the rate: +2st, +2st-keep, -f+1.5st; "" where there are none."""
+        pitch = f"{self.pitch:+.4g}st" if self.pitch else ""
+        if self.formants is None:
+            return pitch
+        return pitch + (f"-{self.formants}" if isinstance(self.formants, str) else f"-f{self.formants:+.4g}st")
 
 
 def require_pauses(pauses: Pauses) -> None:

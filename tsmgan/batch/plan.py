@@ -19,7 +19,7 @@ from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.maps.speeds import rate_label
 from tsmgan.options import StretchOptions
-from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
+from tsmgan.storage.names import WEB, Stamp, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 
 LARGEST_LIST_BYTES = 1 << 26
@@ -73,6 +73,16 @@ class Task:
         assert self.options.rate is not None
         return self.options.rate
 
+    def _followers(self) -> list[object]:
+        """Size and version of each file that moves with the recording. Nothing where none is asked for."""
+        options = self.options
+        if not (options.subtitles or options.with_subtitles):
+            return []
+        from tsmgan.followers.text import companions
+
+        places = [*options.subtitles, *(companions(self.input) if options.with_subtitles else ())]
+        return [[place, *_stamp(place)] for place in places]
+
     @property
     def digest(self) -> str:
         """Sixteen hex digits that change whenever the sound may, apart from the rate."""
@@ -82,7 +92,7 @@ class Task:
         # Only what is asked for counts, so that outputs of earlier versions are still known.
         timing = (() if options.pauses is None else (options.pauses,)) + (("loop",) if options.loop else ())
         output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
-        heard = (*network, *timing, options.coherence, options.seed, options.pitch, *output)
+        heard = (*network, *timing, options.coherence, options.seed, options.pitch, options.formants, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
@@ -291,7 +301,7 @@ def make_tasks(
     for source in sources:
         place = root if root is not None else parent(source.path)
         flat = source if root is not None else Source(source.path, "")
-        size = source.size if source.size is not None else _size(source.path)
+        size = source.size if source.size is not None else _stamp(source.path).bytes
         for rate in rates:
             name = output_name(template, flat, rate_label(rate) if labels is None else labels[rate], options.pitch_label)
             if (place, name) in taken:
@@ -307,12 +317,12 @@ def make_tasks(
     return sorted(tasks, key=lambda task: -task.size)
 
 
-def _size(place: str) -> int:
-    """Bytes of a file, 0 of one that is not there: that is told when its turn comes."""
+def _stamp(place: str) -> Stamp:
+    """Size and version of a file, 0 bytes of one that is not there: that is told when its turn comes."""
     try:
-        return stamp(place).bytes
+        return stamp(place)
     except OSError:
-        return 0
+        return Stamp(0, "")
 
 
 @lru_cache(maxsize=4096)

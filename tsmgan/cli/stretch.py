@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.lines import given_limits, show_lines
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
-from tsmgan.cli.pitches import parse_pitch, parse_tuning
+from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.cli.tempi import parse_bpm, practice_set
 from tsmgan.errors import UsageError
@@ -40,8 +41,17 @@ def stretch(
     markers: declared.Markers = None,
     bpm: declared.Bpm = None,
     pauses: declared.PauseText = None,
+    slots: declared.SlotsFile = None,
+    captions: declared.CaptionsFile = None,
+    slowest: declared.StretchSlowest = None,
+    fastest: declared.StretchFastest = None,
+    free_time: declared.StretchFreeTime = None,
+    report: declared.StretchReport = None,
+    subtitles: declared.Subtitles = None,
+    with_subtitles: declared.WithSubtitles = False,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
+    formants: declared.FormantsText = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
     loop: declared.Loop = False,
@@ -85,8 +95,10 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is markers is bpm is pauses is None and not pitch is tune is None:
+    if rate is duration is time_map is markers is bpm is pauses is slots is None and not pitch is tune is formants is None:
         rate = "1"
+    if slots is None and not captions is slowest is fastest is free_time is report is None:
+        raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
 
@@ -97,9 +109,16 @@ def stretch(
         markers=markers,
         pauses=None if pauses is None else parse_pauses(pauses),
         pitch=semitones,
+        formants=None if formants is None else parse_formants(formants),
         start=first,
         end=last,
         loop=loop,
+        slots=slots,
+        captions=captions,
+        report=report,
+        **given_limits(slowest, fastest, free_time),
+        subtitles=tuple(subtitles or ()),
+        with_subtitles=with_subtitles,
         track=track,
         model=model,
         coherence=coherence,
@@ -236,6 +255,8 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
     """Say what came of it; elapsed is in seconds, without the time that compiling took."""
     for each in done.notes:
         console.note(each)
+    if done.lines:
+        show_lines(done.lines, to_pipe=done.target == "standard output")
     if options.gain == "auto" and done.gain:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping
@@ -252,6 +273,9 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
     gave = f"; {pauses_gave(done.pauses)}" if done.pauses is not None else ""
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
+    if options.formants is not None:
+        moved = options.formants if isinstance(options.formants, str) else f"{options.formants:+.4g} semitones"
+        shift += f", formants {moved}"
     console.say(
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"

@@ -53,6 +53,8 @@ def stretch_batch(
         rate = "1"
     if rate is None:
         raise UsageError("Several recordings are stretched by --rate, --bpm FROM:TO or --pauses KEEP; the others are for a single one.")
+    if options.subtitles:
+        raise UsageError("--subtitles names files of a single recording; --with-subtitles takes those that lie beside each.")
     if options.raw_output:
         raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
     if jobs is not None:

@@ -43,6 +43,14 @@ SOURCES: dict[str, Callable[[Any], Source]] = {
 """What makes a source of the field of StretchOptions that says how fast. A recording has exactly one."""
 
 
+def _slots(options: StretchOptions, asked: list[str]) -> Source:
+    if asked:
+        raise UsageError(f"--slots says when each line is heard; leave out {_option(asked[0])}.")
+    from tsmgan.maps.slots import Slots
+
+    return Slots(options)
+
+
 def choose(options: StretchOptions) -> Source:
     """The source that the options ask for.
 
@@ -50,12 +58,14 @@ def choose(options: StretchOptions) -> Source:
         UsageError: they ask for none, for several, or for what cannot be.
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
+    if options.slots is not None:
+        return _slots(options, [*asked, *(["pauses"] if options.pauses is not None else [])])
     if options.pauses is not None and options.pauses != FIRST and not asked:
         return Shortened(options.pauses, Rate(1.0))
-    if not asked and options.pitch:
+    if not asked and (options.pitch or options.formants is not None):
         return Rate(1.0)
     if len(asked) != 1:
-        *others, last = (_option(name) for name in SOURCES)
+        *others, last = (_option(name) for name in (*SOURCES, "slots"))
         raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")
     source = SOURCES[asked[0]](getattr(options, asked[0]))
     if options.pauses is None:
