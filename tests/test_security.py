@@ -31,6 +31,17 @@ def model(folder):
     return folder / "model"
 
 
+def test_a_stretch_keeps_no_number_of_this_machine_and_reports_nothing(folder):
+    write_recording(folder / "talk.wav")
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "home/cache")}
+    (folder / "home").mkdir()
+    result = subprocess.run([*TSMGAN, "stretch", "talk.wav", "-r", "2"], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    kept = [path.relative_to(folder / "home") for path in (folder / "home").rglob("*") if path.is_file()]
+    assert [path for path in kept if "tsmgan" not in path.parts] == []  # compiled kernels may lie there
+
+
 def test_links_in_the_output_folder_that_lead_out_of_it_are_not_followed(folder, capsys):
     write_tree(folder / "in", 3)
     (folder / "elsewhere").mkdir()

@@ -6,19 +6,21 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from tsmgan.audio.film import Film
 from tsmgan.audio.samples import FLOATING
 from tsmgan.audio.true_peak import TruePeakMeter
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
-    from tsmgan.audio import Reader, Writer
-    from tsmgan.core.pitch import PitchShifter
+    from tsmgan.audio import AudioInfo, Reader, Writer
+    from tsmgan.loop import Stretching
 
 Gain = float | Literal["auto"]
 """Decibels, or as little attenuation as keeps the true peak."""
@@ -57,6 +59,7 @@ class Passage:
         self._behind = None if end is None else round(end * info.samplerate)
         if self._behind is not None and self._behind <= self._first:
             raise nothing_between(start, end)
+        self._lead = 0
         self.frames_read = 0
         """Samples per channel of the passage given so far."""
         if info.frames is not None:
@@ -66,6 +69,12 @@ class Passage:
     def notes(self) -> tuple[str, ...]:
         """Oddities of the recording, those among them that reading has brought to light."""
         return self._reader.info.notes
+
+    @property
+    def film(self) -> Film | None:
+        """What else the recording holds within the passage; None where there is nothing but the sound."""
+        film, (start, end) = self._reader.film, self._seconds
+        return None if film is None else replace(film, start=start, end=end)
 
     @property
     def frames(self) -> int | None:
@@ -116,6 +125,11 @@ class Passage:
         """Whether the recording is a file, and no pipe or device."""
         return self._reopen is not None
 
+    def begin_earlier(self, frames: int) -> None:
+        """Give so many samples per channel before the passage as well. `frames_read` does not count them."""
+        self._lead = frames
+        self.frames_read = -frames
+
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left out."""
@@ -132,7 +146,7 @@ class Passage:
     def _cut(self) -> Iterator[np.ndarray]:
         position = 0
         for block in self._reader.blocks():
-            first, last = max(0, self._first - position), block.shape[1]
+            first, last = max(0, self._first - self._lead - position), block.shape[1]
             if self._behind is not None:
                 last = max(0, min(last, self._behind - position))
             position += block.shape[1]
@@ -151,9 +165,14 @@ class Passage:
             raise AudioError(f"{self.info.name} is {seconds:.3f} s long and ends before --end {end:g}; leave out --end to take the rest.")
 
 
+def is_file(info: AudioInfo) -> bool:
+    """Whether a recording can be read twice: it is no pipe and no device."""
+    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))
+
+
 def stretch_passage(
     passage: Passage,
-    stretcher: PitchShifter,
+    stretcher: Stretching,
     writer: Writer,
     gain: Gain = 0.0,
     *,
@@ -183,7 +202,7 @@ def stretch_passage(
                 watch(passage.frames_read)
             spool.write(stretcher.flush())
             return spool.empty()
-    factor = 10 ** (gain / 20)
+    factor = writer.gain = 10 ** (gain / 20)
     for block in hear(passage.blocks(at_once)):
         _write(writer, stretcher.process(block), factor)
         watch(passage.frames_read)
@@ -228,6 +247,7 @@ class _Spool:
         """Give all output to the writer, and return its gain in decibels."""
         factor, channels = self._factor(), self._channels
         size = SPOOL_FRAMES * channels * self._dtype.itemsize
+        self._writer.gain = factor
         try:
             self._file.seek(0)
             while data := self._file.read(size):

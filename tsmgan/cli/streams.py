@@ -1,4 +1,5 @@
-"""The program's standard streams: closed ones do no harm, and an output that cannot be written is told from any other error."""
+"""The program's standard streams: closed ones do no harm, an output that cannot be written is told from any other error, and messages
+that nobody can read stop nothing."""
 
 from __future__ import annotations
 
@@ -23,6 +24,16 @@ class _Output(io.FileIO):
             raise OutputError(error.errno, error.strerror) from None
 
 
+class _Messages(io.FileIO):
+    """What cannot be told is not told; the work goes on."""
+
+    def write(self, data, /):  # type: ignore[no-untyped-def]
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 class _ClosedInput(io.FileIO):
     def readinto(self, buffer, /):  # type: ignore[no-untyped-def]
         raise TsmganError("Standard input is closed; pipe a recording into it, or name a file.")
@@ -37,6 +48,8 @@ def prepare() -> None:
     out = sys.stdout
     raw = io.BufferedWriter(_Output(1, "w", closefd=False))
     sys.stdout = io.TextIOWrapper(raw, encoding=out.encoding, errors=out.errors, line_buffering=out.isatty(), write_through=False)
+    messages = io.BufferedWriter(_Messages(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(messages, encoding=sys.stderr.encoding, errors=sys.stderr.errors, line_buffering=True)
 
 
 def _open_closed() -> None:

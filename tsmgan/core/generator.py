@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -164,9 +165,7 @@ class Generator:
         A run that takes too long is told to stop, which ONNX Runtime does after the operator that is at work. No operator of a generator
         runs others, so each ends by itself.
         """
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
+        options = onnx_runtime().RunOptions()
 
         def stop() -> None:
             options.terminate = True
@@ -203,11 +202,21 @@ def _within_time(work: Callable[[], T], seconds: float, stop: Callable[[], None]
         raise
 
 
-def available_devices() -> list[str]:
-    """Devices whose provider the installed ONNX Runtime has; it may still lack the hardware or a driver."""
+def onnx_runtime() -> Any:
+    """The module onnxruntime, imported when it is needed.
+
+    Some of its versions keep a number for this machine in the user's cache, and report to their makers what they run. Not from here,
+    unless ORT_DISABLE_TELEMETRY is set to something else.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    there = onnxruntime.get_available_providers()
+    return onnxruntime
+
+
+def available_devices() -> list[str]:
+    """Devices whose provider the installed ONNX Runtime has; it may still lack the hardware or a driver."""
+    there = onnx_runtime().get_available_providers()
     return [device for device, (provider, _) in PROVIDERS.items() if provider in there]
 
 
@@ -240,8 +249,7 @@ def _session(content: bytes, device: str, threads: int, time_limit: float) -> tu
 
 def _open_session(content: bytes, device: str, threads: int, time_limit: float = TIME_LIMIT) -> Any:
     """A session on the device; None where the provider is installed and does not start (no GPU, no driver)."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -272,8 +280,7 @@ def _open_session(content: bytes, device: str, threads: int, time_limit: float =
 @cache
 def _memory_is_bounded() -> bool:
     """Give ONNX Runtime one arena of at most LARGEST_MEMORY_BYTES for all sessions of this program; whether that worked."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     kind = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
     try:
         onnxruntime.create_and_register_allocator(kind, onnxruntime.OrtArenaCfg(LARGEST_MEMORY_BYTES, -1, -1, -1))

@@ -11,7 +11,7 @@ import torch
 from tsmgan.core.analysis import Analyser
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import Field
-from tsmgan.core.generator import depart, rule_inputs
+from tsmgan.core.generator import depart, onnx_runtime, rule_inputs
 from tsmgan.core.geometry import geometry
 from tsmgan.core.rule import rule
 from tsmgan.core.timemap import TimeMap
@@ -93,8 +93,7 @@ class Exported:
     """An ONNX model in memory, called like the generator in torch."""
 
     def __init__(self, content: bytes) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = options.inter_op_num_threads = 1
