@@ -16,6 +16,7 @@ from tsmgan.training.losses import ENVELOPE_RESOLUTIONS  # noqa: E402
 from tsmgan.training.recipe import CriticsRecipe, load_recipe  # noqa: E402
 
 FULL = torch.full((2,), 12000.0)
+VOICE = torch.ones(2)
 
 
 def clips(*seeds):
@@ -28,44 +29,46 @@ def scattered(y):
 
 
 def small(**sizes):
-    off = CriticsRecipe(spectrogram_channels=0, spectrogram_windows=(0.005,), period_channels=0, periods=(3,), envelope_channels=0)
+    off = CriticsRecipe(moment_channels=0, spectrogram_windows=(0.005,), periods=(3,))
     return make_critics(replace(off, **sizes))
 
 
 def test_the_recipe_decides_which_critics_there_are_and_their_sizes():
     base = load_recipe("base").critics
-    critics = make_critics(base)
-    assert len(critics) == len(base.spectrogram_windows) + len(base.periods) + len(ENVELOPE_RESOLUTIONS)
+    assert list(make_critics(base)) == [f"moment_{1000 * seconds:.0f}ms" for seconds in base.moment_windows]
+    whole = replace(base, spectrogram_channels=4, period_channels=4, envelope_channels=4)
+    others = len(base.spectrogram_windows) + len(base.periods) + len(ENVELOPE_RESOLUTIONS)
+    assert len(make_critics(whole)) == len(base.moment_windows) + others
     assert len(small()) == 0
     count = lambda c: sum(p.numel() for p in c.parameters())  # noqa: E731
     assert count(small(envelope_channels=32)) > count(small(envelope_channels=16))
 
 
 def test_a_window_is_as_long_as_the_recipe_says_and_the_shortest_sees_pulses():
-    critics = make_critics(load_recipe("base").critics)
+    critics = make_critics(replace(load_recipe("base").critics, spectrogram_channels=4))
     assert len(critics["spectrogram_5ms"].window) == 128
 
 
-@pytest.mark.parametrize("sizes", [{"spectrogram_channels": 4}, {"period_channels": 4}, {"envelope_channels": 8}])
+@pytest.mark.parametrize("sizes", [{"moment_channels": 8}, {"spectrogram_channels": 4}, {"period_channels": 4}, {"envelope_channels": 8}])
 def test_level_and_what_lies_above_the_bandwidth_are_no_cues(sizes):
     critics, y = small(**sizes), clips(0, 1)
     hiss = torch.fft.rfft(torch.randn(y.shape, generator=torch.Generator().manual_seed(0)))
     hiss[:, : hiss.shape[1] * 8 // 12] = 0
     noisy = 0.25 * (y + 0.1 * torch.fft.irfft(hiss, n=y.shape[-1]))
     limit = torch.full((2,), 7500.0)
-    for name, plain in critics.judge(y, torch.zeros(2), limit).items():
-        other = critics.judge(noisy, torch.zeros(2), limit)[name]
+    for name, plain in critics.judge(y, torch.zeros(2), VOICE, limit).items():
+        other = critics.judge(noisy, torch.zeros(2), VOICE, limit)[name]
         assert torch.allclose(plain.answers, other.answers, atol=2e-3)
 
 
-@pytest.mark.parametrize("sizes", [{"spectrogram_channels": 4}, {"period_channels": 4}, {"envelope_channels": 8}])
+@pytest.mark.parametrize("sizes", [{"moment_channels": 8}, {"spectrogram_channels": 4}, {"period_channels": 4}, {"envelope_channels": 8}])
 def test_the_judgement_is_conditioned_on_the_rate(sizes):
     critics, y = small(**sizes), clips(0, 1)
     for critic in critics.values():
         for layer in critic.layers:
             torch.nn.init.normal_(layer.film.weight, std=0.5)
-    for name, slow in critics.judge(y, torch.full((2,), -0.7), FULL).items():
-        assert not torch.allclose(slow.answers, critics.judge(y, torch.full((2,), 0.7), FULL)[name].answers, atol=1e-4)
+    for name, slow in critics.judge(y, torch.full((2,), -0.7), VOICE, FULL).items():
+        assert not torch.allclose(slow.answers, critics.judge(y, torch.full((2,), 0.7), VOICE, FULL)[name].answers, atol=1e-4)
 
 
 def test_a_clip_at_unit_level_and_silence_are_heard_without_overflow():
@@ -80,7 +83,7 @@ def test_an_envelope_critic_learns_to_rank_pulses_above_scattered_phases_it_has_
     torch.set_num_threads(1)
     critic, d = EnvelopeCritic(ENVELOPE_RESOLUTIONS[0], 16), divergence("js")
     optimiser = torch.optim.AdamW(critic.parameters(), 2e-3)
-    bandwidth, rate = torch.full((8,), 12000.0), torch.zeros(8)
+    bandwidth, rate, voices = torch.full((8,), 12000.0), torch.zeros(8), torch.ones(8)
 
     def both(*seeds):
         y = clips(*seeds)
@@ -89,10 +92,10 @@ def test_an_envelope_critic_learns_to_rank_pulses_above_scattered_phases_it_has_
     real, fake = both(*range(8))
     for _ in range(40):
         optimiser.zero_grad()
-        d.critic_loss(critic(real, rate).answers, critic(fake, rate).answers).backward()
+        d.critic_loss(critic(real, rate, voices).answers, critic(fake, rate, voices).answers).backward()
         optimiser.step()
     real, fake = both(*range(100, 108))
-    right = critic(real, rate).answers.mean(1) > critic(fake, rate).answers.mean(1)
+    right = critic(real, rate, voices).answers.mean(1) > critic(fake, rate, voices).answers.mean(1)
     assert right.float().mean() > 0.75
 
 

@@ -145,7 +145,9 @@ def test_the_file_tells_config_version_licence_and_weights(folder):
     assert model.opset_import[0].version == OPSET
 
 
-AXES = {"features": [FEATURES], "log_rate": [], "noise": [SMALL.noise], "rule": [len(Field._fields) * BANDS]} | {name: [BANDS] for name in Field._fields}
+AXES = {"features": [FEATURES], "log_rate": [], "noise": [SMALL.noise], "rule": [len(Field._fields) * BANDS]} | {
+    name: [BANDS] for name in Field._fields
+}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

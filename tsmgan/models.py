@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tsmgan.core.generator import Generator, Sizes
     from tsmgan.core.rule import Rule
 
-DEFAULT_MODEL = "handmade"
+DEFAULT_MODEL = "tsmgan-3"
 """The shipped model that `default` stands for."""
 FORMAT = 3
 """Version of the folder's layout and of the features that a generator expects."""

@@ -47,7 +47,7 @@ class Field(NamedTuple):
     texture: Any
     """gamma: amplitudes are raised to the power 1 + gamma, relative to their neighbourhood's. Noise that is slowed down repeats itself
     from frame to frame and comes out uneven, noise that is sped up comes out too even; gamma < 0 and > 0 put that right."""
-    noise: Any
+    noise_share: Any
     """nu in [0, 1]: the share of each bin's power that is taken from fresh noise instead of from the recording. Bins that begin with an
     attack take none."""
     window: Any
@@ -61,7 +61,7 @@ class Field(NamedTuple):
             np.clip(self.alpha_mix, 0, 1),
             np.clip(self.log_gain, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN),
             np.clip(self.texture, -LARGEST_TEXTURE, LARGEST_TEXTURE),
-            np.clip(self.noise, 0, 1),
+            np.clip(self.noise_share, 0, 1),
             np.clip(self.window, SHORTEST_WINDOW, LONGEST_WINDOW),
         )
 

@@ -86,8 +86,8 @@ def depart(by_hand: Field, departures: Field, largest_coherence: float, library:
         return 1 / (1 + library.exp(-x))
 
     share = (by_hand.coherence / largest_coherence).clip(MARGIN, 1 - MARGIN)
-    noise = (NOISE_THRESHOLD + (1 - NOISE_THRESHOLD) * by_hand.noise).clip(NOISE_THRESHOLD, 1 - MARGIN)
-    noise = sigmoid(logit(noise) + departures.noise.clip(-LARGEST_LOGIT, LARGEST_LOGIT))
+    noise = (NOISE_THRESHOLD + (1 - NOISE_THRESHOLD) * by_hand.noise_share).clip(NOISE_THRESHOLD, 1 - MARGIN)
+    noise = sigmoid(logit(noise) + departures.noise_share.clip(-LARGEST_LOGIT, LARGEST_LOGIT))
     return Field(
         largest_coherence * sigmoid(logit(share) + departures.coherence.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
         sigmoid(logit(by_hand.alpha_mix) + departures.alpha_mix.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),

@@ -107,13 +107,13 @@ class Vocoder:
         field = field.bounded()
         theta, delays = self._rotations(frames, field)
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(len(theta), np.bool_)
-        noisy = np.flatnonzero(field.noise.max(1) >= LEAST_NOISE)
+        noisy = np.flatnonzero(field.noise_share.max(1) >= LEAST_NOISE)
         noise = self._noise(self._first, noisy) if len(noisy) else np.zeros((1, self._geometry.bins), np.complex64)
         rows = np.full(len(theta), -1, np.int64)
         rows[noisy] = np.arange(len(noisy))
         self._first += len(theta)
         rotate(
-            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise, noise, rows, frames.attack_share,
+            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, rows, frames.attack_share,
             *self._spread, np.empty((3, self._geometry.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
         windows = np.rint((field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW)))

@@ -101,7 +101,8 @@ class Adversary:
 
     def examine(self, answers: dict[str, list[tuple[Tensor, Tensor]]], step: int) -> dict[str, float]:
         """Open or shut the gates by what the critics said about held-out recordings; returns their accuracies and bounds."""
-        numbers, warm = {}, step >= self.warm_up
+        numbers: dict[str, float] = {}
+        warm = step >= self.warm_up
         for name, pairs in answers.items():
             real, fake = (torch.cat(side) for side in zip(*pairs))
             accuracy = float((real.mean(1) > fake.mean(1)).float().mean())

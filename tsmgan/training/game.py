@@ -108,7 +108,9 @@ class Game:
         numbers["coherence"] = float(field.coherence.detach()[..., :LOW_BANDS].mean())
         slow = batch.mean_rate < 0
         if bool(slow.any()):
-            numbers |= {f"slow/{name}": float(getattr(field, name).detach()[slow].mean()) for name in ("coherence", "noise", "window")}
+            numbers |= {
+                f"slow/{name}": float(getattr(field, name).detach()[slow].mean()) for name in ("coherence", "noise_share", "window")
+            }
         return numbers
 
     def losses(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:

@@ -78,7 +78,7 @@ class Generator(nn.Module):
     def departures(self, features: Tensor, log_rate: Tensor, noise: Tensor, by_hand: Tensor) -> Field:
         """What the network adds to the rule: to coherence and alpha mix before their sigmoids, to the rest as it is.
 
-        log_gain, texture, noise and window fade to zero where the rate is 1, so that nothing is changed there. The window departs as a
+        log_gain, texture, noise_share and window fade to zero where the rate is 1, so that nothing is changed there. The window departs as a
         whole: it is the same for all bands.
 
         Args:
@@ -92,14 +92,14 @@ class Generator(nn.Module):
         x = self.inlet(torch.cat([features, noise, by_hand], -1).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, condition)
-        coherence, alpha_mix, log_gain, texture, noise, window = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
+        coherence, alpha_mix, log_gain, texture, noise_share, window = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
         fade = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         return Field(
             c.largest_coherence_change * torch.tanh(torch.lerp(coherence, coherence.mean(-1, keepdim=True), c.shared_coherence)),
             c.largest_alpha_change * torch.tanh(alpha_mix),
             fade * c.largest_log_gain * torch.tanh(log_gain),
             fade * c.largest_texture * torch.tanh(texture),
-            fade * c.largest_noise_change * torch.tanh(noise),
+            fade * c.largest_noise_change * torch.tanh(noise_share),
             fade * c.largest_window_change * torch.tanh(window.mean(-1, keepdim=True)).expand_as(window),
         )
 

@@ -303,7 +303,7 @@ class Stage(nn.Module):
             gain: of the bins. field: its noise and window count. white: noise as `noise` takes it. The rest is as of `rotations`.
         """
         with torch.autocast(spectra.device.type, enabled=False):
-            share = (field.noise.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
+            share = (field.noise_share.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
             # Where there is no noise yet, its level keeps the slope that it has at the least there can be.
             none = (share - share.detach()) / math.sqrt(LEAST_NOISE)
             level = torch.where(share < LEAST_NOISE, none, share.clamp(min=LEAST_NOISE).sqrt()) * noise_level(power)
