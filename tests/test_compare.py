@@ -16,7 +16,7 @@ import soundfile
 
 from tsmgan.cli import run
 from tsmgan.evaluation import peers
-from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES
+from tsmgan.evaluation.measures import RUN_MEASURES, SYNTHETIC_MEASURES, USUAL_MEASURES
 from tsmgan.evaluation.methods import Method, find_method
 from tsmgan.evaluation.peers import PEERS, Peer
 from tsmgan.listening.comparison import attacks, render
@@ -180,7 +180,7 @@ class TestPage:
         noise = np.random.default_rng(0).standard_normal((2, 8000)).astype(np.float32)
         copy = render(Method("copy", lambda y, samplerate, rate: y), noise, SAMPLERATE, 1.0)
         page = html.unescape(build_page(Subject("in.wav", noise, SAMPLERATE, 1.0, np.zeros(0)), [copy]))
-        unaligned = [measure for measure in PAIR_MEASURES if not measure.aligned]
+        unaligned = [measure for measure in USUAL_MEASURES if not measure.aligned]
         for measure in (*unaligned, *RUN_MEASURES, *SYNTHETIC_MEASURES):
             assert measure.name in copy.figures and f"<b>{measure.title}.</b> {measure.explanation}" in page
 

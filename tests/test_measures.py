@@ -327,7 +327,7 @@ class TestTake:
     def test_every_measure_gives_its_ideal_for_an_output_equal_to_the_reference(self):
         y = np.stack([voice(), 0.5 * voice()]) + 1e-3 * np.stack([noise(), noise(seed=1)])
         for measure in PAIR_MEASURES:
-            if not measure.missing():
+            if not measure.missing() and measure.ideal is not None:
                 assert measure.take(y, y, SAMPLERATE) == pytest.approx(measure.ideal, abs=0.001), measure.name
 
     def test_a_channel_that_is_silent_in_the_reference_does_not_count(self):

@@ -33,6 +33,7 @@ COMMANDS = {
     "export-onnx": "Models",
     "evaluate": "Measures",
     "compare": "Measures",
+    "listen": "Measures",
     "plot": "Measures",
     "benchmark": "Measures",
 }

@@ -7,6 +7,8 @@
   const player = new Player(data.tracks, data.rate, data.samplerate);
   const views = new Views(player, data);
   const abx = new Abx(player, data.tracks);
+  const opinion = new Opinion(player, data);
+  const testing = () => abx.running || opinion.running;
   document.documentElement.classList.add("scripted");
   document.querySelectorAll("#sounds audio").forEach((audio) => audio.removeAttribute("src")); // the bytes are needed once only
 
@@ -27,7 +29,7 @@
   });
 
   function choose(track) {
-    if (track >= data.tracks.length || abx.running) return;
+    if (track >= data.tracks.length || testing()) return;
     player.select(track);
     say(`${track + 1}, ${data.tracks[track].name}`);
   }
@@ -39,7 +41,7 @@
 
   function refresh() {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === player.selected));
-    find("now").textContent = abx.running ? abx.letter?.toUpperCase() ?? "" : data.tracks[player.selected].name;
+    find("now").textContent = abx.running ? abx.letter?.toUpperCase() ?? "" : opinion.running ? opinion.letter : data.tracks[player.selected].name;
     find("play").setAttribute("aria-label", player.playing ? "Pause" : "Play");
     find("play-icon").setAttribute("d", player.playing ? "M6 4h4v16H6zM14 4h4v16h-4z" : "M7 4v16l13-8z");
     const field = views.fieldTrack;
@@ -76,14 +78,14 @@
       moving = false;
       player.tick();
       showTime();
-      if (player.playing && !player.loop && !abx.running) views.follow(player.position);
+      if (player.playing && !player.loop && !testing()) views.follow(player.position);
       views.drawHead();
       follow();
     });
   }
 
   function setLoop() {
-    player.loop = find("loop").checked && !abx.running ? [views.from, views.to] : null;
+    player.loop = find("loop").checked && !testing() ? [views.from, views.to] : null;
     if (player.loop && (player.position < views.from || player.position >= views.to)) player.seek(views.from);
   }
 
@@ -116,9 +118,14 @@
     say(`${letter} plays`);
   };
   abx.onround = say;
-  abx.onfinish = () => {
+  abx.onfinish = opinion.onfinish = () => {
     setLoop();
     refresh();
+  };
+  opinion.onlisten = (letter) => {
+    setLoop();
+    refresh();
+    say(`${letter} plays`);
   };
 
   const actions = {
@@ -166,9 +173,9 @@
     ArrowLeft: () => player.seek(player.position - 1),
     ArrowRight: () => player.seek(player.position + 1),
     Home: () => player.seek(0),
-    a: () => abx.listen("a"),
-    b: () => abx.listen("b"),
-    x: () => abx.listen("x"),
+    a: () => abx.running && abx.listen("a"),
+    b: () => abx.running && abx.listen("b"),
+    x: () => abx.running && abx.listen("x"),
     A: () => abx.answer(0),
     B: () => abx.answer(1),
   };
@@ -177,7 +184,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select")) return;
     if (target.matches("input[type=range]") && /^(Arrow|Home)/.test(event.key)) return; // the slider's own keys
     if (target.matches("button, input[type=checkbox], summary, a") && event.key === " ") return; // presses what has the focus
-    const action = abx.running
+    const action = testing()
       ? blindKeys[event.key]
       : shiftArrow
         ? () => views.scroll(shiftArrow)
@@ -237,5 +244,5 @@
   views.onrange();
   refresh();
   document.documentElement.dataset.ready = "true";
-  window.report = { player, views, abx };
+  window.report = { player, views, abx, opinion };
 })();
