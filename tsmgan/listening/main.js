@@ -34,6 +34,13 @@
     say(`${track + 1}, ${data.tracks[track].name}`);
   }
 
+  // The sound that is chosen, as the page holds it: its own level, in the page's format.
+  function saveSound() {
+    const source = sources[player.selected], kind = source.match(/^data:audio\/(\w+)/)?.[1] ?? "wav";
+    const stem = `${data.name.replace(/\.[^.]*$/, "")}-${data.tracks[player.selected].name}@${data.rate}`;
+    Object.assign(document.createElement("a"), { href: source, download: `${stem.replace(/[^\w.@-]+/g, "_")}.${kind}` }).click();
+  }
+
   function toggle() {
     if (player.playing) player.pause();
     else player.play();
@@ -130,6 +137,7 @@
 
   const actions = {
     play: toggle,
+    "save-sound": saveSound,
     back: () => views.scroll(-0.5),
     forth: () => views.scroll(0.5),
     in: () => views.zoom(0.5),
@@ -181,7 +189,7 @@
   };
   document.addEventListener("keydown", (event) => {
     const target = event.target, shiftArrow = event.shiftKey && { ArrowLeft: -0.5, ArrowRight: 0.5 }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select, input[type=text]")) return;
     if (target.matches("input[type=range]") && /^(Arrow|Home)/.test(event.key)) return; // the slider's own keys
     if (target.matches("button, input[type=checkbox], summary, a") && event.key === " ") return; // presses what has the focus
     const action = testing()

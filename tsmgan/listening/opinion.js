@@ -92,6 +92,7 @@ class Opinion {
     this._find("opinion-run").hidden = false;
     for (const id of ["opinion-pair", "opinion-answers"]) this._find(id).hidden = kind !== "pairs";
     for (const id of ["opinion-rows", "opinion-finish"]) this._find(id).hidden = kind !== "sliders";
+    this._find("opinion").scrollIntoView();
     this._find("opinion-round").focus({ preventScroll: true });
   }
 
