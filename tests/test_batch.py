@@ -132,6 +132,10 @@ def test_lists_and_patterns_are_mirrored_below_their_common_folder(folder, tree,
     assert checksums(folder / "listed").keys() == {"take 1@2.wav", "b/take 2@2.wav"}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"in/a/take 1.wav\n")))
     assert run(["stretch", "--list", "-", "-o", "piped", "--rate", "2", "-q"]) == 0
+    for encoding in ("utf-8-sig", "utf-16"):
+        (folder / "list.txt").write_bytes("in/a/take 1.wav\r\nin/a/b/take 2.wav\r\n".encode(encoding))
+        assert run(["stretch", "--list", "list.txt", "-o", encoding, "--rate", "2", "--jobs", "1", "-q"]) == 0
+        assert checksums(folder / encoding) == checksums(folder / "listed")
     assert checksums(folder / "piped").keys() == {"take 1@2.wav"}
     assert run(["stretch", "in/**/take [15].wav", "-o", "globbed", "--rate", "2", "--jobs", "1", "-q"]) == 0
     assert checksums(folder / "globbed").keys() == {"a/take 1@2.wav", "a/b/take 5@2.wav"}
@@ -166,6 +170,7 @@ def test_a_recording_whose_name_looks_like_a_pattern_is_a_recording(folder):
         (["in/take 0.wav", "in/take 0@2.wav", "-f"], 2, "one of the inputs"),
         (["none", "in/none*.wav", "-o", "out"], 1, "No recording fits in/none*.wav"),
         (["--list", "nowhere.txt", "-o", "out"], 2, "nowhere.txt cannot be read"),
+        (["--list", "/dev/zero", "-o", "out"], 2, "more than 64 MB" if os.path.exists("/dev/zero") else "cannot be read"),
         (["in", "in/take 0.wav", "x/take 0.wav", "-o", "out"], 2, "Two recordings would become take 0@2.wav"),
         ([], 2, "nothing to stretch"),
     ],
@@ -177,6 +182,15 @@ def test_a_wrong_batch_is_refused_before_anything_is_made(folder, tree, capsys, 
     assert run(["stretch", *arguments, *rate]) == code
     shown = capsys.readouterr().err
     assert words in shown and shown.count("\n") == 1 and sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize("options", [["--pauses", "0.4"], ["--pauses", "0.4", "-r", "1.2"], ["--pitch", "2"]])
+def test_an_output_of_a_batch_has_the_name_that_it_has_alone(folder, tree, options):
+    assert run(["stretch", "in/take 0.wav", *options]) == 0
+    alone = next(name for name in os.listdir("in") if "@" in name)
+    os.rename(f"in/{alone}", alone)
+    assert run(["stretch", "in", *options, "-o", "out", "--jobs", "1", "-q"]) == 0
+    assert checksums(folder / "out")[alone] == checksums(folder)[alone]
 
 
 def test_a_file_of_somebody_else_is_kept_without_force(folder, tree, capsys):

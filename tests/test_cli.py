@@ -209,6 +209,22 @@ def test_info_shows_what_a_file_is(folder, capsys):
     assert facts["tags"] == {"title": "A [bold] Title"} and facts["frames"] == 72000 and facts["peak_dbfs"] == -6.02
 
 
+def test_info_describes_every_file_that_can_be_read_although_others_cannot(folder, capsys):
+    (folder / "diary.wav").write_text("Dear diary,\n" * 20)
+    assert run(["info", "diary.wav", "in.wav", "nowhere.wav"]) == 1
+    shown = capsys.readouterr()
+    assert "WAV, PCM_16" in shown.out and shown.err.count("Error: ") == 2 and "nowhere.wav does not exist" in shown.err
+    assert run(["info", "--json", "diary.wav", "in.wav"]) == 1
+    assert [facts["name"] for facts in json.loads(capsys.readouterr().out)] == ["in.wav"]
+
+
+@pytest.mark.parametrize("command", ["stretch", "info", "train"])
+def test_the_help_asks_for_no_value_of_an_option_that_takes_none(capsys, command):
+    assert run([command, "--help"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "--help" not in line]
+    assert any("--" in line for line in lines) and not any("<bool>" in line for line in lines)
+
+
 def test_models_lists_what_is_shipped(capsys):
     assert run(["models"]) == 0
     shown = capsys.readouterr().out

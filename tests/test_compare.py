@@ -412,7 +412,8 @@ class TestBrowser:
             assert state(opened, "player.selected") == second
             opened.execute_script(
                 "document.getElementById(arguments[0]).click()", "opinion-is-first" if first < second else "opinion-is-second"
-            )  # always the earlier one
+            nearer = "first" if first < second else "second"  # always the method that stands earlier
+            opened.execute_script("document.getElementById(arguments[0]).click()", f"opinion-is-{nearer}")
         opened.execute_script("document.getElementById(arguments[0]).click()", "opinion-sliders")
         assert not opened.find_element("id", "opinion-done").is_enabled()
         opened.execute_script(

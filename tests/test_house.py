@@ -19,6 +19,7 @@ SOURCES = {
 
 CORE_ORDER = (
     "geometry",
+    "times",
     "timemap",
     "compiled",
     "frames",
@@ -30,6 +31,7 @@ CORE_ORDER = (
     "rule",
     "generator",
     "vocoder",
+    "formants",
     "overlap",
     "runs",
     "stretcher",

@@ -47,6 +47,12 @@ def changed(change) -> bytes:
     return content.SerializeToString()
 
 
+def test_the_folder_of_a_run_is_answered_with_its_model(tmp_path):
+    shutil.copytree(find_model().path, tmp_path / "run/model")
+    with pytest.raises(ModelError, match=f"so it is no model folder; give {tmp_path}/run/model, which is one"):
+        find_model(str(tmp_path / "run"))
+
+
 # -- files that are no files -----------------------------------------------------------------------------------------------------------
 
 

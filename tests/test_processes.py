@@ -148,6 +148,14 @@ def test_a_stream_of_blocks_from_a_deleted_working_folder_is_stretched(working, 
     assert result.returncode == 0 and soundfile.info(target).frames == 2000, result.stderr
 
 
+def test_an_output_beside_a_deleted_working_folder_is_refused_in_a_sentence(working, installed, tmp_path):
+    write_recording(tmp_path / "in.wav")
+    os.rmdir(working)
+    command = [*installed, "stretch", str(tmp_path / "in.wav"), "-r", "2", "-o", "../out.wav"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith("Error: The current folder has been deleted"), result.stderr
+
+
 def test_a_python_process_runs_this_very_package(working):
     command = processes.python("import tsmgan, sys; print(tsmgan.__file__, *sys.argv[1:])", "a b", "c")
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout

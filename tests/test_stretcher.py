@@ -278,6 +278,7 @@ def test_a_stop_while_rendering_leaves_no_thread_behind():
         ({"rate": 1.2, "coherence": 1.5}, "coherence"),
         ({"rate": 1.2, "seed": -1}, "seed"),
         ({"rate": 1.2, "time_map": tsmgan.TimeMap.from_rate(2)}, "either a rate or a time map"),
+        ({"time_map": [(0, 0), (1, 2)]}, "the type list; give a tsmgan.TimeMap"),
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments, message):

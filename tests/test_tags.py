@@ -261,7 +261,7 @@ def test_damaged_tags_cost_no_sound_and_are_noted(folder, capsys):
     assert len(soundfile.read("out.flac")[0]) == RATE
 
 
-def test_a_flac_whose_picture_is_damaged_costs_no_sound(folder):
+def test_a_flac_whose_picture_is_damaged_costs_no_sound_and_is_noted(folder, capsys):
     pytest.importorskip("av", reason="PyAV is not installed, and libsndfile does not read such a file")
     soundfile.write("in.flac", sound(), RATE)
     tagged = flac.FLAC("in.flac")
@@ -271,6 +271,7 @@ def test_a_flac_whose_picture_is_damaged_costs_no_sound(folder):
     at = data.index(b"image/png")
     Path("in.flac").write_bytes(data[: at - 4] + b"\xff\xff\xff\xff" + data[at:])
     assert run(["stretch", "in.flac", "-o", "out.flac", "--rate", "1.5"]) == 0
+    assert "Note: Its cover is damaged and was not read." in capsys.readouterr().err
     assert len(soundfile.read("out.flac")[0]) == RATE
 
 
@@ -327,3 +328,63 @@ def test_the_last_chapter_of_a_section_ends_with_it(folder):
     assert run(["stretch", "in.mp3", "-o", "out.mp3", "--rate", "0.5", "--start", "0.5", "--end", "1", "-q"]) == 0
     ends = sorted(each.end_time for each in id3.ID3("out.mp3").getall("CHAP"))
     assert ends == pytest.approx([500, 1000], abs=2)
+
+
+def wave_with_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A WAV file of 1.5 s with chunks behind its samples."""
+    soundfile.write("plain.wav", sound(), RATE, subtype="PCM_16")
+    data = Path("plain.wav").read_bytes()
+    for name, content in chunks:
+        data += name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+def cue_points(data: bytes) -> list[tuple[int, int]]:
+    """Number and sample of each cue point of a WAV file."""
+    at = data.index(b"cue ") + 8
+    (count,) = struct.unpack_from("<I", data, at)
+    return [(number, offset) for number, _, _, _, _, offset in struct.iter_unpack("<II4sIII", data[at + 4 : at + 4 + 24 * count])]
+
+
+def test_cue_points_of_a_wav_file_move_with_the_sound_and_keep_their_labels_and_lengths(folder, capsys):
+    points = b"".join(struct.pack("<II4sIII", number, at, b"data", 0, 0, at) for number, at in ((7, 48000), (3, 12000)))
+    label = "zwei é".encode() + b"\0"
+    listed = b"adtl" + b"labl" + struct.pack("<II", 4 + len(label), 7) + label + b"\0" * (len(label) % 2)
+    listed += b"ltxt" + struct.pack("<III4s4H", 20, 3, 6000, b"rgn ", 0, 0, 0, 0)
+    Path("in.wav").write_bytes(wave_with_chunks((b"cue ", struct.pack("<I", 2) + points), (b"LIST", listed)))
+    assert run(["stretch", "in.wav", "-o", "out.wav", "--rate", "1.5", "--model", "handmade"]) == 0
+    made = Path("out.wav").read_bytes()
+    assert cue_points(made) == [(1, 8000), (2, 32000)]
+    assert "zwei é".encode() in made and struct.pack("<II4s", 1, 4000, b"rgn ") in made
+    assert "not kept" not in capsys.readouterr().err
+    with open_reader("out.wav") as reader:
+        assert [each.title for each in reader.info.chapters] == ["", "zwei é"]
+        assert [each.start for each in reader.info.chapters] == pytest.approx([1 / 6, 2 / 3], abs=1e-3)
+
+
+def test_chunks_of_a_wav_file_that_find_no_place_are_named(folder, capsys):
+    Path("in.wav").write_bytes(wave_with_chunks((b"iXML", b"<BWFXML/>"), (b"smpl", bytes(36))))
+    assert run(["stretch", "in.wav", "-o", "out.wav", "--rate", "1.5", "--model", "handmade"]) == 0
+    assert "These tags were not kept: iXML, smpl." in capsys.readouterr().err
+
+
+def test_a_tempo_tag_follows_the_rate_and_is_left_out_where_there_are_several(folder, capsys):
+    soundfile.write("in.flac", sound(), RATE)
+    tagged = flac.FLAC("in.flac")
+    tagged["bpm"] = "92"
+    tagged.save()
+    assert run(["stretch", "in.flac", "-o", "out.flac", "--rate", "80/92", "--model", "handmade"]) == 0
+    assert flac.FLAC("out.flac")["bpm"] == ["80"]
+    assert run(["stretch", "in.flac", "-o", "quick.mp3", "--rate", "1.25", "--model", "handmade"]) == 0
+    assert str(id3.ID3("quick.mp3")["TBPM"]) == "115"
+    assert "not kept" not in capsys.readouterr().err
+    Path("map.csv").write_text("0.5,0.5\n1,2\n")
+    assert run(["stretch", "in.flac", "-o", "map.flac", "--time-map", "map.csv", "--model", "handmade"]) == 0
+    assert "bpm" not in flac.FLAC("map.flac") and "These tags were not kept: bpm." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("container", "suffix"), [("IRCAM", "sf"), ("PAF", "paf"), ("PVF", "pvf")])
+def test_a_container_that_states_no_length_is_said_to_state_none(folder, container, suffix):
+    soundfile.write(f"in.{suffix}", sound(), RATE, format=container, subtype="PCM_16")
+    with open_reader(f"in.{suffix}") as reader:
+        assert any("states no length" in note for note in reader.info.notes)

@@ -5,27 +5,31 @@ The command line, the processes of a batch and the workers of a cluster all call
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tsmgan import followers, maps
 from tsmgan.audio import AudioInfo, Clipping, Reader, Writer, open_reader, open_writer
 from tsmgan.audio.formats import OutputFormat, default_suffix
-from tsmgan.audio.writer import UrlWriter
 from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
-from tsmgan.maps import Plan, Source
+from tsmgan.maps import Line, PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
-from tsmgan.recording import AUTO, Passage, stretch_passage
+from tsmgan.recording import AUTO, Passage, is_file, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
 from tsmgan.storage.names import Stamp, is_url, join, names_folder, parent, plain, stem
 from tsmgan.storage.places import is_folder, make_folder, stamp
 from tsmgan.storage.together import publish_together, require_all_free
+
+if TYPE_CHECKING:
+    from tsmgan.api import Stretcher
+    from tsmgan.core.timemap import TimeMap
 
 BLOCKS_AT_ONCE = 8
 """Blocks of a file that make one call of the stretcher: enough frames for two cores to share. Blocks of a pipe are passed on one by one,
@@ -73,6 +77,8 @@ class Summary:
     """Decibels that the output was raised by, also where `auto` has chosen them."""
     clipping: Clipping | None
     """Samples beyond full scale; None where there are none, or the format keeps them."""
+    pauses: PauseTime | None
+    """What pauses gave; None where they were left alone."""
     notes: tuple[str, ...]
     """What a user may want to know, each a sentence."""
     seconds: float
@@ -83,6 +89,10 @@ class Summary:
     """Checksum of an output behind a URL; None of a file, which can be read."""
     stamp: Stamp | None = None
     """What the store of a URL says of the output; None of a file, which can be asked."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """Paths or URLs of files that moved with the sound, and the SHA-256 of each."""
+    lines: tuple[Line, ...] = ()
+    """Of captions that were fitted to slots: what became of each."""
 
     @property
     def input_seconds(self) -> float:
@@ -170,8 +180,9 @@ class _Job:
         with self._open() as reader:
             # Before the samples are read: an input that changes meanwhile counts as changed.
             source_stamp = reader.stamp or (None if reader.info.path is None else stamp(reader.info.path))
-            passage = Passage(reader, options.start, options.end, reopen=self._open if _is_file(reader.info) else None)
+            passage = Passage(reader, options.start, options.end, reopen=self._open if is_file(reader.info) else None)
             plan = chosen.plan(passage)
+            moving += plan.followers
             target = self._target(reader.info, chosen)
             require_all_free([name for each in moving for name in each.targets(reader.info, target)], force=self.force)
             frames = self._frames(passage, plan)
@@ -185,10 +196,12 @@ class _Job:
                 raw=options.raw_output,
                 force=self.force,
                 time_map=plan.time_map.in_samples(reader.info.samplerate),
+                film=passage.film,
+                stretching=lambda info: self._stretcher(info, plan.time_map.in_seconds(reader.info.samplerate)),
             )
             with opening as writer:
                 device, gain, compiling = self._fill(reader, passage, writer, plan)
-                notes = self._publish(passage, plan, moving, writer)
+                files, notes = self._publish(passage, plan, moving, writer)
         return Summary(
             source=reader.info,
             source_stamp=source_stamp,
@@ -199,15 +212,18 @@ class _Job:
             frames_written=writer.frames_written,
             gain=gain,
             clipping=writer.clipping,
+            pauses=plan.pauses,
             notes=(*passage.notes, *plan.notes, *writer.notes, *notes),
             seconds=time.perf_counter() - started,
             seconds_compiling=compiling,
-            sha256=writer.sha256 if isinstance(writer, UrlWriter) else None,
-            stamp=writer.stamp if isinstance(writer, UrlWriter) else None,
+            sha256=writer.sha256,
+            stamp=writer.stamp,
+            beside={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            lines=plan.lines,
         )
 
     def _open(self) -> Reader:
-        return open_reader(self.source, raw=self.options.raw, salvage=self.options.salvage)
+        return open_reader(self.source, raw=self.options.raw, salvage=self.options.salvage, track=self.options.track)
 
     def _frames(self, passage: Passage, plan: Plan) -> int | None:
         """Samples per channel of the output; None where they are known at its end."""
@@ -218,8 +234,8 @@ class _Job:
             raise UsageError(f"The output would have no samples: {passage.info.name} is too short for this rate.")
         return frames
 
-    def _publish(self, passage: Passage, plan: Plan, moving: list[Follower], writer: Writer) -> list[str]:
-        """Complete the output, write what moves with it, and give all of it its names. Return what the followers have to say."""
+    def _publish(self, passage: Passage, plan: Plan, moving: list[Follower], writer: Writer) -> tuple[dict[str, bytes], list[str]]:
+        """Complete the output, write what moves with it, and give all of it its names. Return these files, and what to say of them."""
         writer.complete()
         samplerate = passage.info.samplerate
         moved = Moved(
@@ -231,26 +247,15 @@ class _Job:
         followed = [each.follow(moved) for each in moving]
         files = {name: content for each in followed for name, content in each.files.items()}
         publish_together(files, writer.publish, replace=self.force)
-        return [note for each in followed for note in each.notes]
+        return files, [note for each in followed for note in each.notes]
 
     def _fill(self, reader: Reader, passage: Passage, writer: Writer, plan: Plan) -> tuple[str, float, float]:
         """Stretch into the writer, and return the device, the gain in decibels, and the seconds that compiling took."""
-        from tsmgan.api import Stretcher
         from tsmgan.core.compiled import kernels
 
         compiled_before = kernels.seconds_compiling
         options, info = self.options, reader.info
-        stretcher = Stretcher(
-            info.samplerate,
-            info.channels,
-            time_map=plan.time_map,
-            pitch=options.pitch,
-            model=options.model,
-            coherence=options.coherence,
-            seed=options.seed,
-            device=options.device,
-            threads=options.threads,
-        )
+        stretcher = self._stretcher(info, plan.time_map)
         total = None if passage.frames is None else passage.frames / info.samplerate
         progress = Progress(info, writer.name, writer.output, stretcher.device, total=total)
         self.watch(progress)
@@ -264,6 +269,24 @@ class _Job:
             watch=lambda frames: self.watch(replace(progress, seconds=frames / info.samplerate)),
         )
         return stretcher.device, gain, kernels.seconds_compiling - compiled_before
+
+    def _stretcher(self, info: AudioInfo, time_map: TimeMap) -> Stretcher:
+        """A new stretcher for a track of sound."""
+        from tsmgan.api import Stretcher
+
+        options = self.options
+        return Stretcher(
+            info.samplerate,
+            info.channels,
+            time_map=time_map,
+            pitch=options.pitch,
+            formants=options.formants,
+            model=options.model,
+            coherence=options.coherence,
+            seed=options.seed,
+            device=options.device,
+            threads=options.threads,
+        )
 
     def _target(self, info: AudioInfo, chosen: Source) -> str:
         """The output's path: as given, in the folder given, beside the input, or the pipe."""
@@ -290,8 +313,3 @@ class _Job:
         if self.target is not None and names_folder(self.target):
             make_folder(self.target)
         remove_leftovers(Path(target).parent, Path(target).stem)
-
-
-def _is_file(info: AudioInfo) -> bool:
-    """Whether a recording can be read twice: it is no pipe and no device."""
-    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))

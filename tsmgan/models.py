@@ -114,7 +114,9 @@ def load_config(folder: Path) -> Model:
     try:
         text = read_regular(file, LARGEST_CONFIG_BYTES)
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no config.json, so it is no model folder.") from None
+        within = folder / "model"
+        meant = f"; give {within}, which is one" if (within / "config.json").is_file() else ""
+        raise ModelError(f"{folder} holds no config.json, so it is no model folder{meant}.") from None
     return Model(folder.name, folder, _parsed(text, file), folder / "generator.onnx")
 
 

@@ -6,18 +6,20 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from tsmgan.audio.film import Film
 from tsmgan.audio.samples import FLOATING
 from tsmgan.audio.true_peak import TruePeakMeter
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
-    from tsmgan.audio import Reader, Writer
+    from tsmgan.audio import AudioInfo, Reader, Writer
     from tsmgan.core.pitch import PitchShifter
 
 Gain = float | Literal["auto"]
@@ -66,6 +68,12 @@ class Passage:
     def notes(self) -> tuple[str, ...]:
         """Oddities of the recording, those among them that reading has brought to light."""
         return self._reader.info.notes
+
+    @property
+    def film(self) -> Film | None:
+        """What else the recording holds within the passage; None where there is nothing but the sound."""
+        film, (start, end) = self._reader.film, self._seconds
+        return None if film is None else replace(film, start=start, end=end)
 
     @property
     def frames(self) -> int | None:
@@ -151,6 +159,11 @@ class Passage:
             raise AudioError(f"{self.info.name} is {seconds:.3f} s long and ends before --end {end:g}; leave out --end to take the rest.")
 
 
+def is_file(info: AudioInfo) -> bool:
+    """Whether a recording can be read twice: it is no pipe and no device."""
+    return info.path is not None and (is_url(info.path) or os.path.isfile(info.path))
+
+
 def stretch_passage(
     passage: Passage,
     stretcher: PitchShifter,
@@ -183,7 +196,7 @@ def stretch_passage(
                 watch(passage.frames_read)
             spool.write(stretcher.flush())
             return spool.empty()
-    factor = 10 ** (gain / 20)
+    factor = writer.gain = 10 ** (gain / 20)
     for block in hear(passage.blocks(at_once)):
         _write(writer, stretcher.process(block), factor)
         watch(passage.frames_read)
@@ -228,6 +241,7 @@ class _Spool:
         """Give all output to the writer, and return its gain in decibels."""
         factor, channels = self._factor(), self._channels
         size = SPOOL_FRAMES * channels * self._dtype.itemsize
+        self._writer.gain = factor
         try:
             self._file.seek(0)
             while data := self._file.read(size):

@@ -18,7 +18,7 @@ from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.mpeg import MpegLength, id3_length, mpeg_length
 from tsmgan.audio.ogg import ChainReader, Section, read_pages
 from tsmgan.audio.quiet import without_decoder_messages
-from tsmgan.audio.reader import Reader, complain, cut_short, require_sane
+from tsmgan.audio.reader import Reader, complain, cut_short, require_sane, states_nothing
 from tsmgan.audio.samples import WIDTHS
 from tsmgan.audio.stated import Payload
 from tsmgan.audio.tags import with_tags
@@ -36,6 +36,8 @@ LIBSNDFILE_REASONS = {
 STORED_WIDTHS = WIDTHS | {"ULAW": 1, "ALAW": 1, "DPCM_8": 1, "DPCM_16": 2}
 """Bytes per sample of the types that are stored one by one in files."""
 BLOCKS = {"IMA_ADPCM": 64, "MS_ADPCM": 0, "GSM610": 320, "G721_32": 120, "G723_24": 120, "G723_40": 120}
+STATES_NOTHING = frozenset({"IRCAM", "PAF", "PVF", "SD2", "XI"})
+"""Containers whose header holds no length that libsndfile would compare with the file's."""
 BLOCKS |= {"NMS_ADPCM_16": 160, "NMS_ADPCM_24": 160, "NMS_ADPCM_32": 160}
 """Samples per channel of a coded block, where the header states no other number. The last block of a file is padded."""
 
@@ -299,6 +301,8 @@ def _open_chunked(path: str, name: str, size: int, salvage: bool) -> Reader | No
         info = _info(path, name, size, file, frames, file.frames / max(1, file.samplerate) if file.frames < 2**60 else None)
         if found is not None:
             info = _compare(info, found, salvage)
+        elif info.format in STATES_NOTHING:
+            info = _noted(info, states_nothing(name))
         return SoundFileReader(file, info, salvage=salvage, limit=info.frames)
     except BaseException:
         file.close()

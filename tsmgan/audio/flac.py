@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from tsmgan.audio.mpeg import id3_length
 
+PICTURE_BLOCK = 6
+"""Number of the metadata block that holds a picture."""
 TAIL = 1 << 20
 """The last two frames of any recording lie within this many bytes before the end of the file."""
 TOTAL_AT = 18
@@ -101,3 +103,17 @@ def _frame(header: bytes, block: int) -> tuple[int, int] | None:
     if at >= len(header) or crc != header[at]:
         return None
     return (number if header[1] & 1 else number * block), count
+
+
+def holds_picture(file: BinaryIO) -> bool:
+    """Whether a FLAC file has a block for a picture, readable or not."""
+    file.seek(0)
+    if file.read(4) != b"fLaC":
+        return False
+    while len(head := file.read(4)) == 4:
+        if head[0] & 127 == PICTURE_BLOCK:
+            return True
+        if head[0] & 128:
+            break
+        file.seek(int.from_bytes(head[1:], "big"), 1)
+    return False

@@ -1,4 +1,7 @@
-"""Output formats: which one a file name asks for, which subtype loses nothing, and what a format cannot hold."""
+"""Output formats: which one a file name asks for, which subtype loses nothing, and what a format cannot hold.
+
+Formats in capitals are written by libsndfile, those in lower case by FFmpeg's libraries through PyAV.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,34 @@ SUFFIXES = {
     ".mat": "MAT5",
     ".raw": "RAW",
     ".pcm": "RAW",
+    ".m4a": "mp4",
+    ".m4b": "mp4",
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".mka": "matroska",
+    ".webm": "webm",
+    ".aac": "adts",
 }
-"""File name endings that can be written, and libsndfile's name of the container."""
+"""File name endings that can be written, and libsndfile's or FFmpeg's name of the container."""
+FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
+"""Endings of files that hold pictures and subtitles as well."""
+
+MEDIA_CODECS = {
+    "mp4": ("aac", "alac", "flac", "opus", "mp3", "ac3", "eac3"),
+    "mov": ("aac", "alac", "mp3", "ac3", "eac3", "pcm"),
+    "matroska": ("aac", "flac", "alac", "opus", "mp3", "ac3", "eac3", "pcm"),
+    "webm": ("opus",),
+    "adts": ("aac",),
+}
+"""FFmpeg's names of the codecs that are written into each media container: the usual one first. `pcm` is all of uncompressed sound."""
+LOSSLESS_CODECS = ("alac", "flac", "pcm")
+CODEC_OF_SUBTYPE = {"OPUS": "opus", "VORBIS": "opus", "vorbis": "opus", "MPEG_LAYER_III": "mp3"}
+"""Which codec continues a lossy subtype of libsndfile's, or one that cannot be written."""
+MOST_CHANNELS = {"mp3": 2, "ac3": 6, "eac3": 6, "aac": 16, "opus": 8, "flac": 8, "alac": 8}
+USUAL_KBPS = {"aac": 80, "opus": 64, "mp3": 80, "ac3": 96, "eac3": 96}
+"""kbit/s per channel, where neither the user nor a lossy input states a rate."""
 
 RAW_FORMATS = {"u8": "PCM_U8", "s16le": "PCM_16", "s24le": "PCM_24", "s32le": "PCM_32", "f32le": "FLOAT", "f64le": "DOUBLE"}
 """Sample formats of raw streams under FFmpeg's names."""
@@ -84,21 +113,40 @@ class OutputFormat:
     compression_level: float | None = None
     bitrate_mode: str | None = None
     notes: tuple[str, ...] = ()
+    codec: str = ""
+    """FFmpeg's name of the codec of a media file: aac, alac, flac, opus, mp3, ac3, eac3 or pcm."""
+    bitrate: float | None = None
+    """kbit/s of a lossy codec of a media file."""
+    suffix: str = ""
+    """Ending of a media file's name in lower case. It tells an audiobook from a film in the same container."""
+
+    @property
+    def is_media(self) -> bool:
+        """Whether PyAV writes it."""
+        return bool(self.codec)
+
+    @property
+    def holds_film(self) -> bool:
+        """Whether pictures and subtitles find room beside the sound."""
+        return self.suffix in FILM_SUFFIXES
 
 
 def writable_suffixes() -> str:
     """The endings that can be written, as a phrase for messages."""
-    return "wav, flac, mp3, ogg, opus, aiff, caf, w64, rf64, au, voc, sph, ircam, paf, pvf, mat or raw"
+    sound = "wav, flac, mp3, ogg, opus, m4a, m4b, aac, mka, aiff, caf, w64, rf64, au, voc, sph, ircam, paf, pvf, mat, raw"
+    return f"{sound}, mp4, mov, mkv or webm"
 
 
 def default_suffix(info: AudioInfo) -> str:
     """The ending of an output that the user did not name: the input's own where it can be written, else .wav."""
     suffix = names.suffix(info.path) if info.path else ""
     container = SUFFIXES.get(suffix.lower())
-    if container is not None and (container == info.format or {container, info.format} <= {"WAV", "WAVEX", "RF64"}):
+    if container is not None and (container == info.format or {container, info.format} <= {"WAV", "WAVEX", "RF64"} or info.codec):
         return suffix
     if info.format == "OGG":
         return ".opus" if info.subtype == "OPUS" else ".ogg"
+    if info.format == "RAW" and info.subtype not in RAW_FORMATS.values():
+        return ".wav"  # a codec without a header, as GSM is; samples without one would say nothing of themselves
     return next((ending for ending, name in SUFFIXES.items() if name == info.format), ".wav")
 
 
@@ -128,10 +176,9 @@ def _compression(subtype: str, info: AudioInfo, bitrate: float | None) -> tuple[
     """libsndfile's compression level and bit rate mode for a lossy subtype: the user's rate, or one near the input's."""
     if subtype not in LOSSY:
         if bitrate is not None:
-            raise UsageError("--bitrate is for mp3, ogg and opus output; this output is not compressed with loss.")
+            raise UsageError("--bitrate is for lossy output (mp3, ogg, opus, m4a ...); this output is not compressed with loss.")
         return None, None
-    if bitrate is not None and not 4 <= bitrate <= 4000:
-        raise UsageError(f"The bit rate {bitrate:g} kbit/s is outside 4 to 4000; give for example --bitrate 128.")
+    _require_bitrate(bitrate)
     wanted = bitrate if bitrate is not None else info.bitrate if info.is_lossy else None
     if subtype == "MPEG_LAYER_III":
         if wanted is None:
@@ -146,6 +193,11 @@ def _compression(subtype: str, info: AudioInfo, bitrate: float | None) -> tuple[
     nominal = wanted * (44100 * 2) / (info.samplerate * info.channels)
     quality = max(0, sum(rate <= nominal + 8 for rate in VORBIS_RATES) - 1) / 10
     return 1 - quality, None
+
+
+def _require_bitrate(bitrate: float | None) -> None:
+    if bitrate is not None and not 4 <= bitrate <= 4000:
+        raise UsageError(f"The bit rate {bitrate:g} kbit/s is outside 4 to 4000; give for example --bitrate 128.")
 
 
 def _require_fits(container: str, subtype: str, info: AudioInfo, frames: int | None) -> None:
@@ -192,6 +244,8 @@ def output_format(
     if container is None:
         what = f"files that end in {suffix}" if suffix else "a file without an ending in its name"
         raise UsageError(f"tsmgan cannot write {what}; name the output .{writable_suffixes()}.")
+    if container in MEDIA_CODECS:
+        return _media_format(container, suffix.lower(), info, subtype, bitrate)
     if container == "WAV" and info.format == "WAVEX":
         container = "WAVEX"
     if container == "RAW" and subtype is None and info.subtype not in RAW_FORMATS.values():
@@ -205,3 +259,44 @@ def output_format(
         notes.append("The output is longer than 4 GiB and is stored as RF64, the WAV format for long files.")
     level, mode = _compression(chosen, info, bitrate)
     return OutputFormat(container, chosen, level, mode, tuple(notes))
+
+
+def _media_codec(container: str, info: AudioInfo, suffix: str, requested: str | None) -> tuple[str, str]:
+    """Codec and subtype of a media file: what the user asks for, the input's own, or the container's usual one."""
+    possible = MEDIA_CODECS[container]
+    sample = SAME_LADDER.get(info.subtype, info.subtype)
+    sample = sample if sample in LADDERS else "PCM_16"
+    exact = ("pcm", "flac", "alac") if container == "mov" or sample in ("FLOAT", "DOUBLE", "PCM_32") else ("flac", "alac", "pcm")
+    lossless = next((name for name in exact if name in possible), None) if container != "mp4" else "alac"
+    if requested is not None:
+        name = RAW_FORMATS.get(requested.lower(), requested.upper().replace("-", "_"))
+        if name in LADDERS and lossless is not None:
+            return lossless, name
+        if name.lower() not in possible:
+            choices = ", ".join(each.upper() for each in possible if each != "pcm") + (", PCM_16, PCM_24" if lossless else "")
+            raise UsageError(f"{suffix[1:].upper()} files cannot hold the subtype {requested}; choose one of {choices}.")
+        return name.lower(), sample if name.lower() in LOSSLESS_CODECS else name.lower()
+    own = CODEC_OF_SUBTYPE.get(info.subtype, "pcm" if info.codec.startswith("pcm_") else info.codec or info.format.lower())
+    codec = own if own in possible else possible[0]
+    if own not in possible and not info.is_lossy and lossless is not None and container != "mp4":
+        codec = lossless
+    return codec, sample if codec in LOSSLESS_CODECS else codec
+
+
+def _media_format(container: str, suffix: str, info: AudioInfo, requested: str | None, bitrate: float | None) -> OutputFormat:
+    """How a media file is stored. See `output_format`."""
+    codec, subtype = _media_codec(container, info, suffix, requested)
+    most = MOST_CHANNELS.get(codec)
+    if most is not None and info.channels > most:
+        other = "write .mkv with --subtype PCM_16, or .wav, instead"
+        raise AudioError(f"{codec.upper()} holds at most {most} channels and {info.name} has {info.channels}; {other}.")
+    if codec in LOSSLESS_CODECS:
+        if bitrate is not None:
+            raise UsageError("--bitrate is for lossy output (mp3, ogg, opus, m4a ...); this output is not compressed with loss.")
+        if codec != "pcm":
+            # FLAC and ALAC are written with 16 or 24 bits.
+            subtype = "PCM_16" if subtype in ("PCM_16", "PCM_U8", "PCM_S8") else "PCM_24"
+        return OutputFormat(container, subtype, codec=codec, suffix=suffix)
+    _require_bitrate(bitrate)
+    near = info.bitrate if info.is_lossy else None
+    return OutputFormat(container, subtype, codec=codec, suffix=suffix, bitrate=bitrate or near or USUAL_KBPS[codec] * info.channels)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tsmgan.core.timemap import TimeMap
@@ -33,6 +34,25 @@ class Picture:
     kind: int = 3
     """What it shows, as ID3 and FLAC number it: 3 is the front cover."""
     description: str = ""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track of a film besides the one that is read: pictures, subtitles, or further sound."""
+
+    kind: str
+    """video, audio, subtitle, attachment or data."""
+    codec: str
+    """FFmpeg's name of the code; empty where it is unknown."""
+    number: int
+    """Among the tracks of its kind, counted from 1."""
+    language: str = ""
+    """As the file states it, mostly in three letters."""
+
+    def __str__(self) -> str:
+        name = {"video": "picture track", "audio": "audio track", "subtitle": "subtitle track"}.get(self.kind, self.kind)
+        facts = ", ".join(each for each in (self.codec, self.language) if each)
+        return f"{name} {self.number}" + (f" ({facts})" if facts else "")
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,16 @@ class AudioInfo:
     """The `bext` chunk of a Broadcast Wave file, in the layout of libsndfile's SF_BROADCAST_INFO."""
     unread_tags: tuple[str, ...] = ()
     """Names of tags that the file holds and that have no place here, so they will not be carried."""
+    codec: str = ""
+    """FFmpeg's name of the codec; empty where libsndfile decodes."""
+    layout: str = ""
+    """FFmpeg's name of the channel layout; empty where libsndfile decodes."""
+    sound_bitrate: float | None = None
+    """kbit/s of the sound alone, where it lies in a media file that states it."""
+    tracks: tuple[Track, ...] = ()
+    """What else a media file holds: pictures, subtitles and further sound. Covers are in `pictures`."""
+    atoms: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The tags of an MP4 file as mutagen gives them. An MP4 output takes those that are still true as they are."""
 
     def section(self, start: float, end: float | None) -> AudioInfo:
         """This recording with only the chapters between two instants in seconds, counted from the first. None is the recording's end."""
@@ -93,7 +123,23 @@ class AudioInfo:
         moved = [
             replace(each, start=max(0.0, second(each.start)), end=None if each.end is None else second(each.end)) for each in self.chapters
         ]
-        return replace(self, chapters=tuple(moved))
+        return replace(self._with_tempo_of(time_map), chapters=tuple(moved))
+
+    def _with_tempo_of(self, time_map: TimeMap) -> AudioInfo:
+        """This recording with the tempo that one rate gives it. Of a map with several rates, no tempo is true."""
+        beats = self.tags.get("bpm")
+        if beats is None or time_map.is_identity:
+            return self
+        x, y = time_map.knots
+        rates = (x[1:] - x[:-1]) / (y[1:] - y[:-1])
+        others = {name: text for name, text in self.tags.items() if name != "bpm"}
+        try:
+            tempo = float(beats.replace(",", ".")) * rates[0]
+        except ValueError:
+            return self
+        if rates.max() - rates.min() > 1e-6 * rates[0] or not 0 < tempo < 10000:
+            return replace(self, tags=others, unread_tags=(*self.unread_tags, "bpm"))
+        return replace(self, tags={**others, "bpm": f"{tempo:.2f}".rstrip("0").rstrip(".")})
 
     @property
     def is_double(self) -> bool:
@@ -107,5 +153,7 @@ class AudioInfo:
 
     @property
     def bitrate(self) -> float | None:
-        """Mean rate of the whole file in kbit/s."""
+        """Mean rate in kbit/s: of the sound where that is known, else of the whole file."""
+        if self.sound_bitrate is not None:
+            return self.sound_bitrate
         return self.bytes * 8e-3 / self.seconds if self.bytes and self.seconds else None

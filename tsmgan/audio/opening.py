@@ -75,7 +75,7 @@ KNOWN_MAGIC = (
 )
 MEDIA_MAGIC = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75"), (0, b"FLV"), (0, b"ADIF"), (8, b"AVI "))
 """Offsets and bytes by which MP4, M4A, QuickTime, Matroska, WebM, WMA, FLV, AAC and AVI are recognised."""
-MEDIA_SUFFIXES = frozenset(".m4a .mp4 .m4b .mov .webm .mkv .mka .aac .wma .ac3 .ape .wv .3gp .amr .tta".split())
+MEDIA_SUFFIXES = frozenset(".m4a .mp4 .m4b .m4v .mov .webm .mkv .mka .aac .wma .ac3 .ape .wv .3gp .amr .tta".split())
 """File name endings that only FFmpeg's libraries read."""
 READABLE_SUFFIXES = (SUFFIXES.keys() | MEDIA_SUFFIXES) - {".raw", ".pcm", ".mat"}
 """File name endings, in lower case, of what is taken from a folder. Raw samples have no header, and most .mat files hold no sound.
@@ -114,6 +114,7 @@ def open_reader(
     *,
     raw: RawFormat | None = None,
     salvage: bool = False,
+    track: int | None = None,
 ) -> Reader:
     """Open a recording.
 
@@ -121,10 +122,11 @@ def open_reader(
         path: a file, a URL, or "-" for standard input (WAV, or raw samples when `raw` is given).
         raw: how the samples of "-", of a .raw or of a .pcm file are stored.
         salvage: use what is there of a file that is cut short or damaged at its end; its length is then unknown (frames is None).
+        track: which audio track of a media file is read, counted from 1; None for the first.
 
     Raises:
         AudioError: it is missing, empty, no recording, damaged, cut short, or its header cannot be right.
-        UsageError: a raw file without `raw`.
+        UsageError: a raw file without `raw`, or a track that is not there.
     """
     path = plain(os.fspath(path))
     if path == "-":
@@ -140,11 +142,11 @@ def open_reader(
 
         copy = fetch(path)
         try:
-            return FetchedReader(_open_file(copy.path, path, raw, salvage), path, copy)
+            return FetchedReader(_open_file(copy.path, path, raw, salvage, track), path, copy)
         except BaseException:
             copy.close()
             raise
-    return _open_file(path, path, raw, salvage)
+    return _open_file(path, path, raw, salvage, track)
 
 
 class FetchedReader(Reader):
@@ -152,7 +154,7 @@ class FetchedReader(Reader):
 
     def __init__(self, reader: Reader, url: str, copy: Copy) -> None:
         super().__init__(replace(reader.info, path=url))
-        self.stamp = copy.stamp
+        self.stamp, self.film = copy.stamp, reader.film
         self._reader, self._copy = reader, copy
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
@@ -165,7 +167,7 @@ class FetchedReader(Reader):
         self._copy.close()
 
 
-def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Reader:
+def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool, track: int | None) -> Reader:
     """Open a path that messages call `name`."""
     size = require_readable(path, name)
     # A named pipe or a device has no size and cannot seek, so it is read like standard input.
@@ -181,6 +183,9 @@ def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Re
     try:
         opened = open_sound_file(path, name, size, salvage)
         if opened is not None:
+            if track is not None and track > 1:
+                opened.close()
+                raise UsageError(f"{name} has one audio track; there is no --track {track}.")
             return opened
         failed = _unrecognised(name, path, head, reason)
     except soundfile.LibsndfileError as error:
@@ -188,7 +193,7 @@ def _open_file(path: str, name: str, raw: RawFormat | None, salvage: bool) -> Re
         failed = _unrecognised(name, path, head, reason)
     if _looks_like_text(head) or _is_playlist(head) or error_is_certain(reason):
         raise failed
-    return _open_with_pyav(path, name, size, salvage, head, failed)
+    return _open_with_pyav(path, name, size, salvage, track, head, failed)
 
 
 def error_is_certain(reason: str) -> bool:
@@ -196,7 +201,7 @@ def error_is_certain(reason: str) -> bool:
     return reason in LIBSNDFILE_REASONS.values()
 
 
-def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes, failed: AudioError) -> Reader:
+def _open_with_pyav(path: str, name: str, size: int, salvage: bool, track: int | None, head: bytes, failed: AudioError) -> Reader:
     try:
         from tsmgan.audio.media import MediaReader
     except ImportError:
@@ -205,7 +210,7 @@ def _open_with_pyav(path: str, name: str, size: int, salvage: bool, head: bytes,
             raise AudioError(f'{name}: {kind} files are read through PyAV; install it with `pip install "tsmgan[media]"`.') from None
         raise failed from None
     try:
-        reader = MediaReader(path, name, size, salvage=salvage)
+        reader = MediaReader(path, name, size, salvage=salvage, track=track)
     except AudioError as error:
         raise error if _is_media(head, path) else failed from None
     try:

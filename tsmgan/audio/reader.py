@@ -8,6 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
+from tsmgan.audio.film import Film
 from tsmgan.audio.info import AudioInfo
 from tsmgan.audio.samples import require_finite
 from tsmgan.core.geometry import HIGHEST_SAMPLERATE, LOWEST_SAMPLERATE
@@ -31,6 +32,8 @@ class Reader:
         """Samples per channel that were read so far."""
         self.stamp: Stamp | None = None
         """What the store of a URL said about the file when it was fetched; None for paths and pipes."""
+        self.film: Film | None = None
+        """What else a media file holds; None where there is nothing but the sound."""
         self._salvage = salvage
 
     def _read(self, frames: int) -> np.ndarray:
@@ -97,6 +100,11 @@ def cut_short(promised: float, found: float) -> tuple[str, str]:
         f"is cut short: its header promises {promised:.2f} s and {found:.2f} s are there",
         "fetch it again, or use what is there with --salvage",
     )
+
+
+def states_nothing(name: str) -> str:
+    """The note about a recording whose container states no length."""
+    return f"{name} is of a kind that states no length, so nothing tells whether its end is missing."
 
 
 def require_sane(info: AudioInfo) -> None:

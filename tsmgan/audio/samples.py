@@ -15,7 +15,8 @@ WIDTHS = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOA
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_24": 24, "DWVW_24": 24, "PCM_32": 32}
 """Bits of an integer subtype. All other integer-like subtypes (companded, ADPCM) code 16 bits."""
 FLOATING = {"FLOAT", "DOUBLE"}
-LOSSY = {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+LOSSY = {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "aac", "opus", "mp3", "ac3", "eac3"}
+"""Lossy codes: libsndfile's in capitals, those of media files in lower case."""
 
 
 def integer_bits(subtype: str) -> int | None:

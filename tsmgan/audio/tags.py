@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tsmgan.audio.info import AudioInfo, Chapter, Picture
+from tsmgan.audio.wav_cues import chunks, cue_chunks, read_cues
 
 if TYPE_CHECKING:
     import soundfile
@@ -126,12 +127,16 @@ def _read(info: AudioInfo, path: str) -> dict[str, Any]:
             return read_id3(file, own_file=True)
     if info.format in CHUNKED:
         with open(path, "rb") as file:
-            data = _chunk(file, CHUNKED[info.format], {b"ID3 ", b"id3 ", b"ID32"})
-        if data is None:
-            return {}
-        from tsmgan.audio.id3 import read_id3
+            data = _chunk(file, {b"ID3 ", b"id3 ", b"ID32"})
+            cues, unread = read_cues(file, info.samplerate)
+        found: dict[str, Any] = {}
+        if data is not None:
+            from tsmgan.audio.id3 import read_id3
 
-        return read_id3(io.BytesIO(data), own_file=False)
+            found = read_id3(io.BytesIO(data), own_file=False)
+        if cues and not found.get("chapters"):
+            found["chapters"] = cues
+        return found | {"unread_tags": (*found.get("unread_tags", ()), *unread)}
     if info.format in WITH_COMMENTS:
         with open(path, "rb") as file:
             comments = _comments(file, info.format, info.subtype)
@@ -139,21 +144,9 @@ def _read(info: AudioInfo, path: str) -> dict[str, Any]:
     return {}
 
 
-def _chunk(file: BinaryIO, name: bytes, names: set[bytes]) -> bytes | None:
+def _chunk(file: BinaryIO, names: set[bytes]) -> bytes | None:
     """The content of the first chunk with one of these names in a RIFF or AIFF file. The end of the file may cut it."""
-    magic = file.read(12)[:4]
-    order, long_data = ">" if magic in (b"FORM", b"RIFX") else "<", None
-    while len(head := file.read(8)) == 8:
-        found, length = struct.unpack(order + "4sI", head)
-        if found in names:
-            return file.read(min(length, LARGEST_CHUNK))
-        if found == b"ds64":
-            long_data = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))[1]
-            length -= 16
-        elif found == b"data" and length == 0xFFFFFFFF and long_data is not None:
-            length = long_data
-        file.seek(length + length % 2, os.SEEK_CUR)
-    return None
+    return next((file.read(min(length, LARGEST_CHUNK)) for name, length in chunks(file) if name in names), None)
 
 
 def _comments(file: BinaryIO, container: str, subtype: str) -> Any:
@@ -249,6 +242,8 @@ def add_tags(file: BinaryIO, container: str, subtype: str, info: AudioInfo) -> N
         content = io.BytesIO()
         save_id3(info, content)
         _append_chunk(file, CHUNKED[container], content.getvalue())
+        for name, inside in cue_chunks(info.chapters, info.samplerate) if container in BROADCAST else ():
+            _append_chunk(file, name, inside)
     else:
         save_id3(info, file)
 

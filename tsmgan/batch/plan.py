@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.maps.speeds import rate_label
 from tsmgan.options import StretchOptions
-from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
+from tsmgan.storage.names import WEB, Stamp, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 
+LARGEST_LIST_BYTES = 1 << 26
+"""Of a list of names: what has no end would take all memory."""
 DEFAULT_NAME = "{stem}@{rate}{pitch}.{ext}"
 FIELDS = ("stem", "rate", "pitch", "ext", "input_ext", "folder")
 """What a name template may hold: the input's name without its ending, the rate, the pitch (+2st, or nothing), the output's ending, the
@@ -70,14 +73,26 @@ class Task:
         assert self.options.rate is not None
         return self.options.rate
 
+    def _followers(self) -> list[object]:
+        """Size and version of each file that moves with the recording. Nothing where none is asked for."""
+        options = self.options
+        if not (options.subtitles or options.with_subtitles):
+            return []
+        from tsmgan.followers.text import companions
+
+        places = [*options.subtitles, *(companions(self.input) if options.with_subtitles else ())]
+        return [[place, *_stamp(place)] for place in places]
+
     @property
     def digest(self) -> str:
         """Sixteen hex digits that change whenever the sound may, apart from the rate."""
         options = self.options
         # The network's sums are rounded in another order by more threads, and by other devices.
         network = (options.model, self.version, options.device, options.threads or 1)
+        # Only what is asked for counts, so that outputs of earlier versions are still known.
+        timing = () if options.pauses is None else (options.pauses,)
         output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
-        heard = (*network, options.coherence, options.seed, options.pitch, *output)
+        heard = (*network, *timing, options.coherence, options.seed, options.pitch, options.formants, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
@@ -190,9 +205,22 @@ def _below_common_url(paths: list[str]) -> list[Source]:
     return [Source(path, "/".join(folder[shared:]) if shared > 2 else "") for path, folder in zip(paths, folders)]
 
 
-def read_list(lines: Iterable[str]) -> list[str]:
-    """File names, one a line; empty lines and those that begin with # are left out."""
-    names = [line.rstrip("\r\n") for line in lines]
+def read_list(file: BinaryIO) -> list[str]:
+    """File names, one a line; empty lines and those that begin with # are left out.
+
+    Windows marks the encoding of its text files in their first bytes, and PowerShell writes UTF-16.
+
+    Raises:
+        UsageError: the file holds what no name has, or is longer than any list.
+    """
+    data = file.read(LARGEST_LIST_BYTES + 1)
+    if len(data) > LARGEST_LIST_BYTES:
+        raise UsageError(f"The list has more than {LARGEST_LIST_BYTES >> 20} MB; give a text file with one name a line.")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        text = os.fsdecode(data.removeprefix(codecs.BOM_UTF8))
+    names = [line.removesuffix("\r") for line in text.split("\n")]
     for number, name in enumerate(names, 1):
         if "\0" in name:
             raise UsageError(f"Line {number} of the list holds a NUL byte, which no file name has; write one name a line.")
@@ -245,7 +273,13 @@ def output_name(template: str, source: Source, label: str, pitch: str = "") -> s
 
 
 def make_tasks(
-    sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, options: StretchOptions, version: str = ""
+    sources: Sequence[Source],
+    rates: Sequence[float],
+    template: str,
+    root: str | None,
+    options: StretchOptions,
+    version: str = "",
+    labels: Mapping[float, str] | None = None,
 ) -> list[Task]:
     """Every output that the batch shall leave, largest input first, so that no long one is left to a single process at the end.
 
@@ -256,6 +290,7 @@ def make_tasks(
         root: the output folder; None puts each output beside its input.
         options: of all of them; their rate is not used.
         version: see `Task`.
+        labels: what {rate} stands for in names, by rate; None for the rates themselves.
 
     Raises:
         UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
@@ -266,9 +301,9 @@ def make_tasks(
     for source in sources:
         place = root if root is not None else parent(source.path)
         flat = source if root is not None else Source(source.path, "")
-        size = source.size if source.size is not None else _size(source.path)
+        size = source.size if source.size is not None else _stamp(source.path).bytes
         for rate in rates:
-            name = output_name(template, flat, rate_label(rate), options.pitch_label)
+            name = output_name(template, flat, rate_label(rate) if labels is None else labels[rate], options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
@@ -282,12 +317,12 @@ def make_tasks(
     return sorted(tasks, key=lambda task: -task.size)
 
 
-def _size(place: str) -> int:
-    """Bytes of a file, 0 of one that is not there: that is told when its turn comes."""
+def _stamp(place: str) -> Stamp:
+    """Size and version of a file, 0 bytes of one that is not there: that is told when its turn comes."""
     try:
-        return stamp(place).bytes
+        return stamp(place)
     except OSError:
-        return 0
+        return Stamp(0, "")
 
 
 @lru_cache(maxsize=4096)

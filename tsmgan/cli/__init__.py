@@ -26,6 +26,8 @@ from tsmgan.errors import TsmganError, UsageError
 
 COMMANDS = {
     "stretch": "Recordings",
+    "fit": "Recordings",
+    "map": "Recordings",
     "info": "Recordings",
     "manifest": "Recordings",
     "models": "Models",
@@ -38,7 +40,7 @@ COMMANDS = {
     "benchmark": "Measures",
 }
 """Every command in the order of the help, and the panel that it stands in there. Those whose file is missing do not exist."""
-ENDS_AT_ONCE = ("stretch", "info", "models")
+ENDS_AT_ONCE = ("stretch", "map", "info", "models")
 """Commands that a signal may end anywhere, since unfinished outputs are all that they leave; the rest unwind."""
 
 
@@ -61,7 +63,11 @@ class CommandFiles(TyperGroup):
         holder = typer.Typer(add_completion=False, rich_markup_mode="rich")
         settings = {"help_option_names": ["-h", "--help"]}
         holder.command(cmd_name, rich_help_panel=COMMANDS[cmd_name], no_args_is_help=False, context_settings=settings)(function)
-        return typer.main.get_command(holder)
+        command: Any = typer.main.get_command(holder)
+        for option in command.params:
+            if getattr(option, "is_flag", False):
+                option.metavar = ""  # `--force <bool>` reads as if a value were wanted
+        return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
@@ -207,6 +213,8 @@ def _unexpected(error: Exception) -> int:
 def main() -> NoReturn:
     """Entry point of the installed program."""
     streams.prepare()
+    if os.environ.get("COLUMNS", "").strip() == "0":  # nothing would be shown
+        del os.environ["COLUMNS"]
     # No stage multiplies matrices in NumPy; threads for it would only take memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with stopping.handled():

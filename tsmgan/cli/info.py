@@ -9,6 +9,7 @@ import typer
 
 from tsmgan.cli import console
 from tsmgan.cli.durations import format_duration
+from tsmgan.errors import TsmganError
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo
@@ -28,14 +29,24 @@ def info(
 
     [cyan]tsmgan info --json --peak *.flac[/cyan]
     """
-    found = [_describe(file, peak, salvage) for file in files]
+    found, failed = [], False
+    for file in files:
+        try:
+            found.append(_describe(file, peak, salvage))
+        except TsmganError as error:
+            if len(files) == 1:
+                raise
+            console.error(str(error))
+            failed = True
     if as_json:
-        text = json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False)
+        text = json.dumps(found[0] if len(files) == 1 else found, indent=2, ensure_ascii=False)
         # JSON escapes some control characters itself, and lets others pass that a terminal obeys as well.
         typer.echo(console.CONTROLS.sub(lambda each: each[0] if each[0] == "\n" else f"\\u{ord(each[0]):04x}", text))
-        return
-    for facts in found:
-        _print(facts)
+    else:
+        for facts in found:
+            _print(facts)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _describe(file: str, peak: bool, salvage: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import typer
 HOW_FAST, HOW_HIGH, INPUT, SOUND, OUTPUT, SPEED, MESSAGES = "How fast", "How high", "Input", "Sound", "Output", "Speed", "Messages"
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
+FOLLOWERS = "What moves with the sound"
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -25,6 +26,14 @@ def _model_names(incomplete: str) -> list[str]:
 
 Source = Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)]
 Rate = Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.")]
+ComparedRate = Annotated[
+    str | None,
+    typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.", show_default=False),
+]
+ComparedPitch = Annotated[
+    str | None,
+    typer.Option("--pitch", "-p", metavar="P", help="Semitones higher or lower: +2, -0.5, or a ratio, 3/2.", show_default=False),
+]
 Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)]
 
 
@@ -107,6 +116,106 @@ TimeMapFile = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+Markers = Annotated[
+    str | None,
+    typer.Option(
+        "--markers",
+        metavar="CSV",
+        help="Where points of the input must land: lines of `1:02.5, 0:58.0`; semicolons and 00:01:02,500 will do.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
+Bpm = Annotated[
+    str | None,
+    typer.Option(
+        "--bpm",
+        metavar="[FROM:]TO",
+        help="Beats per minute to reach, 80, or from one tempo to another, 92:80. Several make a practice set: 92:60,70,80.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
+PauseText = Annotated[
+    str | None,
+    typer.Option(
+        "--pauses",
+        metavar="KEEP|first",
+        help="Share of their length that pauses of speech keep, 0 to 1; first: to the same length, pauses give way before words do.",
+        rich_help_panel=HOW_FAST,
+        show_default=False,
+    ),
+]
+SlotsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--slots",
+        metavar="FILE",
+        help="Captions (.srt, .vtt, .ass, .csv) with the times at which the lines of the recording shall be heard.",
+        rich_help_panel=HOW_FAST,
+        show_default=False,
+    ),
+]
+CaptionsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--captions",
+        metavar="FILE",
+        help="The recording's own captions, for --slots. Default: those beside it.",
+        rich_help_panel=HOW_FAST,
+        show_default=False,
+    ),
+]
+
+
+def _slowest(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--slowest", metavar="R", help="Least rate of words in a slot. Default: 0.8.", rich_help_panel=panel, show_default=False
+    )
+
+
+def _fastest(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--fastest", metavar="R", help="Greatest rate of words in a slot. Default: 1.6.", rich_help_panel=panel, show_default=False
+    )
+
+
+def _free_time(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--free-time",
+        metavar="TIME",
+        help="How long a line may run on after its slot. Default: until the next one begins.",
+        rich_help_panel=panel,
+        show_default=False,
+    )
+
+
+def _report(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--report", metavar="FILE", help="Write what became of each line, as .csv or .json.", rich_help_panel=panel, show_default=False
+    )
+
+
+Slowest = Annotated[str | None, _slowest()]
+StretchSlowest = Annotated[str | None, _slowest(HOW_FAST)]
+Fastest = Annotated[str | None, _fastest()]
+StretchFastest = Annotated[str | None, _fastest(HOW_FAST)]
+FreeTime = Annotated[str | None, _free_time()]
+StretchFreeTime = Annotated[str | None, _free_time(HOW_FAST)]
+Report = Annotated[str | None, _report()]
+StretchReport = Annotated[str | None, _report(HOW_FAST)]
+Subtitles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subtitles",
+        metavar="FILE",
+        help="Subtitles, lyrics, labels, times or a CUE sheet that move with the sound, beside the output. Repeatable.",
+        rich_help_panel=FOLLOWERS,
+        show_default=False,
+    ),
+]
+WithSubtitles = Annotated[
+    bool,
+    typer.Option("--with-subtitles", help="Move such files that lie beside a recording and have its stem.", rich_help_panel=FOLLOWERS),
+]
 Pitch = Annotated[
     str | None,
     typer.Option(
@@ -128,6 +237,16 @@ Tune = Annotated[
         show_default=False,
     ),
 ]
+FormantsText = Annotated[
+    str | None,
+    typer.Option(
+        "--formants",
+        metavar="F",
+        help="keep, follow (the pitch), or semitones, also without --pitch. Default: a voice's stay, an instrument's follow.",
+        rich_help_panel=HOW_HIGH,
+        show_default=False,
+    ),
+]
 InputStart = Annotated[
     str | None,
     typer.Option("--start", metavar="TIME", help="Where in the input to begin: 90 or 1:30.5.", rich_help_panel=INPUT, show_default=False),
@@ -135,6 +254,15 @@ InputStart = Annotated[
 InputEnd = Annotated[
     str | None,
     typer.Option("--end", metavar="TIME", help="Where in the input to stop. Default: its end.", rich_help_panel=INPUT, show_default=False),
+]
+Track = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="The audio track of a film to stretch, and no other. Default: all, if the output can hold them.",
+        rich_help_panel=INPUT,
+        show_default=False,
+    ),
 ]
 Salvage = Annotated[bool, typer.Option("--salvage", help="Use what is there of a recording that is cut short.", rich_help_panel=INPUT)]
 Coherence = Annotated[
@@ -157,7 +285,7 @@ Subtype = Annotated[
 ]
 Bitrate = Annotated[
     float | None,
-    typer.Option(metavar="KBPS", help="Of mp3, ogg and opus. Default: near the input's.", rich_help_panel=OUTPUT, show_default=False),
+    typer.Option(metavar="KBPS", help="Of mp3, ogg, opus, m4a ... Default: near the input's.", rich_help_panel=OUTPUT, show_default=False),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Pipes carry raw samples instead of WAV.", rich_help_panel=RAW_PANEL)]
 RawRate = Annotated[

@@ -36,6 +36,7 @@ def stretch_batch(
     jobs: int | None,
     cluster: str | None,
     options: StretchOptions,
+    labels: dict[float, str] | None = None,
     *,
     force: bool,
     quiet: bool,
@@ -48,8 +49,12 @@ def stretch_batch(
         typer.Exit: some recordings failed, with exit code 3.
     """
     started = time.perf_counter()
+    if rate is None and options.pauses not in (None, "first") and options.duration is None and options.time_map is None:
+        rate = "1"
     if rate is None:
-        raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
+        raise UsageError("Several recordings are stretched by --rate, --bpm FROM:TO or --pauses KEEP; the others are for a single one.")
+    if options.subtitles:
+        raise UsageError("--subtitles names files of a single recording; --with-subtitles takes those that lie beside each.")
     if options.raw_output:
         raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
     if jobs is not None:
@@ -68,7 +73,7 @@ def stretch_batch(
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)
     version = _model_version(options.model, options.device if cluster is None else "auto", options.threads)
-    tasks = plan.make_tasks(found, rates, template, output, options, version)
+    tasks = plan.make_tasks(found, rates, template, output, options, version, labels)
 
     from tsmgan.batch.run import Outcome, run_batch, weight
 
@@ -98,9 +103,8 @@ def stretch_batch(
     if not quiet:
         _say_notes(outcome, output)
         if outcome.clipped:
-            console.warning(
-                f"{outcome.clipped} outputs hold samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav."
-            )
+            held = "1 output holds" if outcome.clipped == 1 else f"{outcome.clipped} outputs hold"
+            console.warning(f"{held} samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav.")
         console.say(_summary(outcome, rates, output, time.perf_counter() - started))
     if outcome.failed:
         raise typer.Exit(3)
@@ -171,15 +175,15 @@ def _listed(file_list: str | None) -> list[str]:
     if file_list is None:
         return []
     if file_list == "-":
-        return list(map(plain, read_list(map(os.fsdecode, sys.stdin.buffer))))
+        return list(map(plain, read_list(sys.stdin.buffer)))
     if is_url(file_list := plain(file_list)):
         from tsmgan.storage.remote import fetch
 
         with fetch(file_list) as copy, open(copy.path, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     try:
         with open(file_list, "rb") as file:
-            return list(map(plain, read_list(map(os.fsdecode, file))))
+            return list(map(plain, read_list(file)))
     except OSError as error:
         raise UsageError(f"The list {file_list} cannot be read: {error.strerror or error}; give a text file of names.") from None
 

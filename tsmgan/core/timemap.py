@@ -13,6 +13,7 @@ from os import PathLike
 
 import numpy as np
 
+from tsmgan.core.times import read_text, seconds_of, time_rows
 from tsmgan.errors import UsageError
 
 SLOWEST, FASTEST = 0.05, 20.0
@@ -52,6 +53,10 @@ class TimeMap:
             if not SLOWEST * (1 - 1e-9) <= rate <= FASTEST * (1 + 1e-9):
                 possible = f"rates from {SLOWEST} to {FASTEST:g} are possible"
                 raise UsageError(f"Between points {k + 1} and {k + 2} the time map asks for rate {rate:.4g}; {possible}.")
+
+    def __repr__(self) -> str:
+        unit = ".from_samples" if self._in_samples else ""
+        return f"TimeMap{unit}({self._x.tolist()}, {self._y.tolist()})"
 
     @classmethod
     def from_samples(cls, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> TimeMap:
@@ -100,34 +105,29 @@ class TimeMap:
 
     @classmethod
     def from_csv(cls, path: str | PathLike[str]) -> TimeMap:
-        """Read a map from a CSV file with one `input second, output second` pair a line.
+        """Read a map from a CSV file with one pair a line: an input and an output time.
 
-        Empty lines, lines that begin with `#` and one heading line are skipped.
+        Times are seconds (12.5), clocks (1:02:03.25) or those of subtitles (00:01:30,500). Semicolons or tabs may stand between them
+        instead of a comma, and then a comma is a decimal one. A third column is a name for whoever reads it. Empty lines, lines that
+        begin with `#` and one heading line are skipped.
 
         Raises:
-            UsageError: the file cannot be read, or a line does not hold two numbers that go forward.
+            UsageError: the file cannot be read, or a line does not hold two times that go forward.
         """
         points: list[tuple[float, float]] = []
         try:
-            with open(path, newline="", encoding="utf-8-sig") as f:
-                rows = csv.reader(f, skipinitialspace=True)
-                for row in rows:
-                    if not row or not "".join(row).strip() or row[0].lstrip().startswith("#"):
-                        continue
-                    try:
-                        if len(row) != 2:
-                            raise ValueError
-                        x, y = float(row[0]), float(row[1])
-                    except ValueError:
-                        if not points and not any(c.isdigit() for c in row[0]):
-                            continue  # a heading
-                        message = f"Line {rows.line_num} of {path} is not an input second and an output second, as in `12.5, 10.0`."
-                        raise UsageError(message) from None
-                    if not (math.isfinite(x) and math.isfinite(y) and x >= 0 and y >= 0):
-                        raise UsageError(f"Line {rows.line_num} of {path} holds a time that is negative or not finite.")
-                    if points and (x <= points[-1][0] or y <= points[-1][1]):
-                        raise UsageError(f"Line {rows.line_num} of {path} goes back in time, or stands still: both columns must grow.")
-                    points.append((x, y))
+            for line, row, decimal_comma in time_rows(read_text(path)):
+                point = _point(row, decimal_comma)
+                if point is None:
+                    if not points and not any(c.isdigit() for c in row[0]):
+                        continue  # a heading
+                    raise UsageError(f"Line {line} of {path} is not an input second and an output second, as in `12.5, 10.0`.")
+                x, y = point
+                if not (math.isfinite(x) and math.isfinite(y) and x >= 0 and y >= 0):
+                    raise UsageError(f"Line {line} of {path} holds a time that is negative or not finite.")
+                if points and (x <= points[-1][0] or y <= points[-1][1]):
+                    raise UsageError(f"Line {line} of {path} goes back in time, or stands still: both columns must grow.")
+                points.append(point)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UsageError(f"The time map {path} cannot be read as a CSV file: {error}") from error
         if not points or points == [(0.0, 0.0)]:
@@ -254,6 +254,44 @@ class TimeMap:
     def is_identity(self) -> bool:
         """Whether every output sample looks at the input sample of the same number."""
         return bool((self._rates == 1.0).all() and self._x[0] == self._y[0])
+
+
+class GrowingTimeMap(TimeMap):
+    """A map in samples that becomes known piece by piece. Until it is extended, it goes on with the rate of its last piece."""
+
+    def __init__(self, input_positions: Sequence[float] | np.ndarray, output_positions: Sequence[float] | np.ndarray) -> None:
+        super().__init__(input_positions, output_positions)
+        self._in_samples = True
+
+    def extend(self, input_positions: Sequence[float], output_positions: Sequence[float]) -> None:
+        """Add knots behind the last one.
+
+        Raises:
+            UsageError: they do not go forward, or a rate lies outside 0.05 to 20.
+        """
+        if len(input_positions):
+            added = TimeMap([self._x[-1], *input_positions], [self._y[-1], *output_positions])
+            self._x, self._y = np.append(self._x, added._x[1:]), np.append(self._y, added._y[1:])
+            self._rates = np.append(self._rates, added._rates)
+
+
+def _point(row: list[str], decimal_comma: bool) -> tuple[float, float] | None:
+    """The input and the output second of a row; None where it does not hold two times, and perhaps a name."""
+    if len(row) not in (2, 3) or (len(row) == 3 and _second(row[2], decimal_comma) is not None):
+        return None
+    x, y = _second(row[0], decimal_comma), _second(row[1], decimal_comma)
+    return None if x is None or y is None else (x, y)
+
+
+def _second(cell: str, decimal_comma: bool) -> float | None:
+    try:
+        return float(cell.replace(",", ".") if decimal_comma else cell)
+    except ValueError:
+        pass
+    try:
+        return seconds_of(cell, decimal_comma=decimal_comma)
+    except UsageError:
+        return None
 
 
 def check_rate(rate: float) -> float:

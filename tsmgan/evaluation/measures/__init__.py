@@ -6,12 +6,13 @@ Tables, the page of `tsmgan compare`, CSV and JSON files and the artefact meter 
 from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO
 from tsmgan.evaluation.measures.convergence import CONVERGENCE
 from tsmgan.evaluation.measures.estoi import ESTOI
+from tsmgan.evaluation.measures.formants import FORMANT_ERROR
 from tsmgan.evaluation.measures.fricatives import FRICATIVE_HIGHS, FRICATIVE_REPETITION
 from tsmgan.evaluation.measures.hits import ATTACK_HIGHS, DIP
 from tsmgan.evaluation.measures.length import LENGTH_ERROR
 from tsmgan.evaluation.measures.level import LEVEL
 from tsmgan.evaluation.measures.log_mel import LOG_MEL
-from tsmgan.evaluation.measures.measure import Measure, PairMeasure, RunMeasure, SyntheticMeasure
+from tsmgan.evaluation.measures.measure import Measure, PairMeasure, RunMeasure, ShiftMeasure, SyntheticMeasure
 from tsmgan.evaluation.measures.noise import NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL
 from tsmgan.evaluation.measures.onset import ONSET
 from tsmgan.evaluation.measures.opinion import DISTILL_MOS, DNS_MOS
@@ -20,6 +21,7 @@ from tsmgan.evaluation.measures.pesq import PESQ
 from tsmgan.evaluation.measures.pitch import F0_ERROR, VOICING_ERROR
 from tsmgan.evaluation.measures.speed import SPEED
 from tsmgan.evaluation.measures.stereo import CHANNEL_CORRELATION, CHANNEL_LEVEL
+from tsmgan.evaluation.measures.tones import ALIASING, TONE_FREQUENCY, TONE_LEVEL
 
 PAIR_MEASURES: tuple[PairMeasure, ...] = (
     PESQ,
@@ -32,6 +34,7 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
     VOICING_ERROR,
     DISTILL_MOS,
     DNS_MOS,
+    FORMANT_ERROR,
     LEVEL,
     CHANNEL_CORRELATION,
     CHANNEL_LEVEL,
@@ -53,5 +56,7 @@ SYNTHETIC_MEASURES: tuple[SyntheticMeasure, ...] = (
     DIP,
 )
 """Taken by the artefact meter."""
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES)}
+SHIFT_MEASURES: tuple[ShiftMeasure, ...] = (TONE_FREQUENCY, TONE_LEVEL, ALIASING)
+"""Taken by the artefact meter where the pitch is shifted."""
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES, *SHIFT_MEASURES)}
 """Every measure by its name."""

@@ -1,0 +1,261 @@
+"""Finds the pauses of speech in a stream, relative to the recording's own background and level.
+
+A pause is at least 0.15 s of nothing but the background between words. Four things decide that, all of them in windows that reach 8 s back
+and 3 s ahead, so that noise may come and go, and no level is absolute:
+
+1. the *background* of each of eleven bands is a low percentile of its level in the window;
+2. a frame is *quiet* when its bands lie on average no further above the background than noise does by chance;
+3. the window is *deep enough* when its loud frames rise well above the background. Where they do not (room tone, applause, rain, a pause of
+   many seconds), what was last known of the background goes on;
+4. the window sounds *like speech*: from 0.1 s to the next its spectrum changes more than that of music, whose notes last.
+
+Whatever stands out of the background, a breath, applause or a door, is therefore no pause, and nothing in music is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+from scipy.ndimage import uniform_filter1d
+
+HOP_SECONDS = 0.01
+"""From frame to frame; a frame is twice as long."""
+BAND_EDGES_HZ = np.array([80.0, 250, 450, 700, 1000, 1400, 1900, 2500, 3200, 4000, 5500, 8000])
+"""Of the bands whose levels are watched. Those above half of the sample rate are left out."""
+SPEECH_HZ = (100.0, 4000.0)
+"""Part of the spectrum whose change from frame to frame tells speech from music."""
+STEP, BACK, AHEAD = 100, 800, 300
+"""Frames that are decided together, and those that their window holds before and behind them."""
+LOW_PERCENT, HIGH_PERCENT = 8.0, 90.0
+"""Percentiles that stand for the background and for the loud frames."""
+DEEPEST = 60.0
+"""Decibels below the loud frames at which a background counts as silence."""
+QUIET = 3.8
+"""Decibels that frames of the background lie above its low percentile at most: 99 % of frames of noise lie below."""
+DEPTH = 8.0
+"""Decibels that the loud frames must rise above the background, as means over the bands."""
+SMOOTH = 5
+"""Frames over which a frame's height above the background is averaged."""
+SHORTEST_SECONDS = 0.15
+"""Closures of plosives are shorter."""
+LONGEST_SECONDS = 4.0
+"""A longer pause is given in pieces of this length, so that the delay has a bound."""
+CHANGE_FRAMES, FLUX_FRAMES = 10, 5
+"""Distances of the frames whose spectra and whose levels are compared."""
+SPEECH_WEIGHTS, SPEECH_BIAS = np.array([-36.5, 6.10, -2.15, 0.53, -2.07, -10.3]), 23.0
+"""Logistic regression of speech against music, of `evidence`."""
+FEWEST_ACTIVE = 40
+"""Frames that must stand out of the background of a window before it tells anything."""
+MEMORY = 0.06
+"""Share of a step in the running mean of the evidence for speech."""
+DELAY_SECONDS = LONGEST_SECONDS + (STEP + AHEAD + SMOOTH) * HOP_SECONDS
+"""By so much the finder lags behind its input at most."""
+
+
+class Pause(NamedTuple):
+    """Samples `start` to `end` of the recording, of which the last is not part of the pause."""
+
+    start: int
+    end: int
+
+
+def evidence(levels: np.ndarray, similarity: np.ndarray, height: np.ndarray) -> np.ndarray | None:
+    """What tells speech from music in a window, six numbers, or None where too little stands out of the background.
+
+    They are, of the frames that stand out: the mean similarity (notes last); the logarithms of the mean change of level and of the greatest
+    height; how much quicker sound comes than it goes (strings and drums are struck); the share of the syllables' 2 to 8 Hz in the height's
+    modulation; and the correlation of the changes in low and in high bands (vowels and fricatives take turns, drums have both).
+
+    Args:
+        levels: (frames, bands), decibels.
+        similarity: (frames,), cosine of each frame's spectrum and that of 0.1 s before.
+        height: (frames,), decibels above the background.
+    """
+    active = height > max(QUIET + 1.2, percentile(height, 60))
+    if active.sum() < FEWEST_ACTIVE:
+        return None
+    smooth = uniform_filter1d(levels, 3, axis=0)
+    change = smooth[FLUX_FRAMES:] - smooth[:-FLUX_FRAMES]
+    later = active[FLUX_FRAMES:]
+    low, high = change[later, :3].mean(axis=1), change[later, -3:].mean(axis=1)
+    together = float(np.corrcoef(low, high)[0, 1]) if low.std() > 0 and high.std() > 0 else 1.0
+    total = 10 * np.log10((10 ** (levels / 10)).sum(axis=1))
+    slope = (total[2:] - total[:-2])[(active | np.roll(active, 3) | np.roll(active, -3))[2:]]
+    rise, fall = np.mean(np.maximum(slope, 0) ** 2), np.mean(np.minimum(slope, 0) ** 2)
+    spectrum = np.abs(np.fft.rfft((height - height.mean()) * np.hanning(len(height)))) ** 2
+    hz = np.fft.rfftfreq(len(height), HOP_SECONDS)
+    share = spectrum[(hz > 2) & (hz < 8)].sum() / (spectrum[(hz > 0.3) & (hz < 20)].sum() + 1e-9)
+    logarithms = np.log([np.abs(change).mean(axis=1)[later].mean(), percentile(height, HIGH_PERCENT), (rise + 1e-3) / (fall + 1e-3), share])
+    return np.array([similarity[active].mean(), *logarithms, together])
+
+
+def percentile(values: np.ndarray, percent: float) -> float:
+    """The value (frames,) that this part of the values lies below, without interpolation."""
+    rank = int(percent / 100 * (len(values) - 1))
+    return float(np.partition(values, rank)[rank])
+
+
+class _Frames:
+    """Band levels and spectral change of a stream, in groups of STEP frames whatever the blocks are, so that nothing depends on these."""
+
+    def __init__(self, samplerate: int, channels: int) -> None:
+        self.hop = max(1, round(HOP_SECONDS * samplerate))
+        hz = np.fft.rfftfreq(2 * self.hop, 1 / samplerate)
+        self._starts = np.unique(np.searchsorted(hz, BAND_EDGES_HZ[BAND_EDGES_HZ < 0.5 * samplerate]))
+        self._ends = np.append(self._starts[1:], np.searchsorted(hz, min(BAND_EDGES_HZ[-1], 0.5 * samplerate)))
+        if BAND_EDGES_HZ[-1] < 0.5 * samplerate:
+            self._starts, self._ends = self._starts[:-1], self._ends[:-1]
+        self._compared = slice(*np.searchsorted(hz, SPEECH_HZ))
+        self._heard = max(int(self._ends[-1]), self._compared.stop)
+        self._window = np.hanning(2 * self.hop).astype(np.float32)
+        # The first frame is centred on the first sample.
+        self._rest = np.zeros((channels, self.hop), np.float32)
+        self._before = np.zeros((CHANGE_FRAMES, self._compared.stop - self._compared.start), np.float32)
+
+    def __call__(self, block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        self._rest = np.concatenate([self._rest, block.astype(np.float32, copy=False)], axis=1)
+        needed = (STEP + 1) * self.hop
+        while self._rest.shape[1] >= needed:
+            yield self._measure(self._rest[:, :needed])
+            self._rest = self._rest[:, STEP * self.hop :]
+
+    def flush(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        whole = self._rest.shape[1] // self.hop
+        if whole >= 2:
+            yield self._measure(self._rest[:, : whole * self.hop])
+
+    def _measure(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        power: np.ndarray | float = 0.0
+        for channel in samples:
+            frames = np.lib.stride_tricks.sliding_window_view(channel, 2 * self.hop)[:: self.hop]
+            spectrum = scipy.fft.rfft(frames * self._window, axis=1)[:, : self._heard]
+            power = power + spectrum.real**2 + spectrum.imag**2
+        assert isinstance(power, np.ndarray)
+        sums = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1, dtype=np.float64)], axis=1)
+        levels = 10 * np.log10(np.maximum(sums[:, self._ends] - sums[:, self._starts], 0) + 1e-20)
+        shape = np.sqrt(power[:, self._compared])
+        shape /= np.linalg.norm(shape, axis=1, keepdims=True) + 1e-20
+        joined = np.concatenate([self._before, shape])
+        self._before = joined[-CHANGE_FRAMES:]
+        return levels, np.einsum("tk,tk->t", shape, joined[: len(shape)])
+
+
+class PauseFinder:
+    """Finds pauses in a stream. What it finds does not depend on how the stream is divided into blocks.
+
+    Args:
+        samplerate: in Hz.
+        channels: of the stream. Their powers are added, so that a voice on one side is a voice.
+    """
+
+    def __init__(self, samplerate: int, channels: int = 1) -> None:
+        self._frames = _Frames(samplerate, channels)
+        self._hop = self._frames.hop
+        self._shortest = round(SHORTEST_SECONDS * samplerate / self._hop)
+        self._longest = round(LONGEST_SECONDS * samplerate / self._hop)
+        self._levels: np.ndarray | None = None
+        self._similarity = np.zeros(0)
+        self._first = 0
+        """The frame that the window begins with."""
+        self._decided = 0
+        self._begun: int | None = None
+        """The first frame of a pause that has not ended, or of what may become one."""
+        self._is_piece = False
+        self._background: np.ndarray | None = None
+        self._speech: float | None = None
+
+    @property
+    def known(self) -> int:
+        """Every pause that begins before this sample has been given."""
+        return (self._decided if self._begun is None else self._begun) * self._hop
+
+    def process(self, block: np.ndarray) -> list[Pause]:
+        """Hear the next block (channels, samples), and return the pauses that have become known."""
+        return [pause for group in self._frames(block) for pause in self._take(*group)]
+
+    def flush(self) -> list[Pause]:
+        """End the stream, and return the pauses that are left."""
+        found = [pause for group in self._frames.flush() for pause in self._take(*group)]
+        if self._levels is not None:
+            end = self._first + len(self._levels)
+            while self._decided < end:
+                found += self._decide(min(end, self._decided + STEP), at_end=True)
+        if self._begun is not None:
+            found += self._close(self._decided)
+        return found
+
+    def _take(self, levels: np.ndarray, similarity: np.ndarray) -> Iterator[Pause]:
+        self._levels = levels if self._levels is None else np.concatenate([self._levels, levels])
+        self._similarity = np.concatenate([self._similarity, similarity])
+        while self._first + len(self._levels) >= self._decided + STEP + AHEAD:
+            yield from self._decide(self._decided + STEP)
+        # At the recording's end the window reaches further back, by what it lacks ahead.
+        surplus = self._decided - BACK - AHEAD - STEP - self._first
+        if surplus > 0:
+            self._levels, self._similarity, self._first = self._levels[surplus:], self._similarity[surplus:], self._first + surplus
+
+    def _decide(self, end: int, *, at_end: bool = False) -> list[Pause]:
+        """Decide the frames up to one, and return the pauses that end there."""
+        assert self._levels is not None
+        start = max(0, self._decided - BACK - (AHEAD if at_end else 0) - self._first)
+        levels, similarity = self._levels[start:], self._similarity[start:]
+        if not at_end:
+            levels, similarity = levels[: end + AHEAD - self._first - start], similarity[: end + AHEAD - self._first - start]
+        self._learn(levels, similarity)
+        quiet = np.zeros(end - self._decided, bool)
+        if self._background is not None and self._speech is not None and self._speech > 0:
+            here = self._decided - self._first - start
+            height = uniform_filter1d(np.maximum(0, levels - self._background).mean(axis=1), SMOOTH)
+            quiet = height[here : here + len(quiet)] < QUIET
+        return self._follow(quiet)
+
+    def _learn(self, levels: np.ndarray, similarity: np.ndarray) -> None:
+        """Take from a window what the background is, and whether there is speech before it."""
+        loudest = 10 * np.log10(percentile((10 ** (levels / 10)).sum(axis=1), HIGH_PERCENT))
+        rank = int(LOW_PERCENT / 100 * (len(levels) - 1))
+        background = np.maximum(np.partition(levels, rank, axis=0)[rank], loudest - DEEPEST)
+        height = uniform_filter1d(np.maximum(0, levels - background).mean(axis=1), SMOOTH)
+        if percentile(height, HIGH_PERCENT) < DEPTH:
+            return
+        seen = evidence(levels, similarity, height)
+        if seen is None:
+            return
+        odds = float(np.clip(SPEECH_WEIGHTS @ seen + SPEECH_BIAS, -4, 4))
+        self._speech = odds if self._speech is None else self._speech + MEMORY * (odds - self._speech)
+        self._background = background
+
+    def _follow(self, quiet: np.ndarray) -> list[Pause]:
+        """Go on with the frames that are decided, and return the pauses that have ended."""
+        found = []
+        for is_quiet in quiet:
+            if is_quiet:
+                if self._begun is None:
+                    self._begun = self._decided
+                elif self._decided - self._begun >= self._longest:
+                    found.append(Pause(self._begun * self._hop, self._decided * self._hop))
+                    self._begun, self._is_piece = self._decided, True
+            elif self._begun is not None:
+                found += self._close(self._decided)
+            self._decided += 1
+        return found
+
+    def _close(self, end: int) -> list[Pause]:
+        assert self._begun is not None
+        # The last frame that is quiet is the one before `end`.
+        start, end, is_piece = self._begun, end - 1, self._is_piece
+        self._begun, self._is_piece = None, False
+        return [Pause(start * self._hop, end * self._hop)] if end - start >= (1 if is_piece else self._shortest) else []
+
+
+def joined(pauses: list[Pause]) -> list[Pause]:
+    """Pauses whose pieces are put together."""
+    out: list[Pause] = []
+    for pause in pauses:
+        if out and out[-1].end == pause.start:
+            out[-1] = Pause(out[-1].start, pause.end)
+        else:
+            out.append(pause)
+    return out
