@@ -134,3 +134,8 @@ def test_the_feature_example_shows_the_decisions_of_a_model(capsys):
 
 def test_the_waveform_example_is_as_short_as_the_readme_says():
     assert "in 40 lines" in README and len((ROOT / "examples" / "onnx_stretch.py").read_text().splitlines()) <= 40
+
+
+def test_the_example_of_lines_fits_each_into_its_slot(tmp_path):
+    done = load("fit_lines").main(str(tmp_path / "dub.wav"))
+    assert [line.fits for line in done.lines] == [True] * 3 and soundfile.info(tmp_path / "dub.wav").duration >= 5.8

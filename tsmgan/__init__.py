@@ -8,6 +8,8 @@
 __version__ = "0.1.0"
 __all__ = [
     "AudioError",
+    "Dub",
+    "Fitted",
     "ModelError",
     "StretchOptions",
     "Stretcher",
@@ -16,6 +18,8 @@ __all__ = [
     "TsmganError",
     "UsageError",
     "__version__",
+    "fit",
+    "fit_lines",
     "pauses",
     "stretch",
     "stretch_file",
@@ -26,11 +30,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tsmgan.api import Stretcher, pauses, stretch
     from tsmgan.core.timemap import TimeMap
+    from tsmgan.dubbing import Dub, fit_lines
     from tsmgan.errors import AudioError, ModelError, TsmganError, UsageError
     from tsmgan.job import Summary, stretch_file
+    from tsmgan.maps.slots import Fitted, fit
     from tsmgan.options import StretchOptions
 
 _HOMES = {
+    "Dub": "dubbing",
+    "Fitted": "maps.slots",
+    "fit": "maps.slots",
+    "fit_lines": "dubbing",
     "Stretcher": "api",
     "pauses": "api",
     "stretch": "api",

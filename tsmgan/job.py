@@ -5,11 +5,12 @@ The command line, the processes of a batch and the workers of a cluster all call
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tsmgan.audio import AudioInfo, Clipping, Reader, Writer, open_reader, open_
 from tsmgan.audio.formats import OutputFormat, default_suffix
 from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
-from tsmgan.maps import PauseTime, Plan, Source
+from tsmgan.maps import Line, PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
 from tsmgan.recording import AUTO, Passage, is_file, stretch_passage
 from tsmgan.storage.atomic import remove_leftovers
@@ -88,6 +89,10 @@ class Summary:
     """Checksum of an output behind a URL; None of a file, which can be read."""
     stamp: Stamp | None = None
     """What the store of a URL says of the output; None of a file, which can be asked."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """Paths or URLs of files that moved with the sound, and the SHA-256 of each."""
+    lines: tuple[Line, ...] = ()
+    """Of captions that were fitted to slots: what became of each."""
 
     @property
     def input_seconds(self) -> float:
@@ -177,6 +182,7 @@ class _Job:
             source_stamp = reader.stamp or (None if reader.info.path is None else stamp(reader.info.path))
             passage = Passage(reader, options.start, options.end, reopen=self._open if is_file(reader.info) else None)
             plan = chosen.plan(passage)
+            moving += plan.followers
             target = self._target(reader.info, chosen)
             require_all_free([name for each in moving for name in each.targets(reader.info, target)], force=self.force)
             frames = self._frames(passage, plan)
@@ -195,7 +201,7 @@ class _Job:
             )
             with opening as writer:
                 device, gain, compiling = self._fill(reader, passage, writer, plan)
-                notes = self._publish(passage, plan, moving, writer)
+                files, notes = self._publish(passage, plan, moving, writer)
         return Summary(
             source=reader.info,
             source_stamp=source_stamp,
@@ -212,6 +218,8 @@ class _Job:
             seconds_compiling=compiling,
             sha256=writer.sha256,
             stamp=writer.stamp,
+            beside={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            lines=plan.lines,
         )
 
     def _open(self) -> Reader:
@@ -226,8 +234,8 @@ class _Job:
             raise UsageError(f"The output would have no samples: {passage.info.name} is too short for this rate.")
         return frames
 
-    def _publish(self, passage: Passage, plan: Plan, moving: list[Follower], writer: Writer) -> list[str]:
-        """Complete the output, write what moves with it, and give all of it its names. Return what the followers have to say."""
+    def _publish(self, passage: Passage, plan: Plan, moving: list[Follower], writer: Writer) -> tuple[dict[str, bytes], list[str]]:
+        """Complete the output, write what moves with it, and give all of it its names. Return these files, and what to say of them."""
         writer.complete()
         samplerate = passage.info.samplerate
         moved = Moved(
@@ -239,7 +247,7 @@ class _Job:
         followed = [each.follow(moved) for each in moving]
         files = {name: content for each in followed for name, content in each.files.items()}
         publish_together(files, writer.publish, replace=self.force)
-        return [note for each in followed for note in each.notes]
+        return files, [note for each in followed for note in each.notes]
 
     def _fill(self, reader: Reader, passage: Passage, writer: Writer, plan: Plan) -> tuple[str, float, float]:
         """Stretch into the writer, and return the device, the gain in decibels, and the seconds that compiling took."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +40,8 @@ class StretchOptions:
     markers: str | os.PathLike[str] | None = None
     """A CSV file of points that must land at given times, counted from `start`; between them the rate is constant. Another name for a time
     map that is a file."""
+    bpm: float | tuple[float, float] | None = None
+    """Tempo of the output in beats per minute, or the recording's tempo and the output's. The recording's is heard if it is not given."""
     pauses: Pauses | None = None
     """The share of their length that pauses of speech keep, 0 to 1; or "first": the output is as long as `rate` or `duration` says, and
     pauses give way (or grow) before words do."""
@@ -48,6 +51,22 @@ class StretchOptions:
     """Where in the input to begin, in seconds."""
     end: float | None = None
     """Where in the input to stop, in seconds; None for its end."""
+    subtitles: Sequence[str] = ()
+    """Files of subtitles, lyrics, labels or times, and CUE sheets, paths or URLs, whose times move with the sound."""
+    with_subtitles: bool = False
+    """Whether such files beside the recording that have its stem move as well."""
+    slots: str | os.PathLike[str] | None = None
+    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard."""
+    captions: str | os.PathLike[str] | None = None
+    """The recording's own captions, for `slots`; None for those beside it."""
+    slowest: float = 0.8
+    """The slowest rate of words, for `slots`."""
+    fastest: float = 1.6
+    """The fastest rate of words, for `slots`."""
+    free_time: float | None = None
+    """Seconds that a line may run on after its slot, for `slots`; None for all until the next one."""
+    report: str | None = None
+    """A .csv or .json file that is written beside the output and tells what became of each line, for `slots`."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None
@@ -75,6 +94,8 @@ class StretchOptions:
 
     def __post_init__(self) -> None:
         require_coherence(self.coherence)
+        if isinstance(self.subtitles, (str, os.PathLike)):
+            raise UsageError(f"Several files may be subtitles, so give a list, for example subtitles=[{os.fspath(self.subtitles)!r}].")
         require_seed(self.seed)
         require_pitch(self.pitch)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 
 from tsmgan.batch.plan import Task
 from tsmgan.errors import AudioError
-from tsmgan.storage.names import absolute, is_url, join
-from tsmgan.storage.places import checksum, stamp
+from tsmgan.storage.names import absolute, is_url, join, parent
+from tsmgan.storage.places import checksum, exists, stamp
 
 NAME = "manifest.jsonl"
 LONGEST_LINE = 1 << 20
@@ -48,6 +48,8 @@ class Entry:
     """Samples beyond full scale."""
     seconds: float = 0.0
     """That the work took."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """Files that moved with the sound, by their names beside the output, and the SHA-256 of each."""
     notes: list[str] = field(default_factory=list)
     """What a user may want to know of this output, each a sentence."""
     error: str | None = None
@@ -115,12 +117,26 @@ def is_own(task: Task, entry: Entry | None) -> bool:
         found = stamp(task.target)
         if entry.output_bytes != found.bytes:
             return False
+        if not all(_is_as_made(place, sha256) for place, sha256 in _beside(task, entry) if exists(place)):
+            return False
         if not is_url(task.target):
             return entry.sha256 == checksum(task.target)
         # What lies behind a URL is not fetched to find out.
         return entry.output_version == found.version
     except OSError:
         return False
+
+
+def _beside(task: Task, entry: Entry) -> list[tuple[str, str]]:
+    """Places and checksums of the files that moved with the sound. Anybody may have written a manifest, so names lead nowhere else."""
+    if not isinstance(entry.beside, dict):
+        return []
+    folder = parent(task.target)
+    return [(join(folder, name), str(sha256)) for name, sha256 in entry.beside.items() if name == os.path.basename(name) and name]
+
+
+def _is_as_made(place: str, sha256: str) -> bool:
+    return is_url(place) or checksum(place) == sha256
 
 
 def is_done(task: Task, entry: Entry | None) -> bool:
@@ -132,6 +148,8 @@ def is_done(task: Task, entry: Entry | None) -> bool:
     try:
         before, after = stamp(task.input), stamp(task.target)
         if (entry.input_bytes, entry.input_version) != before or entry.output_bytes != after.bytes:
+            return False
+        if not all(exists(place) for place, _ in _beside(task, entry)):
             return False
         if entry.output_version == after.version:
             return True

@@ -7,7 +7,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.errors import AudioError, UsageError
 from tsmgan.maps.speeds import rate_label
 from tsmgan.options import StretchOptions
-from tsmgan.storage.names import WEB, absolute, is_url, join, parent, scheme, stem, suffix
+from tsmgan.storage.names import WEB, Stamp, absolute, is_url, join, parent, scheme, stem, suffix
 from tsmgan.storage.places import is_folder, stamp
 
 LARGEST_LIST_BYTES = 1 << 26
@@ -73,6 +73,16 @@ class Task:
         assert self.options.rate is not None
         return self.options.rate
 
+    def _followers(self) -> list[object]:
+        """Size and version of each file that moves with the recording. Nothing where none is asked for."""
+        options = self.options
+        if not (options.subtitles or options.with_subtitles):
+            return []
+        from tsmgan.followers.text import companions
+
+        places = [*options.subtitles, *(companions(self.input) if options.with_subtitles else ())]
+        return [[place, *_stamp(place)] for place in places]
+
     @property
     def digest(self) -> str:
         """Sixteen hex digits that change whenever the sound may, apart from the rate."""
@@ -81,8 +91,10 @@ class Task:
         network = (options.model, self.version, options.device, options.threads or 1)
         # Only what is asked for counts, so that outputs of earlier versions are still known.
         timing = () if options.pauses is None else (options.pauses,)
-        output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
-        heard = (*network, *timing, options.coherence, options.seed, options.pitch, *output)
+        output: tuple[object, ...] = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
+        if options.track is not None:
+            output = (*output, "track", options.track)
+        heard = (*network, *timing, options.coherence, options.seed, options.pitch, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
@@ -263,7 +275,13 @@ def output_name(template: str, source: Source, label: str, pitch: str = "") -> s
 
 
 def make_tasks(
-    sources: Sequence[Source], rates: Sequence[float], template: str, root: str | None, options: StretchOptions, version: str = ""
+    sources: Sequence[Source],
+    rates: Sequence[float],
+    template: str,
+    root: str | None,
+    options: StretchOptions,
+    version: str = "",
+    labels: Mapping[float, str] | None = None,
 ) -> list[Task]:
     """Every output that the batch shall leave, largest input first, so that no long one is left to a single process at the end.
 
@@ -274,6 +292,7 @@ def make_tasks(
         root: the output folder; None puts each output beside its input.
         options: of all of them; their rate is not used.
         version: see `Task`.
+        labels: what {rate} stands for in names, by rate; None for the rates themselves.
 
     Raises:
         UsageError: two outputs would have the same name, or one would leave the output folder or overwrite an input.
@@ -284,9 +303,9 @@ def make_tasks(
     for source in sources:
         place = root if root is not None else parent(source.path)
         flat = source if root is not None else Source(source.path, "")
-        size = source.size if source.size is not None else _size(source.path)
+        size = source.size if source.size is not None else _stamp(source.path).bytes
         for rate in rates:
-            name = output_name(template, flat, rate_label(rate), options.pitch_label)
+            name = output_name(template, flat, rate_label(rate) if labels is None else labels[rate], options.pitch_label)
             if (place, name) in taken:
                 raise UsageError(
                     f"Two recordings would become {name}, {source.path} one of them; tell them apart with --name, "
@@ -300,12 +319,12 @@ def make_tasks(
     return sorted(tasks, key=lambda task: -task.size)
 
 
-def _size(place: str) -> int:
-    """Bytes of a file, 0 of one that is not there: that is told when its turn comes."""
+def _stamp(place: str) -> Stamp:
+    """Size and version of a file, 0 bytes of one that is not there: that is told when its turn comes."""
     try:
-        return stamp(place).bytes
+        return stamp(place)
     except OSError:
-        return 0
+        return Stamp(0, "")
 
 
 @lru_cache(maxsize=4096)

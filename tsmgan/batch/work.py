@@ -128,6 +128,7 @@ def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float
     entry.samplerate, entry.channels = done.source.samplerate, done.source.channels
     entry.input_bytes, entry.input_version = done.source_stamp or (None, None)
     entry.input_frames, entry.output_frames = done.frames_read, done.frames_written
+    entry.beside = {os.path.basename(place): sha256 for place, sha256 in done.beside.items()}
     entry.notes, entry.clipped = list(done.notes), 0 if done.clipping is None else done.clipping.samples
     found = done.stamp or stamp(target)
     entry.sha256, (entry.output_bytes, entry.output_version) = done.sha256 or checksum(target), found

@@ -26,6 +26,7 @@ from tsmgan.errors import TsmganError, UsageError
 
 COMMANDS = {
     "stretch": "Recordings",
+    "fit": "Recordings",
     "map": "Recordings",
     "info": "Recordings",
     "manifest": "Recordings",

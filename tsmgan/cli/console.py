@@ -94,15 +94,15 @@ def shorten(text: str, width: int) -> str:
     return f"{head}\u2026{tail}"
 
 
-def print_table(table: Table) -> None:
-    """Print a Rich table on standard output, without the control characters of what stands in it."""
+def print_table(table: Table, *, to_error: bool = False) -> None:
+    """Print a Rich table on standard output, or on standard error, without the control characters of what stands in it."""
     from rich.console import Console
 
     for column in table.columns:
         column._cells = [harmless(cell, lines=True) if isinstance(cell, str) else cell for cell in column._cells]
     if isinstance(table.title, str):
         table.title = harmless(table.title)
-    Console(soft_wrap=False).print(table)
+    Console(soft_wrap=False, stderr=to_error).print(table)
 
 
 class ProgressBar:

@@ -12,6 +12,8 @@ from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.rates import parse_rate
+from tsmgan.cli.tempi import parse_bpm
+from tsmgan.errors import UsageError
 
 if TYPE_CHECKING:
     from tsmgan.maps import Planned
@@ -27,6 +29,7 @@ def map(
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
     markers: declared.Markers = None,
+    bpm: declared.Bpm = None,
     pauses: declared.PauseText = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
@@ -50,11 +53,15 @@ def map(
     from tsmgan.maps import plan_file
     from tsmgan.options import StretchOptions
 
+    own_tempo, tempi = (None, []) if bpm is None else parse_bpm(bpm)
+    if len(tempi) > 1:
+        raise UsageError("A map has one tempo to reach; give for example --bpm 92:80.")
     options = StretchOptions(
         rate=None if rate is None else parse_rate(rate),
         duration=None if duration is None else parse_duration(duration),
         time_map=time_map,
         markers=markers,
+        bpm=None if bpm is None else tempi[0] if own_tempo is None else (own_tempo, tempi[0]),
         pauses=None if pauses is None else parse_pauses(pauses),
         start=0.0 if start is None else parse_instant(start),
         end=None if end is None else parse_instant(end),

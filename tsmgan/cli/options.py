@@ -12,6 +12,7 @@ import typer
 HOW_FAST, HOW_HIGH, INPUT, SOUND, OUTPUT, SPEED, MESSAGES = "How fast", "How high", "Input", "Sound", "Output", "Speed", "Messages"
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
+FOLLOWERS = "What moves with the sound"
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -116,6 +117,15 @@ Markers = Annotated[
         rich_help_panel=HOW_FAST,
     ),
 ]
+Bpm = Annotated[
+    str | None,
+    typer.Option(
+        "--bpm",
+        metavar="[FROM:]TO",
+        help="Beats per minute to reach, 80, or from one tempo to another, 92:80. Several make a practice set: 92:60,70,80.",
+        rich_help_panel=HOW_FAST,
+    ),
+]
 PauseText = Annotated[
     str | None,
     typer.Option(
@@ -125,6 +135,78 @@ PauseText = Annotated[
         rich_help_panel=HOW_FAST,
         show_default=False,
     ),
+]
+SlotsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--slots",
+        metavar="FILE",
+        help="Captions (.srt, .vtt, .ass, .csv) with the times at which the lines of the recording shall be heard.",
+        rich_help_panel=HOW_FAST,
+        show_default=False,
+    ),
+]
+CaptionsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--captions",
+        metavar="FILE",
+        help="The recording's own captions, for --slots. Default: those beside it.",
+        rich_help_panel=HOW_FAST,
+        show_default=False,
+    ),
+]
+
+
+def _slowest(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--slowest", metavar="R", help="Least rate of words in a slot. Default: 0.8.", rich_help_panel=panel, show_default=False
+    )
+
+
+def _fastest(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--fastest", metavar="R", help="Greatest rate of words in a slot. Default: 1.6.", rich_help_panel=panel, show_default=False
+    )
+
+
+def _free_time(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--free-time",
+        metavar="TIME",
+        help="How long a line may run on after its slot. Default: until the next one begins.",
+        rich_help_panel=panel,
+        show_default=False,
+    )
+
+
+def _report(panel: str | None = None) -> Any:
+    return typer.Option(
+        "--report", metavar="FILE", help="Write what became of each line, as .csv or .json.", rich_help_panel=panel, show_default=False
+    )
+
+
+Slowest = Annotated[str | None, _slowest()]
+StretchSlowest = Annotated[str | None, _slowest(HOW_FAST)]
+Fastest = Annotated[str | None, _fastest()]
+StretchFastest = Annotated[str | None, _fastest(HOW_FAST)]
+FreeTime = Annotated[str | None, _free_time()]
+StretchFreeTime = Annotated[str | None, _free_time(HOW_FAST)]
+Report = Annotated[str | None, _report()]
+StretchReport = Annotated[str | None, _report(HOW_FAST)]
+Subtitles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subtitles",
+        metavar="FILE",
+        help="Subtitles, lyrics, labels, times or a CUE sheet that move with the sound, beside the output. Repeatable.",
+        rich_help_panel=FOLLOWERS,
+        show_default=False,
+    ),
+]
+WithSubtitles = Annotated[
+    bool,
+    typer.Option("--with-subtitles", help="Move such files that lie beside a recording and have its stem.", rich_help_panel=FOLLOWERS),
 ]
 Pitch = Annotated[
     str | None,

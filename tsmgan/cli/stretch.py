@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.lines import given_limits, show_lines
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
+from tsmgan.cli.tempi import parse_bpm, practice_set
 from tsmgan.errors import UsageError
 from tsmgan.limits import most_processes, require_count
 from tsmgan.storage.names import plain
@@ -37,7 +39,16 @@ def stretch(
     duration: declared.Duration = None,
     time_map: declared.TimeMapFile = None,
     markers: declared.Markers = None,
+    bpm: declared.Bpm = None,
     pauses: declared.PauseText = None,
+    slots: declared.SlotsFile = None,
+    captions: declared.CaptionsFile = None,
+    slowest: declared.StretchSlowest = None,
+    fastest: declared.StretchFastest = None,
+    free_time: declared.StretchFreeTime = None,
+    report: declared.StretchReport = None,
+    subtitles: declared.Subtitles = None,
+    with_subtitles: declared.WithSubtitles = False,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
     start: declared.InputStart = None,
@@ -82,8 +93,10 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is markers is pauses is None and not pitch is tune is None:
+    if rate is duration is time_map is markers is bpm is pauses is slots is None and not pitch is tune is None:
         rate = "1"
+    if slots is None and not captions is slowest is fastest is free_time is report is None:
+        raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
 
@@ -96,6 +109,12 @@ def stretch(
         pitch=semitones,
         start=first,
         end=last,
+        slots=slots,
+        captions=captions,
+        report=report,
+        **given_limits(slowest, fastest, free_time),
+        subtitles=tuple(subtitles or ()),
+        with_subtitles=with_subtitles,
         track=track,
         model=model,
         coherence=coherence,
@@ -108,10 +127,16 @@ def stretch(
         threads=threads,
         raw_output=raw,
     )
-    if cluster is not None or _is_batch(given, file_list, name, rate):
+    own_tempo, tempi = (None, []) if bpm is None else parse_bpm(bpm)
+    if cluster is not None or len(tempi) > 1 or _is_batch(given, file_list, name, rate):
         from tsmgan.cli.stretch_batch import stretch_batch
 
-        return stretch_batch(given, file_list, target, rate, name, jobs, cluster, options, force=force, quiet=quiet, verbose=verbose)
+        if bpm is not None and rate is not None:
+            raise UsageError("Give either --rate or --bpm.")
+        rate, labels = (rate, None) if bpm is None else practice_set(bpm)
+        return stretch_batch(
+            given, file_list, target, rate, name, jobs, cluster, options, labels, force=force, quiet=quiet, verbose=verbose
+        )
     if len(given) != 1:
         raise UsageError("There is nothing to stretch; name a recording, for example `tsmgan stretch talk.wav --rate 1.5`.")
     if jobs is not None:
@@ -120,7 +145,8 @@ def stretch(
     stored = _raw_input(given[0], raw, raw_rate, raw_channels, raw_format)
     if subtype is None and _is_raw_output(target, raw):
         subtype = raw_format
-    options = replace(options, rate=speed, duration=length, raw=stored, subtype=subtype)
+    tempo = None if bpm is None else tempi[0] if own_tempo is None else (own_tempo, tempi[0])
+    options = replace(options, rate=speed, duration=length, bpm=tempo, raw=stored, subtype=subtype)
     _stretch_one(given[0], target, options, started, force=force, quiet=quiet, verbose=verbose)
 
 
@@ -225,6 +251,8 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
     """Say what came of it; elapsed is in seconds, without the time that compiling took."""
     for each in done.notes:
         console.note(each)
+    if done.lines:
+        show_lines(done.lines, to_pipe=done.target == "standard output")
     if options.gain == "auto" and done.gain:
         console.note(f"--gain auto turned the output down by {-done.gain:.2f} dB, to the peak that it may have.")
     clipping = done.clipping

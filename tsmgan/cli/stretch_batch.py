@@ -36,6 +36,7 @@ def stretch_batch(
     jobs: int | None,
     cluster: str | None,
     options: StretchOptions,
+    labels: dict[float, str] | None = None,
     *,
     force: bool,
     quiet: bool,
@@ -51,7 +52,9 @@ def stretch_batch(
     if rate is None and options.pauses not in (None, "first") and options.duration is None and options.time_map is None:
         rate = "1"
     if rate is None:
-        raise UsageError("Several recordings are stretched by --rate; --duration and --time-map are for a single one.")
+        raise UsageError("Several recordings are stretched by --rate, --bpm FROM:TO or --pauses KEEP; the others are for a single one.")
+    if options.subtitles:
+        raise UsageError("--subtitles names files of a single recording; --with-subtitles takes those that lie beside each.")
     if options.raw_output:
         raise UsageError("Raw samples are stretched one recording at a time; leave out --raw, or name a single input.")
     if jobs is not None:
@@ -70,7 +73,7 @@ def stretch_batch(
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)
     version = _model_version(options.model, options.device if cluster is None else "auto", options.threads)
-    tasks = plan.make_tasks(found, rates, template, output, options, version)
+    tasks = plan.make_tasks(found, rates, template, output, options, version, labels)
 
     from tsmgan.batch.run import Outcome, run_batch, weight
 

@@ -16,4 +16,9 @@ def choose(options: StretchOptions) -> list[Follower]:
     Raises:
         UsageError: a file that should move cannot be read.
     """
-    return []
+    found: list[Follower] = []
+    if options.subtitles or options.with_subtitles:
+        from tsmgan.followers.text import Texts
+
+        found.append(Texts(options.subtitles, beside=options.with_subtitles, end=options.end))
+    return found

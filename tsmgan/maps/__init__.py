@@ -6,7 +6,8 @@ A source is made from options alone, before anything is opened. Its `plan` sees 
 """
 
 from tsmgan.maps.choice import choose
+from tsmgan.maps.lines import Line
 from tsmgan.maps.planned import Planned, plan_file
 from tsmgan.maps.source import PauseTime, Plan, Source
 
-__all__ = ["PauseTime", "Plan", "Planned", "Source", "choose", "plan_file"]
+__all__ = ["Line", "PauseTime", "Plan", "Planned", "Source", "choose", "plan_file"]

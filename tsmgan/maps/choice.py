@@ -12,6 +12,7 @@ from tsmgan.errors import UsageError
 from tsmgan.maps.pauses import First, Shortened
 from tsmgan.maps.source import Source
 from tsmgan.maps.speeds import Duration, Given, Rate
+from tsmgan.maps.tempo import Tempo
 from tsmgan.options import FIRST
 
 if TYPE_CHECKING:
@@ -28,8 +29,26 @@ def _time_map(given: TimeMap | str | os.PathLike[str]) -> Source:
     return Given(TimeMap.from_csv(path), Path(path).stem)
 
 
-SOURCES: dict[str, Callable[[Any], Source]] = {"rate": Rate, "duration": Duration, "time_map": _time_map, "markers": _time_map}
+def _tempo(bpm: float | tuple[float, float]) -> Source:
+    return Tempo(bpm[1], bpm[0]) if isinstance(bpm, tuple) else Tempo(bpm)
+
+
+SOURCES: dict[str, Callable[[Any], Source]] = {
+    "rate": Rate,
+    "duration": Duration,
+    "time_map": _time_map,
+    "markers": _time_map,
+    "bpm": _tempo,
+}
 """What makes a source of the field of StretchOptions that says how fast. A recording has exactly one."""
+
+
+def _slots(options: StretchOptions, asked: list[str]) -> Source:
+    if asked:
+        raise UsageError(f"--slots says when each line is heard; leave out {_option(asked[0])}.")
+    from tsmgan.maps.slots import Slots
+
+    return Slots(options)
 
 
 def choose(options: StretchOptions) -> Source:
@@ -39,6 +58,8 @@ def choose(options: StretchOptions) -> Source:
         UsageError: they ask for none, for several, or for what cannot be.
     """
     asked = [name for name in SOURCES if getattr(options, name) is not None]
+    if options.slots is not None:
+        return _slots(options, [*asked, *(["pauses"] if options.pauses is not None else [])])
     if options.pauses is not None and options.pauses != FIRST and not asked:
         return Shortened(options.pauses, Rate(1.0))
     if not asked and options.pitch:
@@ -50,7 +71,7 @@ def choose(options: StretchOptions) -> Source:
     if options.pauses is None:
         return source
     if not isinstance(source, (Rate, Duration)):
-        raise UsageError(f"--pauses goes with --rate or --duration; {_option(asked[0])} says already where every pause belongs.")
+        raise UsageError(f"--pauses goes with --rate or --duration; {_option(asked[0])} says already how fast every moment is.")
     return First(source) if options.pauses == FIRST else Shortened(options.pauses, source)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from tsmgan.core.timemap import TimeMap
+from tsmgan.maps.lines import Line
 from tsmgan.recording import Passage
+
+if TYPE_CHECKING:
+    from tsmgan.followers import Follower
 
 
 class PauseTime(NamedTuple):
@@ -35,6 +39,11 @@ class Plan:
     def __init__(self, time_map: TimeMap, notes: tuple[str, ...] = (), pauses: PauseTime | None = None) -> None:
         self.time_map = time_map
         self._notes, self._pauses = notes, pauses
+
+    followers: Sequence[Follower] = ()
+    """What is to be written beside the output because of this map."""
+    lines: tuple[Line, ...] = ()
+    """Of captions that were fitted to slots: what became of each."""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -147,6 +147,23 @@ def find(url: str) -> dict[str, int]:
             return {}
 
 
+def names_in(url: str) -> list[str]:
+    """Names of the files that lie in a folder itself. A web address has no folders to list.
+
+    Raises:
+        AudioError: the store cannot be asked.
+    """
+    if scheme(url) in WEB:
+        return []
+    with _told_in_a_sentence(url, "read"):
+        file_system, path = _locate(url)
+        try:
+            found = file_system.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+    return [str(each["name"]).rstrip("/").rpartition("/")[2] for each in found if each.get("type") != "directory"]
+
+
 def match(pattern: str, top: str) -> dict[str, int]:
     """Sizes of the files that a pattern fits, by their name below `top`."""
     with _told_in_a_sentence(pattern, "read"):
