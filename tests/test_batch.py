@@ -184,6 +184,15 @@ def test_a_wrong_batch_is_refused_before_anything_is_made(folder, tree, capsys, 
     assert words in shown and shown.count("\n") == 1 and sorted(os.listdir()) == before
 
 
+@pytest.mark.parametrize("options", [["--pauses", "0.4"], ["--pauses", "0.4", "-r", "1.2"], ["--pitch", "2"]])
+def test_an_output_of_a_batch_has_the_name_that_it_has_alone(folder, tree, options):
+    assert run(["stretch", "in/take 0.wav", *options]) == 0
+    alone = next(name for name in os.listdir("in") if "@" in name)
+    os.rename(f"in/{alone}", alone)
+    assert run(["stretch", "in", *options, "-o", "out", "--jobs", "1", "-q"]) == 0
+    assert checksums(folder / "out")[alone] == checksums(folder)[alone]
+
+
 def test_a_file_of_somebody_else_is_kept_without_force(folder, tree, capsys):
     (folder / "out").mkdir()
     (folder / "out/take 0@2.wav").write_text("precious")

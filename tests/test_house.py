@@ -31,6 +31,7 @@ CORE_ORDER = (
     "rule",
     "generator",
     "vocoder",
+    "formants",
     "overlap",
     "runs",
     "stretcher",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 
 from tsmgan.core.field import Field
-from tsmgan.core.pitch import PitchShifter
+from tsmgan.core.pitch import Formanting, PitchShifter
 from tsmgan.core.runs import Run
 from tsmgan.core.samples import MOST_CHANNELS, checked_block, require_channels_first
 from tsmgan.core.timemap import TimeMap, check_rate
 from tsmgan.errors import UsageError
-from tsmgan.limits import require_coherence, require_pitch, require_seed
+from tsmgan.limits import require_coherence, require_formants, require_pitch, require_seed
 from tsmgan.models import find_model, open_decider
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Stretcher(PitchShifter):
         rate: speed, 0.05 to 20; 1.5 plays 1.5 times as fast. Give this or time_map. Above 6, parts of the input are skipped.
         time_map: which input instant each output instant looks at.
         pitch: semitones, -24 to 24; 2 is a whole tone higher, -0.5 is 50 cents lower. With it, rate and time_map may be left out.
+        formants: "keep" leaves them where they are, "follow" lets them go with the pitch, and a number moves them by semitones, which also
+            works without a pitch. None keeps those of voices and lets those of other sounds follow.
         model: name of a shipped model, or a model folder.
         coherence: overrides the model's coherence by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
         seed: of the generator's noise.
@@ -53,6 +55,7 @@ class Stretcher(PitchShifter):
         rate: float | None = None,
         time_map: TimeMap | None = None,
         pitch: float = 0.0,
+        formants: Formanting = None,
         model: str = "default",
         coherence: float | None = None,
         seed: int = 0,
@@ -60,7 +63,7 @@ class Stretcher(PitchShifter):
         threads: int | None = None,
         observer: Callable[[Run, Field], None] | None = None,
     ) -> None:
-        if rate is None and time_map is None and pitch != 0:
+        if rate is None and time_map is None and (pitch != 0 or formants is not None):
             rate = 1.0
         if (rate is None) == (time_map is None):
             raise UsageError("Give either a rate or a time map.")
@@ -73,9 +76,20 @@ class Stretcher(PitchShifter):
         require_coherence(coherence)
         require_seed(seed)
         require_pitch(pitch)
+        require_formants(formants)
         chosen = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
         decider = open_decider(find_model(model), device, threads)
-        super().__init__(samplerate, channels, chosen, decider, semitones=pitch, coherence=coherence, seed=int(seed), observer=observer)
+        super().__init__(
+            samplerate,
+            channels,
+            chosen,
+            decider,
+            semitones=pitch,
+            formants=formants,
+            coherence=coherence,
+            seed=int(seed),
+            observer=observer,
+        )
 
 
 @overload
@@ -87,6 +101,7 @@ def stretch(
     time_map: TimeMap | None = None,
     pauses: float | Literal["first"] | None = None,
     pitch: float = 0.0,
+    formants: Formanting = None,
     model: str = "default",
     coherence: float | None = None,
     seed: int = 0,
@@ -103,6 +118,7 @@ def stretch(
     time_map: TimeMap | None = None,
     pauses: float | Literal["first"] | None = None,
     pitch: float = 0.0,
+    formants: Formanting = None,
     model: str = "default",
     coherence: float | None = None,
     seed: int = 0,
@@ -118,6 +134,7 @@ def stretch(
     time_map: TimeMap | None = None,
     pauses: float | Literal["first"] | None = None,
     pitch: float = 0.0,
+    formants: Formanting = None,
     model: str = "default",
     coherence: float | None = None,
     seed: int = 0,
@@ -138,7 +155,7 @@ def stretch(
         time_map: which input instant each output instant looks at; see `TimeMap`.
         pauses: the share of their length that pauses of speech keep, 0 to 1, with `rate` (1 if it is left out); or "first": with a rate,
             the output is as long as ever, but pauses change before words do.
-        pitch, model, coherence, seed: see Stretcher.
+        pitch, formants, model, coherence, seed: see Stretcher.
         return_map: whether the time map is returned as well, so that labels can follow: `time_map.output_at(label_seconds)`.
 
     Returns:
@@ -158,7 +175,17 @@ def stretch(
         if time_map is not None:
             raise UsageError("Pauses go with a rate; a time map says already where every pause belongs.")
         time_map, rate = _map_of_pauses(y, samplerate, rate, pauses), None
-    stream = Stretcher(samplerate, channels, rate=rate, time_map=time_map, pitch=pitch, model=model, coherence=coherence, seed=seed)
+    stream = Stretcher(
+        samplerate,
+        channels,
+        rate=rate,
+        time_map=time_map,
+        pitch=pitch,
+        formants=formants,
+        model=model,
+        coherence=coherence,
+        seed=seed,
+    )
     out = np.concatenate([stream.process(y), stream.flush()], axis=1)
     out = out[0] if y.ndim == 1 else out
     return (out, stream.time_map.in_seconds(samplerate)) if return_map else out

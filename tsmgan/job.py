@@ -280,6 +280,7 @@ class _Job:
             info.channels,
             time_map=time_map,
             pitch=options.pitch,
+            formants=options.formants,
             model=options.model,
             coherence=options.coherence,
             seed=options.seed,

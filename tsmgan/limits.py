@@ -50,6 +50,14 @@ def require_pitch(semitones: float) -> None:
         raise UsageError(f"The pitch is {semitones:+g} semitones; -{MOST_SEMITONES:g} to +{MOST_SEMITONES:g} are possible.")
 
 
+def require_formants(wanted: float | str | None) -> None:
+    """Raise UsageError unless this can become of the formants: "keep", "follow", a possible shift in semitones, or None."""
+    if wanted is None or wanted in ("keep", "follow"):
+        return
+    if not isinstance(wanted, (int, float)) or not abs(wanted) <= MOST_SEMITONES:
+        raise UsageError(f"The formants are {wanted}; give keep, follow, or semitones from -{MOST_SEMITONES:g} to +{MOST_SEMITONES:g}.")
+
+
 def require_seed(value: int) -> None:
     """Raise UsageError unless a seed is a whole number that is not negative."""
     if int(value) != value or value < 0:

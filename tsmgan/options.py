@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_pitch, require_seed
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_pitch, require_seed
 from tsmgan.recording import AUTO, Gain, nothing_between
 
 Pauses = float | Literal["first"]
@@ -47,6 +47,9 @@ class StretchOptions:
     pauses give way (or grow) before words do."""
     pitch: float = 0.0
     """Semitones by which the output is higher, -24 to 24. With it alone, the rate is 1."""
+    formants: float | Literal["keep", "follow"] | None = None
+    """"keep" leaves the formants where they are, "follow" lets them go with the pitch, and a number moves them by semitones, also without a
+    pitch. None keeps those of voices and lets those of other sounds follow."""
     start: float = 0.0
     """Where in the input to begin, in seconds."""
     end: float | None = None
@@ -98,6 +101,7 @@ class StretchOptions:
             raise UsageError(f"Several files may be subtitles, so give a list, for example subtitles=[{os.fspath(self.subtitles)!r}].")
         require_seed(self.seed)
         require_pitch(self.pitch)
+        require_formants(self.formants)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:
@@ -115,8 +119,11 @@ class StretchOptions:
 
     @property
     def pitch_label(self) -> str:
-        """The shift of the pitch as it stands in the names of files behind the rate; "" where there is none."""
-        return f"{self.pitch:+.4g}st" if self.pitch else ""
+        """The shifts as they stand in the names of files behind the rate: +2st, +2st-keep, -f+1.5st; "" where there are none."""
+        pitch = f"{self.pitch:+.4g}st" if self.pitch else ""
+        if self.formants is None:
+            return pitch
+        return pitch + (f"-{self.formants}" if isinstance(self.formants, str) else f"-f{self.formants:+.4g}st")
 
 
 def require_pauses(pauses: Pauses) -> None:

@@ -94,7 +94,7 @@ class Task:
         output: tuple[object, ...] = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
         if options.track is not None:
             output = (*output, "track", options.track)
-        heard = (*network, *timing, options.coherence, options.seed, options.pitch, *output, *self._followers())
+        heard = (*network, *timing, options.coherence, options.seed, options.pitch, options.formants, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 

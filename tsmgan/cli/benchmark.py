@@ -84,10 +84,10 @@ def benchmark(
 
 
 def _peer_names(text: str | None) -> list[str]:
-    from tsmgan.evaluation.peers import PEERS
+    from tsmgan.evaluation.peers import PEERS, default_peers
 
     if text is None:
-        return [name for name, peer in PEERS.items() if peer.program]
+        return [name for name in default_peers(shifted=False) if PEERS[name].program]
     names = [] if text.strip() == "none" else [piece.strip() for piece in text.split(",") if piece.strip()]
     for name in names:
         if name not in PEERS:

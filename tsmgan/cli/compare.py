@@ -11,15 +11,18 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.pitches import parse_pitch
 from tsmgan.cli.rates import parse_rate
 from tsmgan.cli.targets import made_folder
 from tsmgan.errors import TsmganError, UsageError
+from tsmgan.limits import require_pitch
 
 if TYPE_CHECKING:
     from tsmgan.evaluation.methods import Method
     from tsmgan.listening.comparison import Rendering
 
 DEFAULT_PEERS = "rubberband-r3,soundtouch,sonic,signalsmith"
+SHIFTING_PEERS = "rubberband-r3,rubberband-r3-formant,soundtouch,signalsmith"
 DEFAULT_LENGTH = "30"
 LARGE_BYTES = 20_000_000
 """Pages beyond this are slow to open on a phone."""
@@ -29,11 +32,18 @@ MOST_METHODS = 8
 
 def compare(
     source: declared.Source,
-    rate: declared.Rate,
+    rate: declared.ComparedRate = None,
+    pitch: declared.ComparedPitch = None,
     with_: Annotated[
-        str,
-        typer.Option("--with", "-w", metavar="NAMES", help="Methods beside tsmgan, with commas; also tsmgan:coherence=0, or none."),
-    ] = DEFAULT_PEERS,
+        str | None,
+        typer.Option(
+            "--with",
+            "-w",
+            metavar="NAMES",
+            help="Methods beside tsmgan, with commas; also tsmgan:coherence=0, or none. Default: four peers.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -61,17 +71,22 @@ def compare(
 
     [cyan]tsmgan compare song.flac --rate 1.25 --start 1:10 --length 15 --with rubberband-r3,sonic -o report.html[/cyan]
 
+    [cyan]tsmgan compare song.flac --pitch +3[/cyan]  [dim]also beside Rubber Band with formants kept[/dim]
+
     [cyan]tsmgan compare talk.wav --rate 1.6 --with tsmgan:coherence=0,tsmgan:coherence=1[/cyan]
     """
     from tsmgan.core.timemap import check_rate
 
-    speed = check_rate(parse_rate(rate))
+    if rate is pitch is None:
+        raise UsageError("Say how fast with --rate, or how high with --pitch, for example --rate 0.6.")
+    speed, semitones = 1.0 if rate is None else check_rate(parse_rate(rate)), 0.0 if pitch is None else parse_pitch(pitch)
+    require_pitch(semitones)
     first, seconds = 0.0 if start is None else parse_instant(start), parse_duration(length)
-    methods = _choose_methods(with_, model, time_limit)
+    methods = _choose_methods(with_ if with_ is not None else SHIFTING_PEERS if semitones else DEFAULT_PEERS, model, time_limit)
 
     from tsmgan.listening.target import check_target, choose_target, write_whole
 
-    target = choose_target(source, made_folder(output), speed, ".html")
+    target = choose_target(source, made_folder(output), speed, f"{f'{semitones:+.4g}st' if semitones else ''}.html")
     check_target(target, source, force=force)
 
     from tsmgan.listening.comparison import attacks, render
@@ -81,14 +96,14 @@ def compare(
     y, samplerate, goes_on = read_excerpt(source, start=first, length=seconds)
     if round(y.shape[1] / speed) < 1:
         raise UsageError(f"The output would have no samples: {source} is too short for this rate.")
-    work = (render(method, y, samplerate, speed, synthetic=synthetic) for method in methods)
+    work = (render(method, y, samplerate, speed, semitones, synthetic=synthetic) for method in methods)
     renderings = list(console.track(work, "methods", len(methods), enabled=not quiet))
     ours = renderings[0]
     if ours.samples is None:
         raise TsmganError(f"tsmgan itself failed: {ours.problem}.")
     name = "standard input" if source == "-" else Path(source).name
     remark = _remark(first, y.shape[1] / samplerate, goes_on)
-    page = build_page(Subject(name, y, samplerate, speed, attacks(y, samplerate), remark), renderings).encode("utf-8")
+    page = build_page(Subject(name, y, samplerate, speed, attacks(y, samplerate), remark, semitones), renderings).encode("utf-8")
     write_whole(target, page)
     _tell(target, len(page), renderings, methods, remark, quiet)
 

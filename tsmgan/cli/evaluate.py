@@ -42,6 +42,10 @@ MethodsOption = Annotated[
     typer.Option("--methods", "-m", help="Names with commas, e.g. tsmgan,tsmgan:coherence=0,sonic. Default: tsmgan and all peers."),
 ]
 RatesOption = Annotated[Optional[str], typer.Option("--rates", help="Only these rates, e.g. 0.75,1.5.", show_default=False)]  # noqa: UP045
+PitchOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--pitch", help="Only these shifts of the pitch, in semitones, e.g. -5,-2,2,5.", show_default=False),
+]
 KindsOption = Annotated[Optional[str], typer.Option("--kinds", help="Only these kinds: speech, music.", show_default=False)]  # noqa: UP045
 MeasuresOption = Annotated[Optional[str], typer.Option("--measures", help="Only these measures, e.g. pesq,estoi.", show_default=False)]  # noqa: UP045
 BaselineOption = Annotated[
@@ -103,6 +107,7 @@ def evaluate(
     arguments: PairsArgument = None,
     methods: MethodsOption = None,
     rates: RatesOption = None,
+    pitch: PitchOption = None,
     kinds: KindsOption = None,
     measures: MeasuresOption = None,
     baseline: BaselineOption = None,
@@ -139,9 +144,12 @@ def evaluate(
 
     [cyan]tsmgan evaluate --make-pairs recordings -o pairs[/cyan]
 
+    [cyan]tsmgan evaluate --make-pairs voices --pitch -5,-2,2,5 -o shifted[/cyan]  [dim]and `evaluate shifted/pairs.csv`[/dim]
+
     [cyan]tsmgan evaluate --scores 8 --mono -o pairs[/cyan]
     """
     wanted_rates, out = parse_rates(rates, "--rates") if rates and rates.strip() else [], output or former_output
+    pitches = _parse_pitches(pitch)
     require_count("jobs", jobs, most_processes())
     if realism:
         from tsmgan.cli.evaluate_realism import evaluate_realism
@@ -157,7 +165,7 @@ def evaluate(
     if make_pairs is not None or scores is not None:
         if out is None or pairs is not None:
             raise UsageError("Write `tsmgan evaluate --make-pairs FOLDER -o OUT`, or `--scores N -o OUT`, without a list of pairs.")
-        _make_pairs(make_pairs, out, wanted_rates, DEFAULT_SCORES if scores is None else scores, 1 if mono else 2, seed, quiet)
+        _make_pairs(make_pairs, out, wanted_rates, pitches, DEFAULT_SCORES if scores is None else scores, 1 if mono else 2, seed, quiet)
         return
     if out is not None:
         raise UsageError("-o is the folder for --make-pairs or --scores; results go to --csv and --json.")
@@ -168,17 +176,18 @@ def evaluate(
     from tsmgan.evaluation.runner import measure_pairs
     from tsmgan.evaluation.summary import summarise
 
-    chosen_pairs = _choose_pairs(read_pairs(pairs), wanted_rates, kinds) if pairs else []
+    chosen_pairs = _choose_pairs(read_pairs(pairs), wanted_rates, pitches, kinds) if pairs else []
     chosen_measures = _choose_measures(measures)
-    chosen, baseline = _choose_methods(methods, baseline, time_limit)
+    chosen, baseline = _choose_methods(methods, baseline, time_limit, shifted=bool(pitches) or any(pair.pitch for pair in chosen_pairs))
     rows, readings = [], []
     work = measure_pairs(chosen_pairs, chosen, chosen_measures, jobs=jobs)
     for found in console.track(work, "pairs", len(chosen_pairs), enabled=not quiet):
         rows += found
     if artefacts:
-        meter_rates = wanted_rates or sorted({pair.rate for pair in chosen_pairs}) or ARTEFACT_RATES
-        meters = read_meters(chosen, meter_rates, seeds=seeds or ARTEFACT_SEEDS, jobs=jobs)
-        readings = list(console.track(meters, "artefacts", len(chosen) * len(meter_rates), enabled=not quiet))
+        shifts = pitches or sorted({pair.pitch for pair in chosen_pairs if pair.pitch})
+        meter_rates = wanted_rates or ([] if shifts else sorted({pair.rate for pair in chosen_pairs}) or ARTEFACT_RATES)
+        meters = read_meters(chosen, meter_rates, shifts, seeds=seeds or ARTEFACT_SEEDS, jobs=jobs)
+        readings = list(console.track(meters, "artefacts", len(chosen) * (len(meter_rates) + len(shifts)), enabled=not quiet))
 
     summaries = summarise(rows, baseline=baseline, per_rate=per_rate)
     _print_tables(summaries, readings, baseline)
@@ -225,11 +234,23 @@ def _check_targets(targets: Sequence[Path | None], pairs: Path | None) -> None:
             raise UsageError(f"{target} cannot be written: it is a folder, or its folder does not exist.")
 
 
-def _choose_pairs(pairs: Sequence[Pair], rates: Sequence[float], kinds: str | None) -> list[Pair]:
+def _parse_pitches(text: str | None) -> list[float]:
+    from tsmgan.cli.pitches import parse_pitch
+    from tsmgan.limits import require_pitch
+
+    found = [parse_pitch(piece, "--pitch") for piece in text.split(",")] if text and text.strip() else []
+    for each in found:
+        require_pitch(each)
+    return found
+
+
+def _choose_pairs(pairs: Sequence[Pair], rates: Sequence[float], pitches: Sequence[float], kinds: str | None) -> list[Pair]:
     from tsmgan.evaluation.pairs import KINDS
 
     wanted = _names(kinds, KINDS, "kind") or list(KINDS)
-    chosen = [pair for pair in pairs if pair.kind in wanted and (not rates or pair.rate in rates)]
+    chosen = [
+        pair for pair in pairs if pair.kind in wanted and (not rates or pair.rate in rates) and (not pitches or pair.pitch in pitches)
+    ]
     if not chosen:
         there = ", ".join(f"{rate:g}" for rate in sorted({pair.rate for pair in pairs}))
         raise UsageError(f"No pair is left. The list holds {', '.join(sorted({pair.kind for pair in pairs}))} at the rates {there}.")
@@ -256,12 +277,17 @@ def _choose_measures(text: str | None) -> list[PairMeasure]:
     return [measure for measure in chosen if not measure.missing()]
 
 
-def _choose_methods(given: Sequence[str] | None, baseline: str | None, time_limit: float) -> tuple[list[Method], str | None]:
-    """The methods that can run here, each once, and the name of the baseline among them."""
+def _choose_methods(
+    given: Sequence[str] | None, baseline: str | None, time_limit: float, *, shifted: bool = False
+) -> tuple[list[Method], str | None]:
+    """The methods that can run here, each once, and the name of the baseline among them. `shifted`: whether the pitch is shifted."""
     from tsmgan.evaluation.methods import find_method
-    from tsmgan.evaluation.peers import BASELINE, PEERS
+    from tsmgan.evaluation.peers import BASELINE, default_peers
 
-    names = [piece.strip() for text in given or [] for piece in text.split(",") if piece.strip()] or ["tsmgan", *PEERS]
+    names = [piece.strip() for text in given or [] for piece in text.split(",") if piece.strip()] or [
+        "tsmgan",
+        *default_peers(shifted=shifted),
+    ]
     found = [find_method(name, time_limit=time_limit) for name in dict.fromkeys([*names, *([baseline] if baseline else [])])]
     for method in found:
         if method.missing:
@@ -291,14 +317,16 @@ def _tell_problems(rows: Sequence[Any], readings: Sequence[Any]) -> None:
         raise TsmganError(f"{failed} of {len(rows) + len(readings)} rows are incomplete; the warnings above say why.")
 
 
-def _make_pairs(folder: Path | None, out: Path, rates: list[float], scores: int, channels: int, seed: int, quiet: bool) -> None:
+def _make_pairs(
+    folder: Path | None, out: Path, rates: list[float], pitches: list[float], scores: int, channels: int, seed: int, quiet: bool
+) -> None:
     from tsmgan.evaluation.pair_files import find_recordings, write_pairs
 
     recordings = find_recordings(folder) if folder is not None else []
     total = len(recordings) + scores
     if not total:
         raise UsageError("There is nothing to make pairs of. Give --make-pairs FOLDER, or --scores with 1 or more.")
-    work = write_pairs(out, recordings, compositions=scores, rates=rates or None, channels=channels, seed=seed)
+    work = write_pairs(out, recordings, compositions=scores, rates=rates or None, pitches=pitches, channels=channels, seed=seed)
     problems = list(console.track(work, "pairs", total, enabled=not quiet))
     for problem in problems:
         if problem:

@@ -26,6 +26,14 @@ def _model_names(incomplete: str) -> list[str]:
 
 Source = Annotated[str, typer.Argument(metavar="INPUT", help="Recording; - reads WAV from a pipe.", show_default=False)]
 Rate = Annotated[str, typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.")]
+ComparedRate = Annotated[
+    str | None,
+    typer.Option("--rate", "-r", metavar="R", help="Speed: 1.5 is faster, 0.8 slower; also a fraction, 90/120.", show_default=False),
+]
+ComparedPitch = Annotated[
+    str | None,
+    typer.Option("--pitch", "-p", metavar="P", help="Semitones higher or lower: +2, -0.5, or a ratio, 3/2.", show_default=False),
+]
 Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="Where to begin, 90 or 1:30.5. Default: 0.", show_default=False)]
 
 
@@ -225,6 +233,16 @@ Tune = Annotated[
         "--tune",
         metavar="HZ:HZ",
         help="From one concert pitch to another: 440:432.",
+        rich_help_panel=HOW_HIGH,
+        show_default=False,
+    ),
+]
+FormantsText = Annotated[
+    str | None,
+    typer.Option(
+        "--formants",
+        metavar="F",
+        help="keep, follow (the pitch), or semitones, also without --pitch. Default: a voice's stay, an instrument's follow.",
         rich_help_panel=HOW_HIGH,
         show_default=False,
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from tsmgan.errors import UsageError
 
 
-def parse_pitch(text: str) -> float:
+def parse_pitch(text: str, option: str = "--pitch") -> float:
     """Semitones from a number of them (+2, -0.5), or from a ratio of frequencies (3/2).
 
     Raises:
@@ -31,6 +32,23 @@ def parse_tuning(text: str) -> float:
         return 12 * math.log2(float(after) / float(before))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is no tuning; give the recording's and the wanted one in Hz, for example --tune 440:432.") from None
+
+
+def parse_formants(text: str) -> float | Literal["keep", "follow"]:
+    """What becomes of the formants: the words, or semitones.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    word = text.strip().lower()
+    if word == "keep":
+        return "keep"
+    if word == "follow":
+        return "follow"
+    try:
+        return _finite(float(word))
+    except ValueError:
+        raise UsageError(f"{text!r} says nothing of formants; give keep, follow or semitones, for example --formants +1.5.") from None
 
 
 def _finite(value: float) -> float:

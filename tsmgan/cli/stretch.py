@@ -15,7 +15,7 @@ from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.lines import given_limits, show_lines
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
-from tsmgan.cli.pitches import parse_pitch, parse_tuning
+from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
 from tsmgan.cli.tempi import parse_bpm, practice_set
 from tsmgan.errors import UsageError
@@ -51,6 +51,7 @@ def stretch(
     with_subtitles: declared.WithSubtitles = False,
     pitch: declared.Pitch = None,
     tune: declared.Tune = None,
+    formants: declared.FormantsText = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
     track: declared.Track = None,
@@ -93,7 +94,7 @@ def stretch(
     """
     started = time.perf_counter()
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
-    if rate is duration is time_map is markers is bpm is pauses is slots is None and not pitch is tune is None:
+    if rate is duration is time_map is markers is bpm is pauses is slots is None and not pitch is tune is formants is None:
         rate = "1"
     if slots is None and not captions is slowest is fastest is free_time is report is None:
         raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
@@ -107,6 +108,7 @@ def stretch(
         markers=markers,
         pauses=None if pauses is None else parse_pauses(pauses),
         pitch=semitones,
+        formants=None if formants is None else parse_formants(formants),
         start=first,
         end=last,
         slots=slots,
@@ -269,6 +271,9 @@ def _summarise(done: Summary, options: StretchOptions, elapsed: float) -> None:
         console.note(f"First run: compiled for this processor in {done.seconds_compiling:.2g} s, which the speed leaves out.")
     gave = f"; {pauses_gave(done.pauses)}" if done.pauses is not None else ""
     shift = f", {options.pitch:+.4g} semitones" if options.pitch else ""
+    if options.formants is not None:
+        moved = options.formants if isinstance(options.formants, str) else f"{options.formants:+.4g} semitones"
+        shift += f", formants {moved}"
     console.say(
         f"{done.source.name} -> {done.target}  {format_duration(done.input_seconds)} -> {format_duration(done.output_seconds)}{gave} "
         f"at rate {done.rate:.4g}{shift}, {console.format_speed(done.input_seconds, elapsed)}"

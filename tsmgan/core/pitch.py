@@ -12,16 +12,20 @@ output has exactly as many samples as the map says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tsmgan.core.field import Field
+from tsmgan.core.formants import Formants
+from tsmgan.core.geometry import HIGHEST_SAMPLERATE, Geometry, geometry
 from tsmgan.core.runs import Run
 from tsmgan.core.samples import checked_block
 from tsmgan.core.stretcher import Decider, Stretcher
 from tsmgan.core.timemap import TimeMap
 
+Formanting = float | Literal["keep", "follow"] | None
+"""What becomes of the formants."""
 QUALITY = "HQ"
 """Of soxr: 20 bits. Images and aliases lie below -110 dB, and the band is flat up to 0.91 of its width."""
 
@@ -91,6 +95,7 @@ class PitchShifter:
         decider: Decider,
         *,
         semitones: float = 0.0,
+        formants: Formanting = None,
         coherence: float | None = None,
         seed: int = 0,
         observer: Callable[[Run, Field], None] | None = None,
@@ -99,6 +104,8 @@ class PitchShifter:
         Args:
             samplerate, channels, time_map, decider, coherence, seed, observer: as of `tsmgan.core.stretcher.Stretcher`.
             semitones: how much higher the output is, -24 to 24.
+            formants: "keep" leaves them where they are, "follow" lets them go with the pitch, and a number moves them by semitones. None
+                keeps those of voices, as far as the field takes a band for one, and lets those of other sounds follow.
 
         Raises:
             UsageError: the sample rate is out of its range.
@@ -108,13 +115,15 @@ class PitchShifter:
         ratio = 2.0 ** (semitones / 12)
         self._before, self._after = Resampler(max(1.0, 1 / ratio), self.channels), Resampler(min(1.0, 1 / ratio), self.channels)
         self._is_shifted = ratio != 1
+        density = _density(self.samplerate, ratio)
         self._stretcher = Stretcher(
-            self.samplerate,
+            density,
             self.channels,
             ScaledMap(self.time_map, max(1.0, 1 / ratio), max(1.0, ratio)) if ratio != 1 else self.time_map,
             decider,
             coherence=coherence,
             seed=seed,
+            formants=_formants(geometry(density), ratio, formants),
             observer=observer,
         )
         self._received = self._sent = 0
@@ -151,3 +160,19 @@ class PitchShifter:
         out = self._after(np.concatenate(rest, axis=1), last=True)
         missing = self.time_map.output_length(self._received) - self._sent
         return np.pad(out[:, :missing], [(0, 0), (0, max(0, missing - out.shape[1]))])
+
+
+def _density(samplerate: int, ratio: float) -> int:
+    """The sample rate that the stretch is told: the one at which its input sounds as the recording does. So windows have their usual
+    length, and what decides hears a natural sound."""
+    return min(round(samplerate * max(1.0, 1 / ratio)), HIGHEST_SAMPLERATE)
+
+
+def _formants(geometry: Geometry, ratio: float, wanted: Formanting) -> Formants | None:
+    """What gives the frames their envelopes; None where nothing is to be done."""
+    if wanted == "follow":
+        return None
+    moved = 2.0 ** (wanted / 12) if isinstance(wanted, (int, float)) else 1.0
+    if moved == ratio:
+        return None
+    return Formants(geometry, ratio / moved, band=min(1.0, ratio), by_voice=wanted is None)

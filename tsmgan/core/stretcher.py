@@ -11,7 +11,7 @@ from tsmgan.core.analysis import Analyser
 from tsmgan.core.attacks import LOOKAHEAD_SECONDS
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field, Seen
-from tsmgan.core.frames import RUN
+from tsmgan.core.frames import RUN, Frames
 from tsmgan.core.geometry import geometry
 from tsmgan.core.overlap import ExactPieces, OverlapAdd
 from tsmgan.core.runs import InputBuffer, Run, Surroundings, in_second_thread
@@ -58,6 +58,7 @@ class Stretcher:
         *,
         coherence: float | None = None,
         seed: int = 0,
+        formants: Callable[[Turned, Frames, Field], Turned] | None = None,
         observer: Callable[[Run, Field], None] | None = None,
     ) -> None:
         """
@@ -68,12 +69,13 @@ class Stretcher:
             decider: decides the fields.
             coherence: overrides the field's coherence by one value in [0, 1].
             seed: of the noise z.
+            formants: what gives the turned frames their envelopes; see `tsmgan.core.formants`.
             observer: called with each run and its field, in order, from a second thread.
         """
         self._geometry = geometry(samplerate)
         self.samplerate, self.channels = int(samplerate), int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
-        self._decider, self._coherence, self._observer = decider, coherence, observer
+        self._decider, self._coherence, self._formants, self._observer = decider, coherence, formants, observer
         self._input = InputBuffer(self.channels)
         self._analyser = Analyser(self._geometry, self.channels)
         self._features = frame_features
@@ -149,6 +151,8 @@ class Stretcher:
         if self._observer is not None:
             self._observer(run, field)
         turned = self._vocoder(run.frames, field)
+        if self._formants is not None:
+            turned = self._formants(turned, run.frames, field)
         return run, turned, self._overlap(turned, run.frames)
 
     def _send(self, run: Run, turned: Turned, samples: np.ndarray) -> np.ndarray:

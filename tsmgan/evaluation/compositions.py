@@ -54,6 +54,8 @@ class Hit:
     seed: int
     """Of the noise in it."""
     pan: float = 0.0
+    tuned: float = 1.0
+    """Factor of its tones' frequencies; noise has none."""
 
 
 Composition = Sequence[Note | Hit]
@@ -115,10 +117,10 @@ def _stroke(hit: Hit, samplerate: int) -> np.ndarray:
     t = np.arange(round(HIT_SECONDS[hit.drum] * samplerate)) / samplerate
     noise = np.random.default_rng(hit.seed).standard_normal(len(t))
     if hit.drum == "kick":
-        sweep = 2 * np.pi * (50 * t + 110 * 0.03 * (1 - np.exp(-t / 0.03)))  # 160 Hz falling to 50 Hz
+        sweep = 2 * np.pi * hit.tuned * (50 * t + 110 * 0.03 * (1 - np.exp(-t / 0.03)))  # 160 Hz falling to 50 Hz
         y = np.sin(sweep) * np.exp(-t / 0.07) + 0.3 * noise * np.exp(-t / 0.003)
     elif hit.drum == "snare":
-        y = 0.5 * noise * np.exp(-t / 0.04) + 0.5 * np.sin(2 * np.pi * 190 * t) * np.exp(-t / 0.05)
+        y = 0.5 * noise * np.exp(-t / 0.04) + 0.5 * np.sin(2 * np.pi * 190 * hit.tuned * t) * np.exp(-t / 0.05)
     else:
         y = np.diff(noise, prepend=0.0) / np.sqrt(2) * np.exp(-t / 0.015)
     fade = round(0.2 * len(t))
@@ -152,9 +154,21 @@ def play(composition: Composition, rate: float, *, channels: int = 2, samplerate
     return out
 
 
-def composition_renderings(seed: int, rates: Sequence[float], *, channels: int = 2, samplerate: int = SAMPLERATE) -> list[np.ndarray]:
-    """The piece of a seed (`compose`) at each rate: float32 (channels, samples), with one gain for all."""
+def transpose(composition: Composition, semitones: float) -> Composition:
+    """The same piece in another key. Drums are tuned with it; notes keep the phases and the decays of their partials."""
+    ratio = 2 ** (semitones / 12)
+    return [replace(event, hz=event.hz * ratio) if isinstance(event, Note) else replace(event, tuned=ratio) for event in composition]
+
+
+def composition_renderings(
+    seed: int, rates: Sequence[float], pitches: Sequence[float] | None = None, *, channels: int = 2, samplerate: int = SAMPLERATE
+) -> list[np.ndarray]:
+    """The piece of a seed (`compose`) at each rate: float32 (channels, samples), with one gain for all.
+
+    pitches, as many as rates, are semitones by which each rendering is transposed.
+    """
     composition = compose(seed)
-    renderings = [play(composition, rate, channels=channels, samplerate=samplerate) for rate in rates]
+    keys = [transpose(composition, semitones) for semitones in pitches or [0.0] * len(rates)]
+    renderings = [play(key, rate, channels=channels, samplerate=samplerate) for key, rate in zip(keys, rates)]
     gain = PEAK / max(float(np.abs(rendering).max()) for rendering in renderings)
     return [(gain * rendering).astype(np.float32) for rendering in renderings]

@@ -14,10 +14,15 @@ from tsmgan.errors import TsmganError, UsageError
 from tsmgan.evaluation.peers import PEERS, TIME_LIMIT
 from tsmgan.evaluation.workers import WorkerError
 
-Stretch = Callable[[np.ndarray, int, float], np.ndarray]
-"""(y (channels, samples), samplerate, rate) -> (channels, samples)."""
+Stretch = Callable[..., np.ndarray]
+"""(y (channels, samples), samplerate, rate) -> (channels, samples); where the pitch is shifted, semitones are a fourth argument."""
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"coherence": float, "model": str, "seed": int}
+
+def _formants(text: str) -> float | str:
+    return text if text in ("keep", "follow") else float(text)
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"coherence": float, "model": str, "seed": int, "formants": _formants}
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,10 @@ class Ourselves:
 
     options: tuple[tuple[str, Any], ...] = ()
 
-    def __call__(self, y: np.ndarray, samplerate: int, rate: float) -> np.ndarray:
+    def __call__(self, y: np.ndarray, samplerate: int, rate: float, pitch: float = 0.0) -> np.ndarray:
         from tsmgan.api import stretch
 
-        return stretch(y, samplerate, rate, **dict(self.options))
+        return stretch(y, samplerate, rate, pitch=pitch, **dict(self.options))
 
     def warm_up(self) -> None:
         """Load and compile what a process loads and compiles once, so that speeds are those of the stretching alone."""

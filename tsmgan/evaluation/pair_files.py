@@ -11,7 +11,7 @@ import soundfile
 
 from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.evaluation.compositions import SAMPLERATE, composition_renderings
-from tsmgan.evaluation.pairs import COLUMNS, read_recording
+from tsmgan.evaluation.pairs import COLUMNS, PITCH, read_recording
 from tsmgan.evaluation.world import world_renderings
 
 RATES = (0.5, 0.75, 1.25, 1.5, 2.0)
@@ -46,27 +46,33 @@ def _new_folder(out: Path) -> None:
 
 
 def _write(
-    out: Path, stem: str, kind: str, rates: Sequence[float], renderings: Sequence[np.ndarray], samplerate: int
+    out: Path,
+    stem: str,
+    kind: str,
+    rates: Sequence[float],
+    pitches: Sequence[float],
+    renderings: Sequence[np.ndarray],
+    samplerate: int,
 ) -> list[tuple[str, ...]]:
-    """Write the renderings (..., samples) at rate 1 and at the rates, and return the lines of the list that name them.
+    """Write the renderings (..., samples) as recorded and at the rates and pitches, and return the lines of the list that name them.
 
     Raises:
         AudioError: the folder cannot be written.
     """
-    names = [f"{stem}.flac", *(f"{stem}@{rate:g}.flac" for rate in rates)]
+    names = [f"{stem}.flac", *(f"{stem}@{rate:g}{f'{pitch:+g}st' if pitch else ''}.flac" for rate, pitch in zip(rates, pitches))]
     for name, rendering in zip(names, renderings):
         try:
             soundfile.write(out / name, rendering.T, samplerate, subtype=SUBTYPE)
         except (soundfile.SoundFileError, OSError) as error:
             raise AudioError(f"{out / name} cannot be written: {error}") from error
-    return [(names[0], name, f"{rate:g}", kind) for name, rate in zip(names[1:], rates)]
+    return [(names[0], name, f"{rate:g}", kind, f"{pitch:g}") for name, rate, pitch in zip(names[1:], rates, pitches)]
 
 
-def _voice(path: Path, rates: Sequence[float]) -> tuple[list[np.ndarray], int]:
-    """WORLD's renderings of a recording, mixed to mono, at rate 1 and at the rates, without clipping; and the sample rate in Hz."""
+def _voice(path: Path, rates: Sequence[float], pitches: Sequence[float]) -> tuple[list[np.ndarray], int]:
+    """WORLD's renderings of a recording, mixed to mono, without clipping: as recorded, and at the rates and pitches; and its rate in Hz."""
     y, samplerate = read_recording(path)
     try:
-        renderings = world_renderings(y.mean(axis=0), samplerate, [1.0, *rates])
+        renderings = world_renderings(y.mean(axis=0), samplerate, [1.0, *rates], [0.0, *pitches])
     except AudioError as error:
         raise AudioError(f"{path}: {error}.") from error
     loudest = max(float(np.abs(rendering).max()) for rendering in renderings)
@@ -80,6 +86,7 @@ def write_pairs(
     *,
     compositions: int = 0,
     rates: Sequence[float] | None = None,
+    pitches: Sequence[float] = (),
     channels: int = 2,
     seed: int = 0,
 ) -> Iterator[str | None]:
@@ -93,7 +100,8 @@ def write_pairs(
         out: the folder.
         recordings: voices, which become pairs of the kind speech, mixed to mono.
         compositions: how many of them become pairs of the kind music, 48 kHz.
-        rates: those of the references; without it, RATES.
+        rates: those of the references; without it, RATES, or 1 where there are pitches.
+        pitches: those of the references in semitones, each at each rate.
         channels: how many the music has, 1 or 2.
         seed: the seed of the first composition; each further one has the next seed.
 
@@ -101,22 +109,24 @@ def write_pairs(
         UsageError: pyworld is not installed, or the folder is not empty.
         AudioError: the folder cannot be written.
     """
-    out, rates = Path(out), list(rates or RATES)
+    out = Path(out)
+    both = [(rate, pitch) for rate in rates or ((1.0,) if pitches else RATES) for pitch in pitches or (0.0,)]
+    rates, pitches = [rate for rate, _ in both], [pitch for _, pitch in both]
     _new_folder(out)
     lines: list[tuple[str, ...]] = []
     for number, path in enumerate(recordings):
         try:
-            renderings, samplerate = _voice(path, rates)
+            renderings, samplerate = _voice(path, rates, pitches)
         except UsageError:
             raise
         except TsmganError as error:
             yield str(error)
             continue
-        lines += _write(out, f"{number:03d}-{path.stem}", "speech", rates, renderings, samplerate)
+        lines += _write(out, f"{number:03d}-{path.stem}", "speech", rates, pitches, renderings, samplerate)
         yield None
     for piece in range(seed, seed + compositions):
-        renderings = composition_renderings(piece, [1.0, *rates], channels=channels)
-        lines += _write(out, f"score-{piece:03d}", "music", rates, renderings, SAMPLERATE)
+        renderings = composition_renderings(piece, [1.0, *rates], [0.0, *pitches], channels=channels)
+        lines += _write(out, f"score-{piece:03d}", "music", rates, pitches, renderings, SAMPLERATE)
         yield None
     with (out / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *lines])
+        csv.writer(file).writerows([(*COLUMNS, PITCH), *lines])

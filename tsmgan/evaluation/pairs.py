@@ -1,7 +1,7 @@
-"""Pairs: a recording and what it should sound like at another speed.
+"""Pairs: a recording and what it should sound like at another speed or pitch.
 
-A list of pairs is a CSV file with the columns input, reference, rate and kind (speech or music); paths are relative to the file. Stretching
-`input` at `rate` should give `reference`, sample for sample in length.
+A list of pairs is a CSV file with the columns input, reference, rate, kind (speech or music) and, if need be, pitch (semitones); paths are
+relative to the file. Stretching `input` at `rate` and shifting it by `pitch` should give `reference`, sample for sample in length.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import numpy as np
 import soundfile
 
 from tsmgan.errors import AudioError, UsageError
+from tsmgan.limits import MOST_SEMITONES
 
 COLUMNS = ("input", "reference", "rate", "kind")
+PITCH = "pitch"
+"""A further column, of semitones. Where it is missing, or empty, the pitch stays."""
 KINDS = ("speech", "music")
 LENGTH_TOLERANCE = 0.05
 """Seconds by which a reference may be longer or shorter than input / rate, since the last notes of renderings decay differently."""
@@ -35,6 +38,8 @@ class Pair:
     kind: str
     item: str
     target: str
+    pitch: float = 0.0
+    """Semitones by which the reference is higher than the input."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
 
     Raises:
         AudioError: the file cannot be read.
-        UsageError: a column is missing, a rate is no number within 0.05 to 20, or a kind is unknown.
+        UsageError: a column is missing, a rate is no number within 0.05 to 20, a pitch none within -24 to 24, or a kind is unknown.
     """
     path = Path(path)
     try:
@@ -75,10 +80,22 @@ def read_pairs(path: str | Path) -> list[Pair]:
             raise UsageError(f"{path}, line {number}: the kind is {row['kind']}; it must be {' or '.join(KINDS)}.")
         if not row["input"] or not row["reference"]:
             raise UsageError(f"{path}, line {number}: the input or the reference is empty.")
-        pairs.append(Pair(path.parent / row["input"], path.parent / row["reference"], rate, row["kind"], row["input"], row["reference"]))
+        pitch = _pitch(row.get(PITCH) or "0")
+        if pitch is None:
+            raise UsageError(f"{path}, line {number}: the pitch is {row[PITCH]}; it must be semitones from -24 to 24.")
+        files = path.parent / row["input"], path.parent / row["reference"]
+        pairs.append(Pair(*files, rate, row["kind"], row["input"], row["reference"], pitch))
     if not pairs:
         raise UsageError(f"{path} lists no pairs.")
     return pairs
+
+
+def _pitch(text: str) -> float | None:
+    """Semitones; None where the text is none that are possible."""
+    try:
+        return float(text) if abs(float(text)) <= MOST_SEMITONES else None
+    except ValueError:
+        return None
 
 
 def read_recording(path: Path) -> tuple[np.ndarray, int]:

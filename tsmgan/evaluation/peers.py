@@ -46,6 +46,19 @@ class Peer:
         """The command line that stretches source to target; rate is speed (1.5 is faster)."""
         raise NotImplementedError
 
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        """The command line that shifts the pitch as well, by semitones.
+
+        Raises:
+            PeerError: it cannot.
+        """
+        raise PeerError(f"{self.name} does not shift the pitch.")
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it can shift the pitch."""
+        return type(self).shift is not Peer.shift
+
     def missing(self) -> str | None:
         """Why it cannot run here, or None."""
         if self.program and shutil.which(self.program) is None:
@@ -54,8 +67,9 @@ class Peer:
             return f"the Python package {self.package} is not installed"
         return None
 
-    def stretch(self, y: np.ndarray, samplerate: int, rate: float, *, time_limit: float = TIME_LIMIT) -> np.ndarray:
-        """Stretch y (channels, samples). Returns float32 (channels, samples), as many as the program makes.
+    def stretch(self, y: np.ndarray, samplerate: int, rate: float, pitch: float = 0.0, *, time_limit: float = TIME_LIMIT) -> np.ndarray:
+        """Stretch y (channels, samples), and shift its pitch by semitones. Returns float32 (channels, samples),
+        as many as the program makes.
 
         Raises:
             PeerError: it is not installed, ends with an error, takes longer than time_limit seconds, or leaves no readable output.
@@ -63,17 +77,18 @@ class Peer:
         if reason := self.missing():
             raise PeerError(f"{self.name}: {reason}.")
         if not self.mono:
-            return self._call(y, samplerate, rate, time_limit)
-        channels = [self._call(channel[np.newaxis], samplerate, rate, time_limit) for channel in y]
+            return self._call(y, samplerate, rate, pitch, time_limit)
+        channels = [self._call(channel[np.newaxis], samplerate, rate, pitch, time_limit) for channel in y]
         longest = max(channel.shape[1] for channel in channels)
         return np.concatenate([fit_length(channel, longest) for channel in channels])
 
-    def _call(self, y: np.ndarray, samplerate: int, rate: float, time_limit: float) -> np.ndarray:
+    def _call(self, y: np.ndarray, samplerate: int, rate: float, pitch: float, time_limit: float) -> np.ndarray:
         with tempfile.TemporaryDirectory(prefix="tsmgan-") as folder:
             source, target = Path(folder, "in.wav"), Path(folder, "out.wav")
             soundfile.write(source, y.T, samplerate, subtype=self.subtype)
+            command = self.shift(source, target, rate, pitch) if pitch else self.command(source, target, rate)
             try:
-                done = subprocess.run(self.command(source, target, rate), capture_output=True, timeout=time_limit, stdin=subprocess.DEVNULL)
+                done = subprocess.run(command, capture_output=True, timeout=time_limit, stdin=subprocess.DEVNULL)
             except subprocess.TimeoutExpired:
                 raise PeerError(f"{self.name} took longer than {time_limit:g} s and was stopped.") from None
             if done.returncode:
@@ -96,6 +111,19 @@ class RubberBandR3(Peer):
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         return ["rubberband", "-q", "-3", "--tempo", repr(rate), str(source), str(target)]
 
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        return ["rubberband", "-q", "-3", "--tempo", repr(rate), "--pitch", repr(pitch), str(source), str(target)]
+
+
+class RubberBandR3Formant(RubberBandR3):
+    """Rubber Band 3, finer engine, with formants kept."""
+
+    name = "rubberband-r3-formant"
+
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        program, *rest = super().shift(source, target, rate, pitch)
+        return [program, "--formant", *rest]
+
 
 class RubberBandR2(Peer):
     """Rubber Band, faster engine: a phase vocoder that resets its phases at transients."""
@@ -104,6 +132,9 @@ class RubberBandR2(Peer):
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         return ["rubberband", "-q", "-2", "--tempo", repr(rate), str(source), str(target)]
+
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        return ["rubberband", "-q", "-2", "--tempo", repr(rate), "--pitch", repr(pitch), str(source), str(target)]
 
 
 class SoundTouch(Peer):
@@ -114,6 +145,9 @@ class SoundTouch(Peer):
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         return ["soundstretch", str(source), str(target), f"-tempo={100 * (rate - 1):.10g}", "-speech"]
 
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        return [*self.command(source, target, rate), f"-pitch={pitch:.10g}"]
+
 
 class Sonic(Peer):
     """Sonic: pitch-synchronous overlap of whole periods, for fast speech."""
@@ -123,6 +157,9 @@ class Sonic(Peer):
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         return ["sonic", "-s", repr(rate), str(source), str(target)]
 
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        return ["sonic", "-s", repr(rate), "-p", repr(2 ** (pitch / 12)), str(source), str(target)]
+
 
 class Sox(Peer):
     """SoX `tempo -s`: overlapped segments (WSOLA), settings for speech."""
@@ -131,6 +168,9 @@ class Sox(Peer):
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         return ["sox", "-V1", str(source), str(target), "tempo", "-s", repr(rate)]
+
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        return [*self.command(source, target, rate), "pitch", repr(100 * pitch)]
 
 
 class Atempo(Peer):
@@ -160,6 +200,15 @@ class Librosa(Peer):
         script = _READ + "import librosa; out = librosa.effects.time_stretch(y.T, rate=rate); " + _WRITE
         return processes.python(script, str(source), str(target), repr(rate))
 
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
+        script = (
+            _READ
+            + "import librosa; out = librosa.effects.time_stretch(y.T, rate=rate); "
+            + "out = librosa.effects.pitch_shift(out, sr=sr, n_steps=float(sys.argv[4])); "
+            + _WRITE
+        )
+        return processes.python(script, str(source), str(target), repr(rate), repr(pitch))
+
 
 class Signalsmith(Peer):
     """Signalsmith Stretch, through `python-stretch`: a phase vocoder without phase propagation over long times."""
@@ -167,16 +216,36 @@ class Signalsmith(Peer):
     name, package = "signalsmith", "python_stretch"
 
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
+        return self.shift(source, target, rate, 0.0)
+
+    def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
         script = (
             _READ
             + "from python_stretch.Signalsmith import Stretch; s = Stretch(); s.preset(y.shape[1], sr); s.setTimeFactor(rate); "
-            + "out = numpy.asarray(s.process(numpy.ascontiguousarray(y.T))); "
+            + "s.setTransposeSemitones(float(sys.argv[4])); out = numpy.asarray(s.process(numpy.ascontiguousarray(y.T))); "
             + _WRITE
         )
-        return processes.python(script, str(source), str(target), repr(rate))
+        return processes.python(script, str(source), str(target), repr(rate), repr(pitch))
 
 
 PEERS: dict[str, Peer] = {
-    peer.name: peer for peer in (RubberBandR3(), RubberBandR2(), SoundTouch(), Sonic(), Sox(), Atempo(), Librosa(), Signalsmith())
+    peer.name: peer
+    for peer in (
+        RubberBandR3(),
+        RubberBandR3Formant(),
+        RubberBandR2(),
+        SoundTouch(),
+        Sonic(),
+        Sox(),
+        Atempo(),
+        Librosa(),
+        Signalsmith(),
+    )
 }
 """Every peer by its name."""
+
+
+def default_peers(*, shifted: bool) -> list[str]:
+    """Names of the peers that are measured where none is named. Those that are known for their shifts alone are measured only on shifts,
+    and those that cannot shift the pitch only without them."""
+    return [name for name, peer in PEERS.items() if (peer.shifts if shifted else name != RubberBandR3Formant.name)]

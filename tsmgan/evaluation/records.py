@@ -34,10 +34,11 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row.figures))
     with _open(Path(path)) as file:
         table = csv.writer(file)
-        table.writerow(["method", "kind", "rate", "input", "reference", *names, "problems"])
+        table.writerow(["method", "kind", "rate", "pitch", "input", "reference", *names, "problems"])
         for row in rows:
             figures = [row.figures.get(name, "") for name in names]
-            table.writerow([row.method, row.pair.kind, row.pair.rate, row.pair.item, row.pair.target, *figures, "; ".join(row.problems)])
+            pair = row.pair
+            table.writerow([row.method, pair.kind, pair.rate, pair.pitch, pair.item, pair.target, *figures, "; ".join(row.problems)])
 
 
 def _number(value: float) -> float | None:
@@ -69,6 +70,7 @@ def _row(row: Row) -> dict[str, Any]:
         "method": row.method,
         "kind": row.pair.kind,
         "rate": row.pair.rate,
+        "pitch": row.pair.pitch,
         "input": row.pair.item,
         "reference": row.pair.target,
         "figures": {name: _number(value) for name, value in row.figures.items()},
@@ -80,6 +82,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
     return {
         "method": reading.method,
         "rate": reading.rate,
+        "pitch": reading.pitch,
         "figures": {name: {"mean": _number(mean), "standard_error": _number(error)} for name, (mean, error) in reading.figures.items()},
         "problems": reading.problems,
     }

@@ -30,10 +30,10 @@ class Row:
     problems: list[str] = field(default_factory=list)
 
 
-def _timed(method: Method, audio: PairAudio, rate: float) -> tuple[np.ndarray, float]:
+def _timed(method: Method, audio: PairAudio, rate: float, pitch: float) -> tuple[np.ndarray, float]:
     """The output, float32 (channels, samples), and the seconds it took."""
     began = time.perf_counter()
-    output = method.stretch(audio.input, audio.samplerate, rate)
+    output = method.stretch(audio.input, audio.samplerate, rate, *([pitch] if pitch else []))
     seconds = time.perf_counter() - began
     if not np.all(np.isfinite(output)):
         raise TsmganError(f"{method.name} gave samples that are not numbers.")
@@ -57,7 +57,7 @@ def _taken(measures: Sequence[PairMeasure], audio: PairAudio, output: np.ndarray
 def _fill(row: Row, method: Method, audio: PairAudio, measures: Sequence[PairMeasure], call: Call) -> None:
     if isinstance(method.stretch, Ourselves):
         call(method.stretch.warm_up, time_limit=WARM_UP_LIMIT)
-    output, seconds = call(_timed, method, audio, row.pair.rate, time_limit=method.time_limit)
+    output, seconds = call(_timed, method, audio, row.pair.rate, row.pair.pitch, time_limit=method.time_limit)
     run = Run(audio.input.shape[1], output.shape[1], audio.samplerate, row.pair.rate, seconds)
     row.figures = {measure.name: measure.function(run) for measure in RUN_MEASURES}
     output = fit_length(output, audio.reference.shape[1])

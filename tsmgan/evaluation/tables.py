@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from tsmgan.evaluation.measures import MEASURES, SYNTHETIC_MEASURES, Measure
+from tsmgan.evaluation.measures import MEASURES, SHIFT_MEASURES, SYNTHETIC_MEASURES, Measure
 from tsmgan.evaluation.meter import Reading
 from tsmgan.evaluation.statistics import Estimate
 from tsmgan.evaluation.summary import Summary
@@ -80,12 +80,13 @@ def _group_tables(title: str, group: Sequence[Summary], baseline: str | None) ->
 
 
 def meter_tables(readings: Sequence[Reading]) -> list[Table]:
-    """For each rate a table of the artefact meter: mean over the seeds, and its standard error."""
+    """For each rate and each pitch a table of the artefact meter: mean over the seeds, and its standard error."""
     tables = []
-    for rate in dict.fromkeys(reading.rate for reading in readings):
-        table = _table(f"artefact meter, rate {rate:g}: mean and standard error over seeds", SYNTHETIC_MEASURES)
+    for rate, pitch in dict.fromkeys((reading.rate, reading.pitch) for reading in readings):
+        at = f"pitch {pitch:+g}" if pitch else f"rate {rate:g}"
+        table = _table(f"artefact meter, {at}: mean and standard error over seeds", SHIFT_MEASURES if pitch else SYNTHETIC_MEASURES)
         for reading in readings:
-            if reading.rate == rate and reading.figures:
+            if (reading.rate, reading.pitch) == (rate, pitch) and reading.figures:
                 # One decimal more than a single reading deserves, so that the standard error is seen.
                 digits = {name: MEASURES[name].digits + 1 for name in reading.figures}
                 cells = [f"{mean:.{digits[n]}f} [dim]± {error:.{digits[n]}f}[/dim]" for n, (mean, error) in reading.figures.items()]

@@ -1,4 +1,4 @@
-"""WORLD pairs from anyone's voice recordings: an exact reference at any rate.
+"""WORLD pairs from anyone's voice recordings: an exact reference at any rate and any pitch.
 
 A recording is taken apart into pitch, spectral envelope and aperiodicity; the same parameters are synthesised at the original speed (the
 input) and, read faster or slower, at others (the references). What a stretcher makes of the input can then be compared with the reference.
@@ -26,10 +26,11 @@ def _between(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return (1 - weight) * values[below] + weight * values[above]
 
 
-def world_renderings(y: np.ndarray, samplerate: int, rates: Sequence[float]) -> list[np.ndarray]:
+def world_renderings(y: np.ndarray, samplerate: int, rates: Sequence[float], pitches: Sequence[float] | None = None) -> list[np.ndarray]:
     """WORLD's synthesis of a voice y (samples,) at each rate: float32, round(n / rate) samples, n being what rate 1 has, len(y).
 
-    Unvoiced and voiced stay as they are; pitch is interpolated between frames that are both voiced, the rest between any two.
+    pitches, as many as rates, are semitones by which F0 is raised; envelope and aperiodicity stay the recording's. Unvoiced and voiced stay
+    as they are; pitch is interpolated between frames that are both voiced, the rest between any two.
 
     Raises:
         UsageError: pyworld is not installed.
@@ -48,7 +49,7 @@ def world_renderings(y: np.ndarray, samplerate: int, rates: Sequence[float]) -> 
     envelope = pyworld.cheaptrick(y, f0, instants, samplerate)
     aperiodicity = pyworld.d4c(y, f0, instants, samplerate)
     renderings = []
-    for rate in rates:
+    for rate, semitones in zip(rates, pitches or [0.0] * len(rates)):
         length = round(len(y) / rate)
         frames = int(np.ceil(1000 * length / samplerate / FRAME_PERIOD_MS)) + 1
         positions = np.minimum(np.arange(frames) * rate, len(f0) - 1)
@@ -56,7 +57,7 @@ def world_renderings(y: np.ndarray, samplerate: int, rates: Sequence[float]) -> 
         both = (f0[np.floor(positions).astype(int)] > 0) & (f0[np.minimum(np.floor(positions).astype(int) + 1, len(f0) - 1)] > 0)
         pitch = np.where(both, _between(f0, positions), nearest)
         out = pyworld.synthesize(
-            pitch,
+            pitch * 2 ** (semitones / 12),
             np.ascontiguousarray(np.exp(_between(np.log(envelope), positions))),
             np.ascontiguousarray(_between(aperiodicity, positions)),
             samplerate,

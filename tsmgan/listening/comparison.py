@@ -27,38 +27,38 @@ class Rendering:
     problem: str | None = None
 
 
-def render(method: Method, y: np.ndarray, samplerate: int, rate: float, *, synthetic: bool = True) -> Rendering:
-    """Stretch y (channels, samples) by a method and measure the output; `synthetic` adds the measures on test signals.
+def render(method: Method, y: np.ndarray, samplerate: int, rate: float, pitch: float = 0.0, *, synthetic: bool = True) -> Rendering:
+    """Stretch y (channels, samples) by a method, shift its pitch by semitones, and measure the output.
 
-    A failure of the method is the rendering's problem; nothing is raised for it.
+    `synthetic` adds the measures on test signals. A failure of the method is the rendering's problem; nothing is raised for it.
     """
     result = Rendering(method.name)
     if method.missing:
         result.problem = f"skipped, since {method.missing}"
         return result
     try:
-        _stretch_and_measure(result, method, y, samplerate, rate)
+        _stretch_and_measure(result, method, y, samplerate, rate, pitch)
     except Exception as error:  # A method may fail in any way, and the page says how.
         result.problem = str(error).rstrip(".") if isinstance(error, TsmganError) else f"{type(error).__name__}: {error}"
         result.samples = None
         return result
     if synthetic:
-        figures, problems = measure_synthetic(method, rate)
+        figures, problems = measure_synthetic(method, rate, pitch)
         result.figures |= figures
         if problems:
             result.problem = f"on the test signals: {problems[0]}"
     return result
 
 
-def _stretch_and_measure(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float) -> None:
+def _stretch_and_measure(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float, pitch: float) -> None:
     stretcher = method.stretch
     if isinstance(stretcher, Ourselves):
         stretcher.warm_up()
         began = time.perf_counter()
-        output, result.field = stretch_and_watch(y, samplerate, rate, **dict(stretcher.options))
+        output, result.field = stretch_and_watch(y, samplerate, rate, pitch=pitch, **dict(stretcher.options))
     else:
         began = time.perf_counter()
-        output = stretcher(y, samplerate, rate)
+        output = stretcher(y, samplerate, rate, *([pitch] if pitch else []))
     seconds = time.perf_counter() - began
     result.samples = np.asarray(output, np.float32)
     if not result.samples.shape[1]:

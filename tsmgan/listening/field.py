@@ -18,7 +18,7 @@ def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: An
         y: (channels, samples), float32, full scale 1.0.
         samplerate: in Hz.
         rate: speed, 0.05 to 20.
-        options: model, coherence, seed, as of `Stretcher`.
+        options: model, coherence, seed, pitch, formants, as of `Stretcher`.
 
     Returns:
         The output, (channels, round(samples / rate)); and the field, arrays (frames, bands) with a row for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES, Measure
+from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, SHIFT_MEASURES, SYNTHETIC_MEASURES, Measure
 from tsmgan.evaluation.measures.measure import Run
 from tsmgan.evaluation.meter import read_meter
 from tsmgan.evaluation.methods import Method
@@ -14,6 +14,8 @@ RECORDING: tuple[Measure, ...] = (*_COMPARED, *RUN_MEASURES)
 """Taken of the recording and what became of it."""
 SYNTHETIC: tuple[Measure, ...] = SYNTHETIC_MEASURES
 """Taken of drum hits and noise that the program makes, stretched at the same rate."""
+SHIFTED: tuple[Measure, ...] = SHIFT_MEASURES
+"""Taken of tones that the program makes, shifted by the same pitch."""
 METER_SEEDS = 2
 
 
@@ -38,7 +40,7 @@ def measure_recording(source: np.ndarray, output: np.ndarray, samplerate: int, r
     return {name: figure for name, figure in figures.items() if np.isfinite(figure)}
 
 
-def measure_synthetic(method: Method, rate: float) -> tuple[dict[str, float], list[str]]:
-    """The figures of SYNTHETIC by name, and the problems of those that are missing."""
-    reading = read_meter(method, rate, seeds=METER_SEEDS)
+def measure_synthetic(method: Method, rate: float, pitch: float = 0.0) -> tuple[dict[str, float], list[str]]:
+    """The figures of SYNTHETIC, or with a pitch those of SHIFTED, by name, and the problems of those that are missing."""
+    reading = read_meter(method, 1.0 if pitch else rate, pitch, seeds=METER_SEEDS)
     return {name: mean for name, (mean, _) in reading.figures.items()}, reading.problems

@@ -17,7 +17,7 @@ from tsmgan import __version__
 from tsmgan.core.field import BAND_CENTRES_HZ, Field
 from tsmgan.listening.comparison import Rendering
 from tsmgan.listening.field import bands_below, frame_seconds
-from tsmgan.listening.figures import RECORDING, SYNTHETIC
+from tsmgan.listening.figures import RECORDING, SHIFTED, SYNTHETIC
 from tsmgan.listening.loudness import loudness
 from tsmgan.listening.measure_table import measure_table
 from tsmgan.listening.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ
@@ -43,6 +43,13 @@ class Subject:
     """Seconds, in the recording."""
     remark: str = ""
     """Which part of the recording this is, if not all of it."""
+    pitch: float = 0.0
+    """Semitones by which it is shifted."""
+
+    @property
+    def at(self) -> str:
+        """What the renderings have in common."""
+        return f"rate {self.rate:g}" + (f", {self.pitch:+.4g} semitones" if self.pitch else "")
 
 
 def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
@@ -51,7 +58,7 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     recordings = [subject.samples, *(result.samples for result in heard if result.samples is not None)]
     sounds, gains = _sounds(recordings, subject.samplerate)
     names, fields = [ORIGINAL, *(result.name for result in heard)], [None, *(result.field for result in heard)]
-    tracks = [_track(name, y.shape[1], subject.samplerate, field) for name, y, field in zip(names, recordings, fields)]
+    tracks = [_track(name, y.shape[1], subject, field) for name, y, field in zip(names, recordings, fields)]
     for track, scale, gain in zip(tracks, sounds.scales, gains):
         track |= {"scale": scale, "gain": gain}
     data = {
@@ -64,22 +71,28 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     }
     here = files(__package__)
     return Template((here / "page.html").read_text("utf-8")).substitute(
-        title=escape(f"{subject.name} at rate {subject.rate:g}"),
+        title=escape(f"{subject.name} at {subject.at}"),
         name=escape(subject.name),
-        rate=f"{subject.rate:g}",
+        at=escape(subject.at),
         facts=escape(_facts(subject)),
         style=(here / "style.css").read_text("utf-8"),
         script="\n".join((here / name).read_text("utf-8") for name in SCRIPTS),
         data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         sounds="\n".join(_audio(number, track, file, sounds.mime) for number, (track, file) in enumerate(zip(tracks, sounds.files))),
         problems=_problems(renderings),
-        measures=measure_table("Of this recording", RECORDING, heard) + measure_table("Of test signals at the same rate", SYNTHETIC, heard),
+        measures=measure_table("Of this recording", RECORDING, heard) + _of_test_signals(subject, heard),
         codec=escape(sounds.description),
         mixed=" The recording has more than two channels: the players mix them into one, the measures take them all."
         if len(subject.samples) > 2
         else "",
         version=escape(__version__),
     )
+
+
+def _of_test_signals(subject: Subject, heard: Sequence[Rendering]) -> str:
+    if subject.pitch:
+        return measure_table("Of test signals at the same pitch", SHIFTED, heard)
+    return measure_table("Of test signals at the same rate", SYNTHETIC, heard)
 
 
 def _sounds(recordings: Sequence[np.ndarray], samplerate: int) -> tuple[Sounds, list[float]]:
@@ -91,19 +104,20 @@ def _sounds(recordings: Sequence[np.ndarray], samplerate: int) -> tuple[Sounds, 
     return sounds, [round(float(np.clip(gain, -HIGHEST_MATCH_DB, HIGHEST_MATCH_DB)), 3) for gain in gains]
 
 
-def _track(name: str, length: int, samplerate: int, field: Field | None) -> dict[str, Any]:
-    return {"name": name, "seconds": length / samplerate, "field": None if field is None else _field(field, samplerate)}
+def _track(name: str, length: int, subject: Subject, field: Field | None) -> dict[str, Any]:
+    shown = None if field is None else _field(field, subject.samplerate, subject.pitch)
+    return {"name": name, "seconds": length / subject.samplerate, "field": shown}
 
 
-def _field(field: Field, samplerate: int) -> dict[str, Any]:
-    """Coherence and attack mix as bytes, 255 for 1, frame after frame."""
+def _field(field: Field, samplerate: int, pitch: float) -> dict[str, Any]:
+    """Coherence and attack mix as bytes, 255 for 1, frame after frame. Frames stand as far apart as the pitch is lower."""
     bands = bands_below(samplerate)
 
     def packed(values: np.ndarray) -> str:
         return base64.b64encode(np.rint(np.clip(values[:, :bands], 0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")
 
     return {
-        "step": frame_seconds(samplerate),
+        "step": frame_seconds(samplerate) / 2 ** (pitch / 12),
         "bands": bands,
         "coherence": packed(field.coherence),
         "attack": packed(field.alpha_mix),

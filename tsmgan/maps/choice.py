@@ -62,7 +62,7 @@ def choose(options: StretchOptions) -> Source:
         return _slots(options, [*asked, *(["pauses"] if options.pauses is not None else [])])
     if options.pauses is not None and options.pauses != FIRST and not asked:
         return Shortened(options.pauses, Rate(1.0))
-    if not asked and options.pitch:
+    if not asked and (options.pitch or options.formants is not None):
         return Rate(1.0)
     if len(asked) != 1:
         *others, last = (_option(name) for name in SOURCES)

@@ -6,10 +6,11 @@ Tables, the page of `tsmgan compare`, CSV and JSON files and the artefact meter 
 from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO
 from tsmgan.evaluation.measures.convergence import CONVERGENCE
 from tsmgan.evaluation.measures.estoi import ESTOI
+from tsmgan.evaluation.measures.formants import FORMANT_ERROR
 from tsmgan.evaluation.measures.length import LENGTH_ERROR
 from tsmgan.evaluation.measures.level import LEVEL
 from tsmgan.evaluation.measures.log_mel import LOG_MEL
-from tsmgan.evaluation.measures.measure import Measure, PairMeasure, RunMeasure, SyntheticMeasure
+from tsmgan.evaluation.measures.measure import Measure, PairMeasure, RunMeasure, ShiftMeasure, SyntheticMeasure
 from tsmgan.evaluation.measures.noise import NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL
 from tsmgan.evaluation.measures.onset import ONSET
 from tsmgan.evaluation.measures.peakiness import PEAKINESS
@@ -17,6 +18,7 @@ from tsmgan.evaluation.measures.pesq import PESQ
 from tsmgan.evaluation.measures.pitch import F0_ERROR, VOICING_ERROR
 from tsmgan.evaluation.measures.speed import SPEED
 from tsmgan.evaluation.measures.stereo import CHANNEL_CORRELATION, CHANNEL_LEVEL
+from tsmgan.evaluation.measures.tones import ALIASING, TONE_FREQUENCY, TONE_LEVEL
 
 PAIR_MEASURES: tuple[PairMeasure, ...] = (
     PESQ,
@@ -27,6 +29,7 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
     PEAKINESS,
     F0_ERROR,
     VOICING_ERROR,
+    FORMANT_ERROR,
     LEVEL,
     CHANNEL_CORRELATION,
     CHANNEL_LEVEL,
@@ -36,5 +39,7 @@ RUN_MEASURES: tuple[RunMeasure, ...] = (LENGTH_ERROR, SPEED)
 """Taken of every call of a stretcher."""
 SYNTHETIC_MEASURES: tuple[SyntheticMeasure, ...] = (ATTACK, PRE_ECHO, NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL)
 """Taken by the artefact meter."""
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES)}
+SHIFT_MEASURES: tuple[ShiftMeasure, ...] = (TONE_FREQUENCY, TONE_LEVEL, ALIASING)
+"""Taken by the artefact meter where the pitch is shifted."""
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES, *SHIFT_MEASURES)}
 """Every measure by its name."""

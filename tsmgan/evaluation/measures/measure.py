@@ -101,3 +101,13 @@ class SyntheticMeasure(Measure):
     """(samplerate in Hz, seed) -> source (samples,)."""
     function: Callable[[np.ndarray, np.ndarray, int, float], float]
     """(source, output, samplerate in Hz, rate) -> figure. The output (samples,) has round(samples of the source / rate) samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftMeasure(Measure):
+    """A measure of a shift of the pitch on a synthetic signal, at rate 1."""
+
+    signal: Callable[[int, int], np.ndarray]
+    """(samplerate in Hz, seed) -> source (samples,)."""
+    function: Callable[[np.ndarray, np.ndarray, int, float], float]
+    """(source, output, samplerate in Hz, semitones) -> figure. The output is as long as the source."""
