@@ -56,7 +56,7 @@ def test_an_impossible_rate_is_a_usage_error_that_names_it(stretch, rate):
 @pytest.mark.parametrize("arguments", [[], ["--rate", "2", "--duration", "1"], ["--duration", "1", "--time-map", "m.csv"]])
 def test_the_speed_must_be_said_once(stretch, arguments):
     code, message = stretch("in.wav", *arguments)
-    assert code == 2 and "exactly one of --rate, --duration and --time-map" in message
+    assert code == 2 and "exactly one of --rate, --duration, " in message
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "abc", "1:75", "1:2:3:4", "", "nan", "1:60:00", ":30"])

@@ -49,6 +49,7 @@ PRODUCT = (
     "tsmgan.api",
     "tsmgan.options",
     "tsmgan.job",
+    "tsmgan.loop",
     "tsmgan.cli.stretch",
 )
 LABORATORY = ("tsmgan.training", "tsmgan.evaluation", "tsmgan.benchmark", "tsmgan.listening")

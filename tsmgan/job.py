@@ -19,6 +19,7 @@ from tsmgan.audio import AudioInfo, Clipping, Reader, Writer, open_reader, open_
 from tsmgan.audio.formats import OutputFormat, default_suffix
 from tsmgan.errors import UsageError
 from tsmgan.followers import Follower, Moved
+from tsmgan.loop import Looping, with_lead
 from tsmgan.maps import Line, PauseTime, Plan, Source
 from tsmgan.options import StretchOptions
 from tsmgan.recording import AUTO, Passage, is_file, stretch_passage
@@ -182,6 +183,8 @@ class _Job:
             source_stamp = reader.stamp or (None if reader.info.path is None else stamp(reader.info.path))
             passage = Passage(reader, options.start, options.end, reopen=self._open if is_file(reader.info) else None)
             plan = chosen.plan(passage)
+            if options.loop and plan.grows:
+                raise UsageError("--loop and --pauses together need a file; a pipe is read only once.")
             moving += plan.followers
             target = self._target(reader.info, chosen)
             require_all_free([name for each in moving for name in each.targets(reader.info, target)], force=self.force)
@@ -255,18 +258,22 @@ class _Job:
 
         compiled_before = kernels.seconds_compiling
         options, info = self.options, reader.info
-        stretcher = self._stretcher(info, plan.time_map)
+        time_map, lead = plan.time_map, 0
+        if options.loop:
+            time_map, before, lead = with_lead(time_map, info.samplerate)
+            passage.begin_earlier(before)
+        stretcher = self._stretcher(info, time_map)
         total = None if passage.frames is None else passage.frames / info.samplerate
         progress = Progress(info, writer.name, writer.output, stretcher.device, total=total)
         self.watch(progress)
         gain = stretch_passage(
             passage,
-            stretcher,
+            Looping(stretcher, lead) if lead else stretcher,
             writer,
             options.gain,
             at_once=BLOCKS_AT_ONCE if passage.can_be_read_again and not self.in_batch else 1,
             hear=plan.blocks,
-            watch=lambda frames: self.watch(replace(progress, seconds=frames / info.samplerate)),
+            watch=lambda frames: self.watch(replace(progress, seconds=max(0, frames) / info.samplerate)),
         )
         return stretcher.device, gain, kernels.seconds_compiling - compiled_before
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_pitch, require_seed
+from tsmgan.loop import require_lead
 from tsmgan.recording import AUTO, Gain, nothing_between
 
 Pauses = float | Literal["first"]
@@ -54,6 +55,8 @@ class StretchOptions:
     """Where in the input to begin, in seconds."""
     end: float | None = None
     """Where in the input to stop, in seconds; None for its end."""
+    loop: bool = False
+    """Whether the output's end goes over into its start, so that it can be repeated without a click. `start` must be 0.05 s or later."""
     subtitles: Sequence[str] = ()
     """Files of subtitles, lyrics, labels or times, and CUE sheets, paths or URLs, whose times move with the sound."""
     with_subtitles: bool = False
@@ -110,6 +113,8 @@ class StretchOptions:
             require_pauses(self.pauses)
         if not self.start >= 0:
             raise UsageError(f"The start is {self.start:g} seconds; it must be zero or later.")
+        if self.loop:
+            require_lead(self.start)
         if self.end is not None and not self.end > self.start:
             raise nothing_between(self.start, self.end)
         if self.track is not None and self.track < 1:

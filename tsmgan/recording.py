@@ -20,7 +20,7 @@ from tsmgan.storage.names import is_url
 
 if TYPE_CHECKING:
     from tsmgan.audio import AudioInfo, Reader, Writer
-    from tsmgan.core.pitch import PitchShifter
+    from tsmgan.loop import Stretching
 
 Gain = float | Literal["auto"]
 """Decibels, or as little attenuation as keeps the true peak."""
@@ -59,6 +59,7 @@ class Passage:
         self._behind = None if end is None else round(end * info.samplerate)
         if self._behind is not None and self._behind <= self._first:
             raise nothing_between(start, end)
+        self._lead = 0
         self.frames_read = 0
         """Samples per channel of the passage given so far."""
         if info.frames is not None:
@@ -124,6 +125,11 @@ class Passage:
         """Whether the recording is a file, and no pipe or device."""
         return self._reopen is not None
 
+    def begin_earlier(self, frames: int) -> None:
+        """Give so many samples per channel before the passage as well. `frames_read` does not count them."""
+        self._lead = frames
+        self.frames_read = -frames
+
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left out."""
@@ -140,7 +146,7 @@ class Passage:
     def _cut(self) -> Iterator[np.ndarray]:
         position = 0
         for block in self._reader.blocks():
-            first, last = max(0, self._first - position), block.shape[1]
+            first, last = max(0, self._first - self._lead - position), block.shape[1]
             if self._behind is not None:
                 last = max(0, min(last, self._behind - position))
             position += block.shape[1]
@@ -166,7 +172,7 @@ def is_file(info: AudioInfo) -> bool:
 
 def stretch_passage(
     passage: Passage,
-    stretcher: PitchShifter,
+    stretcher: Stretching,
     writer: Writer,
     gain: Gain = 0.0,
     *,

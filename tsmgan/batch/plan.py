@@ -90,7 +90,7 @@ class Task:
         # The network's sums are rounded in another order by more threads, and by other devices.
         network = (options.model, self.version, options.device, options.threads or 1)
         # Only what is asked for counts, so that outputs of earlier versions are still known.
-        timing = () if options.pauses is None else (options.pauses,)
+        timing = (() if options.pauses is None else (options.pauses,)) + (("loop",) if options.loop else ())
         output: tuple[object, ...] = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
         if options.track is not None:
             output = (*output, "track", options.track)

@@ -264,6 +264,9 @@ Track = Annotated[
         show_default=False,
     ),
 ]
+Loop = Annotated[
+    bool, typer.Option("--loop", help="The section repeats without a click: its end goes over into its start.", rich_help_panel=INPUT)
+]
 Salvage = Annotated[bool, typer.Option("--salvage", help="Use what is there of a recording that is cut short.", rich_help_panel=INPUT)]
 Coherence = Annotated[
     float | None,

@@ -83,6 +83,8 @@ class Formants:
         if self._top < FEWEST_BINS:
             return turned
         voice = _voice_share(field.bounded().alpha_mix) if self._by_voice else np.ones_like(field.alpha_mix)
+        if not voice.any():
+            return turned
         scratch = np.empty((3, max(self._geometry.bins, PITCH_LAGS)), np.float32)
         log_gains = np.zeros(frames.power.shape, np.float32)
         envelope_gains(
@@ -214,6 +216,11 @@ def envelope_gains(
     """
     envelope = scratch[0][:top]
     for m in range(len(power)):
+        voiced = np.float32(0.0)
+        for b in range(voice.shape[1]):
+            voiced += voice[m, b]
+        if voiced == 0:
+            continue
         f0 = pitch_of(power[m], lags, cosines, scratch[2])
         fill_envelope(power[m], top, f0 / bin_hz, scratch[1], sums, envelope)
         for f in range(max(top, last)):
@@ -229,6 +236,11 @@ def apply_gains(spectra, log_gains, phases, top, last, copied):
     """Multiplies spectra (channels, frames, bins) by exp(log_gains + i phases), both (frames, bins), after copying those from `top` on."""
     channels, frames, _ = spectra.shape
     for m in range(frames):
+        changed = False
+        for f in range(top):
+            changed = changed or log_gains[m, f] != 0
+        if not changed:
+            continue
         for f in range(top, last):
             for c in range(channels):
                 spectra[c, m, f] = spectra[c, m, f - copied]

@@ -65,7 +65,7 @@ def choose(options: StretchOptions) -> Source:
     if not asked and (options.pitch or options.formants is not None):
         return Rate(1.0)
     if len(asked) != 1:
-        *others, last = (_option(name) for name in SOURCES)
+        *others, last = (_option(name) for name in (*SOURCES, "slots"))
         raise UsageError(f"Say how fast with exactly one of {', '.join(others)} and {last}, for example --rate 1.5.")
     source = SOURCES[asked[0]](getattr(options, asked[0]))
     if options.pauses is None:
