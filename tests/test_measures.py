@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from scipy.stats import kurtosis
 
 from tsmgan.evaluation import measures
-from tsmgan.evaluation.measures import MEASURES, PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES, Measure, bursts
+from tsmgan.evaluation.measures import MEASURES, PAIR_MEASURES, RUN_MEASURES, SHIFT_MEASURES, SYNTHETIC_MEASURES, Measure, bursts
 from tsmgan.evaluation.measures import noise as noises
 from tsmgan.evaluation.measures.convergence import CONVERGENCE, spectral_convergence
 from tsmgan.evaluation.measures.estoi import estoi
@@ -339,7 +339,7 @@ class TestTake:
 
 class TestRegistry:
     def test_every_measure_says_its_title_and_what_it_means_and_no_two_share_a_name(self):
-        everywhere = (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES)
+        everywhere = (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES, *SHIFT_MEASURES)
         assert len(MEASURES) == len(everywhere) == len({measure.title for measure in everywhere})
         for name, measure in MEASURES.items():
             assert measure.name == name and re.fullmatch("[a-z0-9_]+", name)
