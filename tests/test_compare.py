@@ -16,7 +16,7 @@ import soundfile
 
 from tsmgan.cli import run
 from tsmgan.evaluation import peers
-from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES
+from tsmgan.evaluation.measures import RUN_MEASURES, SYNTHETIC_MEASURES, USUAL_MEASURES
 from tsmgan.evaluation.methods import Method, find_method
 from tsmgan.evaluation.peers import PEERS, Peer
 from tsmgan.listening.comparison import attacks, render
@@ -180,7 +180,7 @@ class TestPage:
         noise = np.random.default_rng(0).standard_normal((2, 8000)).astype(np.float32)
         copy = render(Method("copy", lambda y, samplerate, rate: y), noise, SAMPLERATE, 1.0)
         page = html.unescape(build_page(Subject("in.wav", noise, SAMPLERATE, 1.0, np.zeros(0)), [copy]))
-        unaligned = [measure for measure in PAIR_MEASURES if not measure.aligned]
+        unaligned = [measure for measure in USUAL_MEASURES if not measure.aligned]
         for measure in (*unaligned, *RUN_MEASURES, *SYNTHETIC_MEASURES):
             assert measure.name in copy.figures and f"<b>{measure.title}.</b> {measure.explanation}" in page
 
@@ -396,6 +396,39 @@ class TestBrowser:
             press(opened, "AB"[x if turn else 1 - x])
         assert opened.find_element("id", "abx-score").text == "4 of 5 right, p = 0.188"
         assert opened.find_element("id", "listen").is_displayed() and not state(opened, "player.playing")
+
+    def test_preferences_and_ratings_are_asked_blindly_and_saved_as_answers_that_can_be_summed_up(self, opened, report, tmp_path):
+        if not report[1]:
+            pytest.skip("no peer is installed to test against")
+        from tsmgan.listening.answers import read_answers, summarise_answers
+
+        names = state(opened, "player.tracks.map(t => t.name)")[1:]
+        opened.execute_script("document.getElementById(arguments[0]).click()", "opinion-pairs")
+        assert not opened.find_element("id", "listen").is_displayed() and not opened.find_element("id", "blind").is_displayed()
+        while state(opened, "opinion.running"):
+            opened.find_element("id", "opinion-second").send_keys("\n")  # a page may not play before somebody has pressed a key
+            assert opened.find_element("id", "now").text == "second" and state(opened, "player.playing")
+            first, second = state(opened, "opinion.pair")
+            assert state(opened, "player.selected") == second
+            nearer = "first" if first < second else "second"  # always the method that stands earlier
+            opened.execute_script("document.getElementById(arguments[0]).click()", f"opinion-is-{nearer}")
+        opened.execute_script("document.getElementById(arguments[0]).click()", "opinion-sliders")
+        assert not opened.find_element("id", "opinion-done").is_enabled()
+        opened.execute_script(
+            "report.opinion.order.forEach((track, i) => { const s = document.querySelectorAll('#opinion-rows input')[i];"
+            "s.value = 10 * track; s.dispatchEvent(new Event('input')); })"
+        )
+        opened.execute_script("document.getElementById(arguments[0]).click()", "opinion-done")
+        opened.find_element("id", "opinion-listener").send_keys("Ann p")  # keys of the page have no effect there
+        assert opened.find_element("id", "listen").is_displayed() and opened.find_element("id", "opinion-save").is_enabled()
+        path = tmp_path / "answers.json"
+        path.write_text(json.dumps(state(opened, "opinion.answers")))
+        document = read_answers(path)
+        found = summarise_answers([document])
+        assert document["listener"] == "Ann p" and document["methods"] == names
+        assert len(found.preferences) == len(names) * (len(names) - 1) / 2
+        assert all((each.for_first == 1) == (names.index(each.first) < names.index(each.second)) for each in found.preferences)
+        assert {name: rating.mean for name, rating in found.ratings.items()} == {name: 10 * (k + 1) for k, name in enumerate(names)}
 
     def test_the_probability_is_the_binomial_one(self, small):
         found = small.execute_script("return [[0, 10], [9, 10], [10, 10], [12, 16]].map(([a, b]) => guessingProbability(a, b))")

@@ -54,7 +54,7 @@ PRODUCT = (
     "tsmgan.cli.stretch",
 )
 LABORATORY = ("tsmgan.training", "tsmgan.evaluation", "tsmgan.benchmark", "tsmgan.listening")
-MAY_IMPORT_TORCH = ("tsmgan.training", "tsmgan.export", "tsmgan.evaluation.realism")
+MAY_IMPORT_TORCH = ("tsmgan.training", "tsmgan.export", "tsmgan.evaluation.realism", "tsmgan.evaluation.measures.opinion")
 
 
 class Import(NamedTuple):

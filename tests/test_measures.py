@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from scipy.stats import kurtosis
 
 from tsmgan.evaluation import measures
-from tsmgan.evaluation.measures import MEASURES, PAIR_MEASURES, RUN_MEASURES, SYNTHETIC_MEASURES, Measure, bursts
+from tsmgan.evaluation.measures import MEASURES, PAIR_MEASURES, RUN_MEASURES, SHIFT_MEASURES, SYNTHETIC_MEASURES, Measure, bursts
 from tsmgan.evaluation.measures import noise as noises
 from tsmgan.evaluation.measures.convergence import CONVERGENCE, spectral_convergence
 from tsmgan.evaluation.measures.estoi import estoi
@@ -327,7 +327,7 @@ class TestTake:
     def test_every_measure_gives_its_ideal_for_an_output_equal_to_the_reference(self):
         y = np.stack([voice(), 0.5 * voice()]) + 1e-3 * np.stack([noise(), noise(seed=1)])
         for measure in PAIR_MEASURES:
-            if not measure.missing():
+            if not measure.missing() and measure.ideal is not None:
                 assert measure.take(y, y, SAMPLERATE) == pytest.approx(measure.ideal, abs=0.001), measure.name
 
     def test_a_channel_that_is_silent_in_the_reference_does_not_count(self):
@@ -339,7 +339,7 @@ class TestTake:
 
 class TestRegistry:
     def test_every_measure_says_its_title_and_what_it_means_and_no_two_share_a_name(self):
-        everywhere = (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES)
+        everywhere = (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES, *SHIFT_MEASURES)
         assert len(MEASURES) == len(everywhere) == len({measure.title for measure in everywhere})
         for name, measure in MEASURES.items():
             assert measure.name == name and re.fullmatch("[a-z0-9_]+", name)

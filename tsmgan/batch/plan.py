@@ -91,7 +91,9 @@ class Task:
         network = (options.model, self.version, options.device, options.threads or 1)
         # Only what is asked for counts, so that outputs of earlier versions are still known.
         timing = (() if options.pauses is None else (options.pauses,)) + (("loop",) if options.loop else ())
-        output = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
+        output: tuple[object, ...] = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
+        if options.track is not None:
+            output = (*output, "track", options.track)
         heard = (*network, *timing, options.coherence, options.seed, options.pitch, options.formants, *output, *self._followers())
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "export-onnx": "Models",
     "evaluate": "Measures",
     "compare": "Measures",
+    "listen": "Measures",
     "plot": "Measures",
     "benchmark": "Measures",
 }

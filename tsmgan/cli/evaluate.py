@@ -60,6 +60,10 @@ RealismOption = Annotated[
     bool,
     typer.Option("--realism", help="Measure how far stretched sound is from nature, by fresh critics, on folders of recordings. Minutes."),
 ]
+ScaleOption = Annotated[
+    str,
+    typer.Option("--scale", help="What critics of --realism hear at a time: 40ms, or 0.3s, which tells repetition and flutter."),
+]
 CacheOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--cache", help="Folder for what --realism keeps. Default: the user's cache.", show_default=False),
@@ -114,6 +118,7 @@ def evaluate(
     per_rate: PerRateOption = False,
     artefacts: ArtefactsOption = False,
     realism: RealismOption = False,
+    scale: ScaleOption = "40ms",
     cache: CacheOption = None,
     seeds: SeedsOption = None,
     csv: CsvOption = None,
@@ -156,7 +161,19 @@ def evaluate(
 
         _check_targets([csv, json], None)
         chosen, _ = _choose_methods(methods, baseline, time_limit)
-        evaluate_realism(arguments or [], chosen, wanted_rates, seeds=seeds, jobs=jobs, cache=cache, csv=csv, json=json, quiet=quiet)
+        evaluate_realism(
+            arguments or [],
+            chosen,
+            wanted_rates,
+            scale=scale,
+            kind=kinds or "speech",
+            seeds=seeds,
+            jobs=jobs,
+            cache=cache,
+            csv=csv,
+            json=json,
+            quiet=quiet,
+        )
         return
     if len(arguments or []) > 1:
         raise UsageError("Give one list of pairs; several folders are for --realism.")
@@ -269,11 +286,11 @@ def _choose_measures(text: str | None) -> list[PairMeasure]:
     from tsmgan.evaluation.measures import PAIR_MEASURES
 
     names = _names(text, [measure.name for measure in PAIR_MEASURES], "measure")
-    chosen = [measure for measure in PAIR_MEASURES if not names or measure.name in names]
+    chosen = [measure for measure in PAIR_MEASURES if (measure.name in names if names else not measure.on_request)]
     for measure in chosen:
         if measure.missing():
             missing = f"the package {measure.package} is not installed"
-            console.note(f'{measure.name} is left out, since {missing}. Install it with `pip install "tsmgan[eval]"`.')
+            console.note(f'{measure.name} is left out, since {missing}. Install it with `pip install "tsmgan[{measure.extra}]"`.')
     return [measure for measure in chosen if not measure.missing()]
 
 

@@ -27,6 +27,8 @@ def evaluate_realism(
     methods: Sequence[Method],
     rates: Sequence[float],
     *,
+    scale: str,
+    kind: str,
     seeds: int | None,
     jobs: int,
     cache: Path | None,
@@ -36,12 +38,12 @@ def evaluate_realism(
 ) -> None:
     """Measure, print a table, and write files. Raises TsmganError where a method failed."""
     _require_torch()
-    if not places:
+    if not places and (scale, kind) != ("0.3s", "music"):
         raise UsageError("Name folders of recordings: `tsmgan evaluate --realism voices/`.")
     from tsmgan.evaluation.realism import SEEDS, default_cache, measure_realism
 
     wanted = list(rates) or RATES
-    work = measure_realism(methods, places, wanted, seeds=seeds or SEEDS, jobs=jobs, cache=cache or default_cache())
+    work = measure_realism(methods, places, wanted, scale=scale, kind=kind, seeds=seeds or SEEDS, jobs=jobs, cache=cache or default_cache())
     found = list(console.track(work, "realism", 1 + len(methods) * len(wanted), enabled=not quiet))
     console.print_table(_table(found))
     if csv:

@@ -87,7 +87,7 @@ def stretch(
 
     [cyan]tsmgan stretch song.flac --pitch -2 -o lower.flac[/cyan]  [dim]two semitones, same length[/dim]
 
-    [cyan]tsmgan stretch lesson.m4a --rate 0.7 -o slow.wav[/cyan]
+    [cyan]tsmgan stretch film.mkv --rate 1.25[/cyan]  [dim]with its pictures and subtitles[/dim]
 
     [cyan]ffmpeg -i film.mkv -f wav - | tsmgan stretch - -r 1.25 -o - | ffplay -[/cyan]
 

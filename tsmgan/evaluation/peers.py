@@ -6,7 +6,9 @@ samples, the `subtype` that it is given. A class that is listed in `PEERS` is kn
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,6 +25,11 @@ TIME_LIMIT = 120.0
 """Seconds that a peer may take for one file before it counts as hung."""
 BASELINE = "rubberband-r3"
 """The peer that others are compared with, where it is installed and nothing else was asked for."""
+
+
+VERSION = re.compile(r"\d+\.\d+[\w.+-]*")
+VERSION_OPTIONS = {"ffmpeg": ("-version",), "soundstretch": ("-license",)}
+"""How programs are asked for their version, where `--version` is not what they expect."""
 
 
 class PeerError(TsmganError):
@@ -45,6 +52,21 @@ class Peer:
     def command(self, source: Path, target: Path, rate: float) -> list[str]:
         """The command line that stretches source to target; rate is speed (1.5 is faster)."""
         raise NotImplementedError
+
+    def version(self) -> str:
+        """Its version, as its package or the first line of its program tells it; nothing where neither does."""
+        if self.package:
+            names = importlib.metadata.packages_distributions().get(self.package) or []
+            return importlib.metadata.version(names[0]) if names else ""
+        for option in VERSION_OPTIONS.get(self.program or "", ("--version",)):
+            try:
+                done = subprocess.run([self.program or "", option], capture_output=True, timeout=5, stdin=subprocess.DEVNULL)
+            except (OSError, subprocess.TimeoutExpired):
+                continue
+            lines = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
+            if found := next((VERSION.search(line) for line in lines if VERSION.search(line)), None):
+                return found[0]
+        return ""
 
     def shift(self, source: Path, target: Path, rate: float, pitch: float) -> list[str]:
         """The command line that shifts the pitch as well, by semitones.

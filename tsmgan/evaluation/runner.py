@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsmgan.errors import TsmganError
-from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, PairMeasure
+from tsmgan.evaluation.measures import RUN_MEASURES, USUAL_MEASURES, PairMeasure
 from tsmgan.evaluation.measures.measure import Run
 from tsmgan.evaluation.methods import Method, Ourselves, Stretch, explain
 from tsmgan.evaluation.pairs import Pair, PairAudio, read_pair
@@ -67,7 +67,7 @@ def _fill(row: Row, method: Method, audio: PairAudio, measures: Sequence[PairMea
 
 
 def measure_pair(
-    pair: Pair, methods: Sequence[Method], measures: Sequence[PairMeasure] = PAIR_MEASURES, *, call: Call = call_here
+    pair: Pair, methods: Sequence[Method], measures: Sequence[PairMeasure] = USUAL_MEASURES, *, call: Call = call_here
 ) -> list[Row]:
     """A row for each method, in their order, with the measures given and those of the call (`RUN_MEASURES`).
 
@@ -90,7 +90,7 @@ def measure_pair(
 
 
 def measure_pairs(
-    pairs: Sequence[Pair], methods: Sequence[Method], measures: Sequence[PairMeasure] = PAIR_MEASURES, *, jobs: int = 1
+    pairs: Sequence[Pair], methods: Sequence[Method], measures: Sequence[PairMeasure] = USUAL_MEASURES, *, jobs: int = 1
 ) -> Iterator[list[Row]]:
     """`measure_pair` for each pair, in their order, with `jobs` processes.
 
@@ -107,7 +107,7 @@ def mean_figures(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def measure_function(
-    stretch: Stretch, pairs: Sequence[Pair], measures: Sequence[PairMeasure] = PAIR_MEASURES, *, jobs: int = 1
+    stretch: Stretch, pairs: Sequence[Pair], measures: Sequence[PairMeasure] = USUAL_MEASURES, *, jobs: int = 1
 ) -> dict[str, dict[str, float]]:
     """Means per kind for any function (y (channels, samples), samplerate, rate) -> (channels, samples).
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsmgan.evaluation.measures import PAIR_MEASURES, RUN_MEASURES, SHIFT_MEASURES, SYNTHETIC_MEASURES, Measure
+from tsmgan.evaluation.measures import RUN_MEASURES, SHIFT_MEASURES, SYNTHETIC_MEASURES, USUAL_MEASURES, Measure
 from tsmgan.evaluation.measures.measure import Run
 from tsmgan.evaluation.meter import read_meter
 from tsmgan.evaluation.methods import Method
 
-_COMPARED = [measure for measure in PAIR_MEASURES if not measure.aligned]
+_COMPARED = [measure for measure in USUAL_MEASURES if not measure.aligned]
 RECORDING: tuple[Measure, ...] = (*_COMPARED, *RUN_MEASURES)
 """Taken of the recording and what became of it."""
 SYNTHETIC: tuple[Measure, ...] = SYNTHETIC_MEASURES

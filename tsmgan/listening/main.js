@@ -7,6 +7,8 @@
   const player = new Player(data.tracks, data.rate, data.samplerate);
   const views = new Views(player, data);
   const abx = new Abx(player, data.tracks);
+  const opinion = new Opinion(player, data);
+  const testing = () => abx.running || opinion.running;
   document.documentElement.classList.add("scripted");
   document.querySelectorAll("#sounds audio").forEach((audio) => audio.removeAttribute("src")); // the bytes are needed once only
 
@@ -27,9 +29,16 @@
   });
 
   function choose(track) {
-    if (track >= data.tracks.length || abx.running) return;
+    if (track >= data.tracks.length || testing()) return;
     player.select(track);
     say(`${track + 1}, ${data.tracks[track].name}`);
+  }
+
+  // The sound that is chosen, as the page holds it: its own level, in the page's format.
+  function saveSound() {
+    const source = sources[player.selected], kind = source.match(/^data:audio\/(\w+)/)?.[1] ?? "wav";
+    const stem = `${data.name.replace(/\.[^.]*$/, "")}-${data.tracks[player.selected].name}@${data.rate}`;
+    Object.assign(document.createElement("a"), { href: source, download: `${stem.replace(/[^\w.@-]+/g, "_")}.${kind}` }).click();
   }
 
   function toggle() {
@@ -39,7 +48,7 @@
 
   function refresh() {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === player.selected));
-    find("now").textContent = abx.running ? abx.letter?.toUpperCase() ?? "" : data.tracks[player.selected].name;
+    find("now").textContent = abx.running ? abx.letter?.toUpperCase() ?? "" : opinion.running ? opinion.letter : data.tracks[player.selected].name;
     find("play").setAttribute("aria-label", player.playing ? "Pause" : "Play");
     find("play-icon").setAttribute("d", player.playing ? "M6 4h4v16H6zM14 4h4v16h-4z" : "M7 4v16l13-8z");
     const field = views.fieldTrack;
@@ -76,14 +85,14 @@
       moving = false;
       player.tick();
       showTime();
-      if (player.playing && !player.loop && !abx.running) views.follow(player.position);
+      if (player.playing && !player.loop && !testing()) views.follow(player.position);
       views.drawHead();
       follow();
     });
   }
 
   function setLoop() {
-    player.loop = find("loop").checked && !abx.running ? [views.from, views.to] : null;
+    player.loop = find("loop").checked && !testing() ? [views.from, views.to] : null;
     if (player.loop && (player.position < views.from || player.position >= views.to)) player.seek(views.from);
   }
 
@@ -116,13 +125,19 @@
     say(`${letter} plays`);
   };
   abx.onround = say;
-  abx.onfinish = () => {
+  abx.onfinish = opinion.onfinish = () => {
     setLoop();
     refresh();
+  };
+  opinion.onlisten = (letter) => {
+    setLoop();
+    refresh();
+    say(`${letter} plays`);
   };
 
   const actions = {
     play: toggle,
+    "save-sound": saveSound,
     back: () => views.scroll(-0.5),
     forth: () => views.scroll(0.5),
     in: () => views.zoom(0.5),
@@ -166,18 +181,18 @@
     ArrowLeft: () => player.seek(player.position - 1),
     ArrowRight: () => player.seek(player.position + 1),
     Home: () => player.seek(0),
-    a: () => abx.listen("a"),
-    b: () => abx.listen("b"),
-    x: () => abx.listen("x"),
+    a: () => abx.running && abx.listen("a"),
+    b: () => abx.running && abx.listen("b"),
+    x: () => abx.running && abx.listen("x"),
     A: () => abx.answer(0),
     B: () => abx.answer(1),
   };
   document.addEventListener("keydown", (event) => {
     const target = event.target, shiftArrow = event.shiftKey && { ArrowLeft: -0.5, ArrowRight: 0.5 }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select, input[type=text]")) return;
     if (target.matches("input[type=range]") && /^(Arrow|Home)/.test(event.key)) return; // the slider's own keys
     if (target.matches("button, input[type=checkbox], summary, a") && event.key === " ") return; // presses what has the focus
-    const action = abx.running
+    const action = testing()
       ? blindKeys[event.key]
       : shiftArrow
         ? () => views.scroll(shiftArrow)
@@ -237,5 +252,5 @@
   views.onrange();
   refresh();
   document.documentElement.dataset.ready = "true";
-  window.report = { player, views, abx };
+  window.report = { player, views, abx, opinion };
 })();

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from tsmgan import __version__
 from tsmgan.core.field import BAND_CENTRES_HZ, Field
+from tsmgan.evaluation.peers import PEERS
 from tsmgan.listening.comparison import Rendering
 from tsmgan.listening.field import bands_below, frame_seconds
 from tsmgan.listening.figures import RECORDING, SHIFTED, SYNTHETIC
@@ -23,7 +26,7 @@ from tsmgan.listening.measure_table import measure_table
 from tsmgan.listening.scales import FIELD_COLOURS, RANGE_DB, SPECTROGRAM_COLOURS, TICKS_HZ
 from tsmgan.listening.sound import Sounds, data_uri, encode, playable
 
-SCRIPTS = ("player.js", "views.js", "abx.js", "main.js")
+SCRIPTS = ("player.js", "views.js", "abx.js", "opinion.js", "main.js")
 HIGHEST_MATCH_DB = 24.0
 """The most by which a rendering is made louder or softer."""
 ORIGINAL = "original"
@@ -62,6 +65,7 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     for track, scale, gain in zip(tracks, sounds.scales, gains):
         track |= {"scale": scale, "gain": gain}
     data = {
+        "name": subject.name,
         "rate": subject.rate,
         "samplerate": sounds.samplerate,
         "attacks": [round(float(second) / subject.rate, 4) for second in subject.attacks],
@@ -86,7 +90,19 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
         if len(subject.samples) > 2
         else "",
         version=escape(__version__),
+        commands=_commands(heard, subject),
     )
+
+
+def _commands(heard: Sequence[Rendering], subject: Subject) -> str:
+    """What each other stretcher was called as, and its version."""
+    known = [PEERS[result.name] for result in heard if result.name in PEERS]
+    names = Path("in.wav"), Path("out.wav")
+    items = []
+    for peer in known:
+        command = peer.shift(*names, subject.rate, subject.pitch) if subject.pitch else peer.command(*names, subject.rate)
+        items.append(f"<li><b>{escape(peer.name)}</b> {escape(peer.version())}: <code>{escape(shlex.join(command))}</code></li>")
+    return f'<ul class="commands">{"".join(items)}</ul>' if items else ""
 
 
 def _of_test_signals(subject: Subject, heard: Sequence[Rendering]) -> str:

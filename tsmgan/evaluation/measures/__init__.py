@@ -7,12 +7,15 @@ from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO
 from tsmgan.evaluation.measures.convergence import CONVERGENCE
 from tsmgan.evaluation.measures.estoi import ESTOI
 from tsmgan.evaluation.measures.formants import FORMANT_ERROR
+from tsmgan.evaluation.measures.fricatives import FRICATIVE_HIGHS, FRICATIVE_REPETITION
+from tsmgan.evaluation.measures.hits import ATTACK_HIGHS, DIP
 from tsmgan.evaluation.measures.length import LENGTH_ERROR
 from tsmgan.evaluation.measures.level import LEVEL
 from tsmgan.evaluation.measures.log_mel import LOG_MEL
 from tsmgan.evaluation.measures.measure import Measure, PairMeasure, RunMeasure, ShiftMeasure, SyntheticMeasure
 from tsmgan.evaluation.measures.noise import NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL
 from tsmgan.evaluation.measures.onset import ONSET
+from tsmgan.evaluation.measures.opinion import DISTILL_MOS, DNS_MOS
 from tsmgan.evaluation.measures.peakiness import PEAKINESS
 from tsmgan.evaluation.measures.pesq import PESQ
 from tsmgan.evaluation.measures.pitch import F0_ERROR, VOICING_ERROR
@@ -29,15 +32,29 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
     PEAKINESS,
     F0_ERROR,
     VOICING_ERROR,
+    DISTILL_MOS,
+    DNS_MOS,
     FORMANT_ERROR,
     LEVEL,
     CHANNEL_CORRELATION,
     CHANNEL_LEVEL,
 )
-"""Taken of every output whose kind and channels fit, in this order."""
+"""Taken of outputs whose kind and channels fit, in this order."""
+USUAL_MEASURES: tuple[PairMeasure, ...] = tuple(measure for measure in PAIR_MEASURES if not measure.on_request)
+"""Those that are taken where none is named."""
 RUN_MEASURES: tuple[RunMeasure, ...] = (LENGTH_ERROR, SPEED)
 """Taken of every call of a stretcher."""
-SYNTHETIC_MEASURES: tuple[SyntheticMeasure, ...] = (ATTACK, PRE_ECHO, NOISE_CORRELATION, NOISE_KURTOSIS, NOISE_LEVEL)
+SYNTHETIC_MEASURES: tuple[SyntheticMeasure, ...] = (
+    ATTACK,
+    PRE_ECHO,
+    NOISE_CORRELATION,
+    NOISE_KURTOSIS,
+    NOISE_LEVEL,
+    FRICATIVE_REPETITION,
+    FRICATIVE_HIGHS,
+    ATTACK_HIGHS,
+    DIP,
+)
 """Taken by the artefact meter."""
 SHIFT_MEASURES: tuple[ShiftMeasure, ...] = (TONE_FREQUENCY, TONE_LEVEL, ALIASING)
 """Taken by the artefact meter where the pitch is shifted."""

@@ -46,6 +46,10 @@ class PairMeasure(Measure):
     """How many channels it needs at least."""
     package: str | None = None
     """A module that it needs beyond the program's own requirements."""
+    extra: str = "eval"
+    """The extra of the program's own that installs the package."""
+    on_request: bool = False
+    """Whether it is taken only if it is asked for by name, because it takes seconds or gigabytes of other packages."""
     aligned: bool = True
     """Whether it compares instants. Otherwise the recording itself, which has another length, serves as the reference as well."""
 

@@ -8,16 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from tsmgan.errors import TsmganError
+from tsmgan.errors import TsmganError, UsageError
 from tsmgan.evaluation.methods import Method, explain
+from tsmgan.evaluation.pairs import KINDS
 from tsmgan.evaluation.realism.moments import Moments
-from tsmgan.evaluation.realism.sounds import Source, choose, find_sources, natural_sound, stretched_sound
+from tsmgan.evaluation.realism.sounds import (
+    Source,
+    choose,
+    exact_pair,
+    find_sources,
+    natural_sound,
+    scores,
+    stretched_exact,
+    stretched_sound,
+)
 from tsmgan.evaluation.workers import Call, call_here, run_tasks
 
 SEEDS = 3
 CONTROL = "natural"
 """The name of the control: natural recordings against other natural ones. What it reads is the measure's own error."""
-MOMENT_SECONDS = 0.04
+SCALES = {"40ms": 0.04, "0.3s": 0.3}
+"""Seconds that a critic hears at a time. In 40 ms it cannot hear the tempo. In 0.3 s it could, so there what is stretched is compared with
+what is exact at the same tempo: a voice by WORLD, or a score."""
+SCORES = 72
+"""Pieces of music, of 5 s each, that stand for recordings of music at the long scale."""
 TEST_SHARE, STOP_SHARE = 0.25, 0.15
 """Of the recordings: those of the talkers that critics are tested on, and of those that say when to stop."""
 
@@ -93,34 +107,55 @@ def _halves(part: Sequence[Source], generator: np.random.Generator) -> tuple[tup
     return tuple(halves[0]), tuple(halves[1])
 
 
-def _trial(parts: Sequence[tuple[list[np.ndarray], list[np.ndarray]]], seed: int, steps: int | None) -> tuple[float, float]:
+def _trial(parts: Sequence[tuple[list[np.ndarray], list[np.ndarray]]], seconds: float, seed: int, steps: int | None) -> tuple[float, float]:
     """One game on sounds: (bits, accuracy)."""
     from tsmgan.evaluation.realism.critic import STEPS, Sides, play
 
-    learning, stopping, testing = [Sides(*(Moments(sounds, MOMENT_SECONDS) for sounds in part)) for part in parts]
+    learning, stopping, testing = [Sides(*(Moments(sounds, seconds) for sounds in part)) for part in parts]
     if not all(len(side) for part in (learning, stopping, testing) for side in part):
         raise TsmganError("Too few recordings have a loud moment; give more of them, or longer ones.")
     verdict = play(learning, stopping, testing, seed, steps or STEPS)
     return verdict.bits, verdict.accuracy
 
 
-def _measure(
-    method: Method | None, rate: float, sources: Sequence[Source], seeds: int, steps: int | None, cache: Path | None, call: Call
-) -> Realism:
+@dataclass(frozen=True)
+class Plan:
+    """What all cells of a run share."""
+
+    sources: Sequence[Source]
+    scale: str = "40ms"
+    seeds: int = SEEDS
+    steps: int | None = None
+    cache: Path | None = None
+
+    def natural(self, source: Source, rate: float) -> np.ndarray:
+        """A recording; at the long scale, what is exact at the rate."""
+        return natural_sound(source.path) if self.scale == "40ms" else exact_pair(source, rate, self.cache)[1]
+
+    def stretched(self, source: Source, method: Method, rate: float) -> np.ndarray:
+        """What a method makes of a recording; at the long scale, of the exact sound."""
+        if self.scale == "40ms":
+            return stretched_sound(source.path, method, rate, self.cache)
+        return stretched_exact(source, method, rate, self.cache)
+
+
+def _measure(method: Method | None, rate: float, plan: Plan, call: Call) -> Realism:
     """One method at one rate; None is the control. A method that fails is a problem; nothing is raised for it."""
     found = Realism(method.name if method else CONTROL, rate)
-    natural = {source: natural_sound(source.path) for source in sources}
+    natural: dict[Source, np.ndarray] = {}
     stretched: dict[Source, np.ndarray] = {}
     try:
-        for seed in range(seeds):
-            chosen = split(sources, seed)
+        for source in plan.sources:
+            natural[source] = call(plan.natural, source, rate)
+        for seed in range(plan.seeds):
+            chosen = split(plan.sources, seed)
             if method is not None:
                 for source in chosen.stretched:
                     if source not in stretched:
-                        stretched[source] = call(stretched_sound, source.path, method, rate, cache, time_limit=method.time_limit)
+                        stretched[source] = call(plan.stretched, source, method, rate, time_limit=method.time_limit)
             there = stretched if method else natural
             parts = [([natural[s] for s in kept], [there[s] for s in changed]) for kept, changed in chosen.parts]
-            found.trials.append(call(_trial, parts, seed, steps))
+            found.trials.append(call(_trial, parts, SCALES[plan.scale], seed, plan.steps))
     except Exception as error:  # a method may fail in any way; the run goes on
         found.problems.append(explain(error, found.method))
     return found
@@ -131,6 +166,8 @@ def measure_realism(
     places: Sequence[str | Path],
     rates: Sequence[float],
     *,
+    scale: str = "40ms",
+    kind: str = "speech",
     seeds: int = SEEDS,
     steps: int | None = None,
     jobs: int = 1,
@@ -140,8 +177,11 @@ def measure_realism(
 
     Args:
         methods: the stretchers.
-        places: folders of recordings, or recordings; see `find_sources` for whose they are taken to be.
+        places: folders of recordings, or recordings; see `find_sources` for whose they are taken to be. Music at the scale of 0.3 s needs
+            none, since it is made from scores.
         rates: speeds.
+        scale: 40ms or 0.3s (`SCALES`).
+        kind: speech or music, which matters at the scale of 0.3 s alone.
         seeds: how many games each cell is the mean of.
         steps: of a game; fewer than the usual 350 are quicker and make the bound looser.
         jobs: processes.
@@ -149,11 +189,14 @@ def measure_realism(
 
     Raises:
         AudioError: a folder or recording cannot be read.
-        UsageError: there are fewer than three talkers.
+        UsageError: there are fewer than three talkers, or no such scale or kind.
     """
-    sources = choose(find_sources(places))
+    if scale not in SCALES or kind not in KINDS:
+        raise UsageError(f"Scales are {', '.join(SCALES)}, and kinds {', '.join(KINDS)}; {scale} of {kind} is none.")
+    sources = scores(SCORES) if scale != "40ms" and kind == "music" else choose(find_sources(places))
+    plan = Plan(sources, scale, seeds, steps, cache)
     tasks: list[tuple[Method | None, float]] = [(None, 1.0), *((method, rate) for rate in rates for method in methods)]
-    yield from run_tasks(lambda task, call: _measure(*task, sources, seeds, steps, cache, call), tasks, jobs=jobs)
+    yield from run_tasks(lambda task, call: _measure(*task, plan, call), tasks, jobs=jobs)
 
 
 def realism_of_function(
@@ -161,6 +204,7 @@ def realism_of_function(
     places: Sequence[str | Path],
     rate: float,
     *,
+    scale: str = "40ms",
     seeds: int = SEEDS,
     steps: int | None = None,
 ) -> Realism:
@@ -169,7 +213,7 @@ def realism_of_function(
     Raises:
         TsmganError: the function fails, or recordings cannot be used.
     """
-    found = _measure(Method("function", stretch), rate, choose(find_sources(places)), seeds, steps, None, call_here)
+    found = _measure(Method("function", stretch), rate, Plan(choose(find_sources(places)), scale, seeds, steps), call_here)
     if found.problems:
         raise TsmganError(found.problems[0])
     return found
@@ -208,7 +252,7 @@ def realism_of_folders(
     for seed in range(seeds):
         chosen = split(chosen_sources, seed)
         parts = [([natural_sound(s.path) for s in kept], [look_up(s.path) for s in changed]) for kept, changed in chosen.parts]
-        found.trials.append(_trial(parts, seed, steps))
+        found.trials.append(_trial(parts, SCALES["40ms"], seed, steps))
     return found
 
 

@@ -8,17 +8,19 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tsmgan.errors import AudioError, TsmganError, UsageError
+from tsmgan.evaluation.compositions import composition_renderings
 from tsmgan.evaluation.methods import Method, Ourselves
 from tsmgan.evaluation.pair_files import find_recordings
 from tsmgan.evaluation.pairs import read_recording
-from tsmgan.evaluation.signals import SPEECH_RATE, at_rate
+from tsmgan.evaluation.signals import SPEECH_RATE, at_rate, fit_length
+from tsmgan.evaluation.world import world_renderings
 from tsmgan.storage.atomic import replace_file
 from tsmgan.storage.places import checksum
 
@@ -38,6 +40,8 @@ class Source:
 
     path: Path
     talker: str
+    score: int | None = None
+    """The seed of a composition, which is no file."""
 
 
 def _talker(path: Path, folder: Path) -> str:
@@ -129,23 +133,68 @@ def stretched_sound(path: Path, method: Method, rate: float, cache: Path | None 
         AudioError: the recording cannot be read.
         TsmganError: the method fails, or its output holds samples that are not numbers.
     """
+
+    def make() -> np.ndarray:
+        y, samplerate = _section(path)
+        return at_rate(_stretched(method, y, samplerate, rate), samplerate, SPEECH_RATE)
+
     known = identity(method)
-    name = hashlib.sha256(f"{FORMAT} {known} {rate!r} {MOST_SECONDS_EACH} {checksum(str(path))}".encode()).hexdigest()[:32]
-    kept = cache / "sounds" / f"{name}.npy" if cache is not None and known is not None else None
-    if kept is not None and kept.is_file():
-        return np.load(kept)
-    y, samplerate = _section(path)
+    key = f"{known} {rate!r} {checksum(str(path))}" if known else None
+    return _kept(cache, key, make)
+
+
+def exact_pair(source: Source, rate: float, cache: Path | None = None) -> np.ndarray:
+    """A sound, and what it becomes at a rate, both exact: (2, samples) float32 at 16 kHz, the shorter one padded with zeros.
+
+    A voice is synthesised by WORLD at both speeds, from the same parameters; a score is rendered at both.
+
+    Raises:
+        UsageError: pyworld is not installed.
+        AudioError: the recording cannot be read, or no voice is found in it.
+    """
+
+    def make() -> np.ndarray:
+        if source.score is not None:
+            pair = [each[0] for each in composition_renderings(source.score, [1.0, rate], channels=1, samplerate=SPEECH_RATE)]
+        else:
+            pair = world_renderings(natural_sound(source.path), SPEECH_RATE, [1.0, rate])
+        return np.stack([fit_length(each, max(map(len, pair))) for each in pair])
+
+    return _kept(cache, f"exact {rate!r} {source.score if source.score is not None else checksum(str(source.path))}", make)
+
+
+def stretched_exact(source: Source, method: Method, rate: float, cache: Path | None = None) -> np.ndarray:
+    """The first of an exact pair, stretched by a method: float32 (samples,) at 16 kHz. Raises as `stretched_sound`."""
+    known = identity(method)
+    key = f"exact {known} {rate!r} {source.score if source.score is not None else checksum(str(source.path))}" if known else None
+    return _kept(cache, key, lambda: _stretched(method, exact_pair(source, 1.0, cache)[:1], SPEECH_RATE, rate))
+
+
+def _stretched(method: Method, y: np.ndarray, samplerate: int, rate: float) -> np.ndarray:
+    """What a method makes of y (1, samples): float32 (samples,)."""
     out = np.asarray(method.stretch(y, samplerate, rate), np.float32)
-    out = out[0] if out.ndim == 2 else out
     if not np.all(np.isfinite(out)):
         raise TsmganError(f"{method.name} gave samples that are not numbers.")
-    out = at_rate(out, samplerate, SPEECH_RATE)
-    if kept is not None:
-        buffer = io.BytesIO()
-        np.save(buffer, out)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(kept, buffer.getvalue())
-    return out
+    return out[0] if out.ndim == 2 else out
+
+
+def _kept(cache: Path | None, key: str | None, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `make` gives, from the cache if it is there. Without a cache or a key it is made anew."""
+    if cache is None or key is None:
+        return make()
+    file = cache / "sounds" / f"{hashlib.sha256(f'{FORMAT} {MOST_SECONDS_EACH} {key}'.encode()).hexdigest()[:32]}.npy"
+    if file.is_file():
+        return np.load(file)
+    made, buffer = make(), io.BytesIO()
+    np.save(buffer, made)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, buffer.getvalue())
+    return made
+
+
+def scores(count: int) -> list[Source]:
+    """So many pieces of music by seed, each a tune of its own."""
+    return [Source(Path(f"score-{seed:03d}"), f"score-{seed:03d}", seed) for seed in range(count)]
 
 
 def identity(method: Method) -> str | None:
