@@ -6,7 +6,8 @@
     log_rate (batch, frames)        natural logarithm of the speed there
     noise    (batch, frames, 4)     z, standard normal
     rule     (batch, frames, 120)   the field of tsmgan.core.rule, as tsmgan.core.generator.rule_inputs gives it
-    coherence, alpha_mix, log_gain, texture, noise_share, window (batch, frames, 20): departures from that field, see tsmgan.core.generator.depart
+    coherence, alpha_mix, log_gain, texture, noise_share, window (batch, frames, 20): departures from it,
+        see tsmgan.core.generator.depart
 """
 
 import sys

@@ -147,7 +147,7 @@ def test_raw_samples_go_in_and_out_of_pipes(folder, name, kind, scale):
 def test_a_duration_for_a_pipe_without_a_length_is_refused(folder, monkeypatch, capsys):
     feed(monkeypatch, wav_header(24000, 2, "PCM_16", None) + bytes(4000))
     assert run(["stretch", "-", "--duration", "1", "-o", "out.wav"]) == 2
-    assert "--duration needs the length" in capsys.readouterr().err
+    assert "--duration needs the whole recording" in capsys.readouterr().err
 
 
 @needs_ffmpeg

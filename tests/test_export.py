@@ -59,7 +59,7 @@ def random_inputs(frames: int, batch: int = 1, noise: int = SMALL.noise) -> Inpu
         generator.uniform(0, 1, (batch, frames, FEATURES)).astype(np.float32),
         generator.uniform(-0.7, 0.7, (batch, frames)).astype(np.float32),
         generator.standard_normal((batch, frames, noise), dtype=np.float32),
-        np.tile(generator.uniform(0.1, 0.7, (batch, frames, 1)), 4 * BANDS).astype(np.float32),
+        np.tile(generator.uniform(0.1, 0.7, (batch, frames, 1)), len(Field._fields) * BANDS).astype(np.float32),
     )
 
 

@@ -230,7 +230,7 @@ def test_the_critics_train_the_field_on_paired_and_on_unpaired_rows(tree, cache,
     for name, share in (("adversarial", 0.0), ("adversarial_unpaired", 1.0)):
         folder = tmp_path / name
         folder.mkdir()
-        t = made(tree, cache, folder, f"data.unpaired={share}")
+        t = made(tree, cache, folder, f"data.unpaired={share}", f"losses.{name}=5.0")
         t.game.adversary.gates = dict.fromkeys(t.game.adversary.critics, True)
         assert gradient_of(t, batch_of(t), name)["coherence"] > 0
 

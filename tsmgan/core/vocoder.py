@@ -16,8 +16,8 @@ Where the frame holds an attack that belongs d later than it stands in the frame
 
 mu is the alpha mix: where alpha = 1, as on voices, attacks are stretched with the rest.
 
-Of each bin the share nu of its power is noise: with g the gain, S the power averaged (in logarithms) over SMOOTH_BINS on either side, N the spectrum of
-white noise, and R the channels' common phase, X becomes
+Of each bin the share nu of its power is noise: with g the gain, S the power averaged (in logarithms) over SMOOTH_BINS on
+either side, N the spectrum of white noise, and R the channels' common phase, X becomes
 
     X (sqrt(1 - nu) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
 
@@ -50,8 +50,8 @@ CLIMB_STEPS = 8
 SMOOTH_BINS = 6
 """Bins on either side (150 Hz) over which the power is averaged that noise takes on."""
 LOG_BIAS = 0.48
-"""By how much the mean logarithm of exponentially distributed powers is too low: Euler's constant, 0.58, less half the variance of a mean over
-2 SMOOTH_BINS + 1 bins of a Hann window."""
+"""By how much the mean logarithm of exponentially distributed powers is too low: Euler's constant, 0.58, less half the variance
+of a mean over 2 SMOOTH_BINS + 1 bins of a Hann window."""
 TEXTURE_BINS = 12
 """Bins on either side (300 Hz) that count as a bin's neighbourhood."""
 TEXTURE_LINEAR, TEXTURE_SQUARE = 0.42, 0.5

@@ -91,6 +91,8 @@ class Adversary:
     def bounds(self, batch: Batch, field: Field) -> dict[str, tuple[Tensor, Tensor]]:
         """For each critic its answers about real sounds and about the field's waveform, (rows heard, moments) each."""
         rows = self.heard_rows(batch)
+        if not len(rows):
+            return {}
         output, _ = self._renderer.waveform(batch, field)
         real, fake = self.judge(batch, batch.answer, rows), self.judge(batch, output, rows)
         return {name: (real[name].answers.float(), fake[name].answers.float()) for name in self.critics}

@@ -78,8 +78,8 @@ class Generator(nn.Module):
     def departures(self, features: Tensor, log_rate: Tensor, noise: Tensor, by_hand: Tensor) -> Field:
         """What the network adds to the rule: to coherence and alpha mix before their sigmoids, to the rest as it is.
 
-        log_gain, texture, noise_share and window fade to zero where the rate is 1, so that nothing is changed there. The window departs as a
-        whole: it is the same for all bands.
+        log_gain, texture, noise_share and window fade to zero where the rate is 1, so that nothing is changed there. The window departs
+        as a whole: it is the same for all bands.
 
         Args:
             by_hand: the rule's field, (B, T, bands of all its values), as `rule_inputs` gives it. The rest is as of forward.
