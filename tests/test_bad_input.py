@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tsmgan.audio import writer as writer_module
+from tsmgan.audio import file_writer as writer_module
 from tsmgan.cli import run
 
 

@@ -101,9 +101,9 @@ def test_an_envelope_critic_learns_to_rank_pulses_above_scattered_phases_it_has_
 
 def test_feature_matching_is_zero_for_equal_clips_and_reaches_only_the_fake():
     critic, y = small(spectrogram_channels=4), clips(0, 1)
-    real = critic.judge(y, torch.zeros(2), FULL)["spectrogram_5ms"]
+    real = critic.judge(y, torch.zeros(2), VOICE, FULL)["spectrogram_5ms"]
     assert feature_matching(real, real).max() == 0
     fake_clip, real_clip = scattered(y).requires_grad_(), y.clone().requires_grad_()
-    judge = lambda v: critic.judge(v, torch.zeros(2), FULL)["spectrogram_5ms"]  # noqa: E731
+    judge = lambda v: critic.judge(v, torch.zeros(2), VOICE, FULL)["spectrogram_5ms"]  # noqa: E731
     feature_matching(judge(real_clip), judge(fake_clip)).sum().backward()
     assert fake_clip.grad.abs().max() > 0 and real_clip.grad is None

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
-from scipy.ndimage import uniform_filter1d
+
+from tsmgan.core.compiled import fft
 
 HOP_SECONDS = 0.01
 """From frame to frame; a frame is twice as long."""
@@ -55,6 +55,13 @@ DELAY_SECONDS = LONGEST_SECONDS + (STEP + AHEAD + SMOOTH) * HOP_SECONDS
 """By so much the finder lags behind its input at most."""
 
 
+def _running_mean(values: np.ndarray, size: int) -> np.ndarray:
+    """Mean over `size` frames around each, along the first axis; the ends are mirrored."""
+    from scipy.ndimage import uniform_filter1d  # a third of a second that only a search for pauses should cost
+
+    return np.asarray(uniform_filter1d(values, size, axis=0))
+
+
 class Pause(NamedTuple):
     """Samples `start` to `end` of the recording, of which the last is not part of the pause."""
 
@@ -77,7 +84,7 @@ def evidence(levels: np.ndarray, similarity: np.ndarray, height: np.ndarray) -> 
     active = height > max(QUIET + 1.2, percentile(height, 60))
     if active.sum() < FEWEST_ACTIVE:
         return None
-    smooth = uniform_filter1d(levels, 3, axis=0)
+    smooth = _running_mean(levels, 3)
     change = smooth[FLUX_FRAMES:] - smooth[:-FLUX_FRAMES]
     later = active[FLUX_FRAMES:]
     low, high = change[later, :3].mean(axis=1), change[later, -3:].mean(axis=1)
@@ -131,7 +138,7 @@ class _Frames:
         power: np.ndarray | float = 0.0
         for channel in samples:
             frames = np.lib.stride_tricks.sliding_window_view(channel, 2 * self.hop)[:: self.hop]
-            spectrum = scipy.fft.rfft(frames * self._window, axis=1)[:, : self._heard]
+            spectrum = fft.rfft((frames * self._window).astype(np.float32))[:, : self._heard]
             power = power + spectrum.real**2 + spectrum.imag**2
         assert isinstance(power, np.ndarray)
         sums = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1, dtype=np.float64)], axis=1)
@@ -208,7 +215,7 @@ class PauseFinder:
         quiet = np.zeros(end - self._decided, bool)
         if self._background is not None and self._speech is not None and self._speech > 0:
             here = self._decided - self._first - start
-            height = uniform_filter1d(np.maximum(0, levels - self._background).mean(axis=1), SMOOTH)
+            height = _running_mean(np.maximum(0, levels - self._background).mean(axis=1), SMOOTH)
             quiet = height[here : here + len(quiet)] < QUIET
         return self._follow(quiet)
 
@@ -217,7 +224,7 @@ class PauseFinder:
         loudest = 10 * np.log10(percentile((10 ** (levels / 10)).sum(axis=1), HIGH_PERCENT))
         rank = int(LOW_PERCENT / 100 * (len(levels) - 1))
         background = np.maximum(np.partition(levels, rank, axis=0)[rank], loudest - DEEPEST)
-        height = uniform_filter1d(np.maximum(0, levels - background).mean(axis=1), SMOOTH)
+        height = _running_mean(np.maximum(0, levels - background).mean(axis=1), SMOOTH)
         if percentile(height, HIGH_PERCENT) < DEPTH:
             return
         seen = evidence(levels, similarity, height)
