@@ -110,11 +110,11 @@ class TestMaking:
         import soundfile
 
         monkeypatch.setattr(
-            "tsmgan.evaluation.pair_files.world_renderings", lambda y, samplerate, rates: [y[: round(len(y) / r)] for r in rates]
+            "tsmgan.evaluation.pair_files.world_renderings", lambda y, samplerate, rates, *_: [y[: round(len(y) / r)] for r in rates]
         )
         monkeypatch.setattr(
             "tsmgan.evaluation.pair_files.composition_renderings",
-            lambda seed, rates, channels: [0.1 * np.ones((channels, round(4800 / rate)), np.float32) for rate in rates],
+            lambda seed, rates, pitches, channels: [0.1 * np.ones((channels, round(4800 / rate)), np.float32) for rate in rates],
         )
         (tmp_path / "voices").mkdir()
         soundfile.write(tmp_path / "voices" / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(8000), SAMPLERATE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,10 @@ def stretch_batch(
         from tsmgan.batch.cluster import parse_address
 
         parse_address(cluster)
+    if labels is None and options.pauses is not None:
+        from tsmgan.maps import choose
+
+        labels = {each: choose(replace(options, rate=each)).label for each in rates}
     template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)

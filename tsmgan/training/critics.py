@@ -120,7 +120,7 @@ class MomentCritic(Critic):
         judgement = super().forward(y, log_rate, voice)
         # Places along frequency are parts of one answer about a moment.
         answers = judgement.answers.reshape(len(y), -1, self._places(judgement)).mean(-1)
-        return judgement._replace(answers=answers)
+        return Judgement(answers, [each.reshape(len(y), -1, *each.shape[1:]) for each in judgement.features])
 
     @staticmethod
     def _places(judgement: Judgement) -> int:
