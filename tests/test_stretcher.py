@@ -376,6 +376,15 @@ def test_integers_are_scaled_as_soundfile_scales_them(tmp_path, dtype, soundfile
     assert out.dtype == expected.dtype and np.array_equal(out, expected)
 
 
+@pytest.mark.parametrize("model", ["default", "handmade"])
+@pytest.mark.parametrize("rate", [0.33, 0.5, 0.75])
+def test_fresh_noise_keeps_the_level_and_the_balance_of_the_channels(rate, model):
+    left = noise(60000)[0]
+    out = tsmgan.stretch(np.stack([left, 0.5 * np.roll(left, 3)]), SECOND, rate, model=model)[:, 4000:-4000]
+    loudness = 20 * np.log10(out.std(1) / left.std())
+    assert abs(loudness[0]) < 0.2 and abs(loudness[0] - loudness[1] - 6.02) < 0.05
+
+
 def test_unsigned_bytes_and_foreign_floats_are_taken():
     y = noise(6000)[0]
     expected = tsmgan.stretch(y, SECOND, 0.8)

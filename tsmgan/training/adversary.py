@@ -98,7 +98,7 @@ class Adversary:
         return {name: (real[name].answers.float(), fake[name].answers.float()) for name in self.critics}
 
     def bound(self, real: Tensor, fake: Tensor) -> float:
-        """The lower bound of the recipe's divergence that answers about real and fake sounds give; in bits of "js" and "gan"."""
+        """The lower bound of the recipe's divergence that answers about real and fake sounds give, divided by log 2: bits with "js"."""
         return -float(self._divergence.critic_loss(real, fake)) / math.log(2)
 
     def examine(self, answers: dict[str, list[tuple[Tensor, Tensor]]], step: int) -> dict[str, float]:
