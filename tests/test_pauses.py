@@ -251,7 +251,8 @@ def test_a_batch_makes_outputs_of_another_share_anew(folder):
     made = []
     for keep in ("1", "0.2", "0.2"):
         assert run(["stretch", "talks", "-o", "out", "--pauses", keep, "-q", "--jobs", "1"]) == 0
-        made.append((Path("out/one@1.wav").stat().st_mtime_ns, soundfile.info("out/one@1.wav").frames))
+        name = f"out/one@pauses{keep}.wav"
+        made.append((Path(name).stat().st_mtime_ns, soundfile.info(name).frames))
     assert made[0][1] == len(y) > made[1][1] and made[1] == made[2]
 
 

@@ -278,7 +278,7 @@ def _model(folder: Path, values: dict[str, float], odd: str | None) -> Path:
         nodes += _odd_nodes(odd, constants)
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("features", [*frames, 130]), ("log_rate", frames), ("noise", [*frames, 4]), ("rule", [*frames, 80]))
+        for name, shape in (("features", [*frames, 130]), ("log_rate", frames), ("noise", [*frames, 4]), ("rule", [*frames, 120]))
     ]
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [*frames, 20]) for name in values]
     graph = helper.make_graph(nodes, "generator", inputs, outputs, [bands, *constants])

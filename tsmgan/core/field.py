@@ -17,8 +17,11 @@ LARGEST_TEXTURE = 0.75
 """The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
 
 
-LEAST_NOISE = 1e-3
-"""A bin's smaller share of noise is none: a rounding error must not keep a recording at rate 1 from coming out bit for bit."""
+SOFT_NOISE = 1e-3
+"""The share of noise nu counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a straight line, so that a
+rounding error of nu is not heard."""
+LEAST_NOISE = 1e-6
+"""A smaller nu is none: a rounding error must not keep a recording at rate 1 from coming out bit for bit."""
 
 
 class Seen(NamedTuple):

@@ -23,7 +23,7 @@ middle: attacks smear less, and log-mel distances fall by a tenth against 1."""
 SHORTEST_WINDOW, LONGEST_WINDOW = 0.35, 1.0
 """Bounds of that share. The shortest is as long as two hops, so that every sample is reached."""
 WINDOW_STEPS = 26
-"""Steps between the bounds: lengths are a whole number of steps."""
+"""Steps between the bounds, of which each has a window; those between two steps are mixed from both."""
 MAX_SHIFT_SECONDS = 0.010
 """Longest shift of a frame's waveform that coherence may choose: one period of a voice of 100 Hz either way."""
 NETWORK_HZ = 12000.0

@@ -34,7 +34,8 @@ class OverlapAdd:
         blocks = fft.irfft(turned.spectra, g.window_length)
         out = np.empty((channels, count * g.hop), np.float32)
         overlap_add(
-            blocks, turned.delays, turned.windows, self._analysis_window, self._windows, g.hop, self._tail, self._tail_norms, out
+            blocks, turned.delays, turned.windows, self._analysis_window, self._windows, np.empty(g.window_length, np.float32), g.hop,
+            self._tail, self._tail_norms, out,
         )  # fmt: skip
         return out
 
@@ -93,19 +94,22 @@ class ExactPieces:
 
 
 @kernel()
-def overlap_add(blocks, delays, choices, analysis_window, windows, hop, tail, tail_norms, out):
+def overlap_add(blocks, delays, choices, analysis_window, windows, window, hop, tail, tail_norms, out):
     """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
 
-    choices (frames,) says which of the windows (.., N) each frame has. What they let through is the product of analysis and synthesis
-    window. Where the frame was delayed, the analysis window is delayed with it, and the product is another. Left out, a tone of 110 Hz
-    loses 0.2 dB, and a voice a different share in each frame.
+    choices (frames,) says where among the windows (.., N) each frame's own lies; window (N,) is scratch. What they let through is the
+    product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the product is
+    another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
     What the later samples have gathered so far carries over in tail (channels, N) and tail_norms (2, N): the sum of the products as the
     frames were delayed, and as they would be without delays.
     """
     channels, frames, length = blocks.shape
     delayed, plain = tail_norms[0], tail_norms[1]
     for m in range(frames):
-        window = windows[choices[m]]
+        lower = min(int(choices[m]), len(windows) - 2)
+        share = choices[m] - np.float32(lower)
+        for i in range(length):
+            window[i] = windows[lower, i] + share * (windows[lower + 1, i] - windows[lower, i])
         first = 0
         while window[first] == 0 and first < length // 2:
             first += 1

@@ -21,7 +21,8 @@ either side, N the spectrum of white noise, and R the channels' common phase, X 
 
     X (sqrt(1 - nu) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
 
-The factor is the same for all channels. With one channel, the second term is sqrt(nu S) N: noise that owes its phases to N alone.
+A bin with more than TONE_RATIO times the power of S loses only what one with so much would. The factor is the same for all channels. With
+one channel, the second term is sqrt(nu S) N: noise that owes its phases to N alone.
 
 W is the amplitude below 6 kHz, not the power: the upper harmonics then have a say in where a pulse goes. The penalty keeps
 frames from jumping between shifts that explain them almost equally well.
@@ -34,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tsmgan.core.compiled.kernels import helper, kernel
-from tsmgan.core.field import LEAST_NOISE, Field, band_spread
+from tsmgan.core.field import LEAST_NOISE, SOFT_NOISE, Field, band_spread
 from tsmgan.core.frames import Frames
 from tsmgan.core.geometry import LONGEST_WINDOW, MAX_SHIFT_SECONDS, SHORTEST_WINDOW, WINDOW_STEPS, Geometry
 from tsmgan.core.noise import NoiseFrames
@@ -49,6 +50,8 @@ CLIMB_STEPS = 8
 """Steps of the grid by which the penalty may have moved a maximum; enough for sounds of 32 Hz."""
 SMOOTH_BINS = 6
 """Bins on either side (150 Hz) over which the power is averaged that noise takes on."""
+TONE_RATIO = 4.0
+"""A bin loses no more power to noise than so many times that of its neighbourhood: a tone that stands out of the noise keeps its own."""
 LOG_BIAS = 0.48
 """By how much the mean logarithm of exponentially distributed powers is too low: Euler's constant, 0.58, less half the variance
 of a mean over 2 SMOOTH_BINS + 1 bins of a Hann window."""
@@ -80,7 +83,7 @@ class Turned(NamedTuple):
     delays: np.ndarray
     """By how many samples coherence and attacks moved each frame as a whole, (frames,), int64."""
     windows: np.ndarray
-    """Number of each frame's synthesis window among `Geometry.synthesis_windows`, (frames,), int64."""
+    """Place of each frame's synthesis window among `Geometry.synthesis_windows`, (frames,), float32; between two, it is a mixture."""
     unmoved: np.ndarray
     """Which frames were left as they are: no rotation, no gain; (frames,), bool."""
 
@@ -116,8 +119,8 @@ class Vocoder:
             frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, rows, frames.attack_share,
             *self._spread, np.empty((3, self._geometry.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
-        windows = np.rint((field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW)))
-        return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), windows.astype(np.int64), unmoved)
+        windows = (field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW))
+        return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), windows.astype(np.float32), unmoved)
 
     def _rotations(self, frames: Frames, field: Field) -> tuple[np.ndarray, np.ndarray]:
         """theta, (frames, bins) float32, radians; and each frame's delay, (frames,) float32, seconds."""
@@ -251,14 +254,17 @@ def rotate(spectra, power, theta, log_gain, texture, nu, noise, rows, attack_sha
             if rows[m] >= 0:
                 b, w = lower[f], weight[f]
                 share = (nu[m, b] + w * (nu[m, b + 1] - nu[m, b])) * (1 - attack_share[m, f])
-                share = share if share >= np.float32(LEAST_NOISE) else np.float32(0.0)
+                share = share * share / (share + np.float32(SOFT_NOISE)) if share >= np.float32(LEAST_NOISE) else np.float32(0.0)
             if angle != 0 or gain != 1 or share != 0:
                 unmoved[m] = False
-            gain *= np.sqrt(1 - share)
+            lost, level = np.float32(0.0), np.float32(0.0)
+            if share > 0:
+                around = smooth[f] * smooth[f] / (power[m, f] + np.float32(SMALLEST_POWER))
+                lost, level = share * min(np.float32(1.0), np.float32(TONE_RATIO) * around), np.sqrt(share * around)
+            gain *= np.sqrt(1 - lost)
             re, im = gain * np.cos(angle), gain * np.sin(angle)
             if share > 0:
                 x, y = common_phase(spectra, m, f)
-                level = smooth[f] * np.sqrt(share / (power[m, f] + np.float32(SMALLEST_POWER)))
                 z = noise[rows[m], f]
                 re += level * (z.real * x + z.imag * y)
                 im += level * (z.imag * x - z.real * y)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, LEAST_NOISE, Field, band_spread
+from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, SOFT_NOISE, Field, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
 from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
@@ -32,6 +32,7 @@ from tsmgan.core.vocoder import (
     TEXTURE_LINEAR,
     TEXTURE_MARGIN,
     TEXTURE_SQUARE,
+    TONE_RATIO,
     propagate,
     shift_grid,
 )
@@ -304,11 +305,11 @@ class Stage(nn.Module):
         """
         with torch.autocast(spectra.device.type, enabled=False):
             share = (field.noise_share.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
-            # Where there is no noise yet, its level keeps the slope that it has at the least there can be.
-            none = (share - share.detach()) / math.sqrt(LEAST_NOISE)
-            level = torch.where(share < LEAST_NOISE, none, share.clamp(min=LEAST_NOISE).sqrt()) * noise_level(power)
-            kept = spectra * torch.polar(gain * (1 - share * (share >= LEAST_NOISE)).clamp(min=1e-6).sqrt(), rotated.theta)
-            blocks = torch.fft.irfft(kept + level * self.noise(white), n=self.geometry.window_length)
+            root = share / (share + SOFT_NOISE).sqrt()
+            level = noise_level(power)
+            lost = root**2 * (TONE_RATIO * level**2 / (power + SMALLEST_POWER)).clamp(max=1)
+            kept = spectra * torch.polar(gain * (1 - lost).clamp(min=1e-6).sqrt(), rotated.theta)
+            blocks = torch.fft.irfft(kept + root * level * self.noise(white), n=self.geometry.window_length)
             window = self.windows(field.window.float().mean(-1))
             norm = self.overlap_add(self.delayed[rotated.delays % self.geometry.window_length] * window)
             plain = self.overlap_add(self.delayed[torch.zeros_like(rotated.delays)] * window)
