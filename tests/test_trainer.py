@@ -264,7 +264,7 @@ def test_an_untrained_generator_renders_the_hand_made_default(tree, cache, tmp_p
 
 
 def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
-    """The mel loss falls by a tenth, though the gain, which alone it trains, stays within 3 dB."""
+    """The mel loss falls by a twentieth, though the gain, which alone it trains, stays within 3 dB."""
     settings = {"generator.width": 64, "generator.blocks": 2, "train.learning_rate": 1e-3, "losses.mel": 5.0}
     settings |= dict.fromkeys(("data.unpaired", "augment.level", "losses.adversarial", "losses.adversarial_unpaired"), 0)
     settings |= dict.fromkeys([f"losses.{name}" for name in ("feature_matching", "cycle", "sorted_envelope", "convergence", "prior")], 0)
@@ -272,7 +272,7 @@ def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
     batch = batch_of(t)
     batch.exact = batch.paired
     losses = [t.game.take_step(batch)["losses/mel"] for _ in range(150)]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------------------------
