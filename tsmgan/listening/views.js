@@ -296,6 +296,7 @@ class Views {
     if (!this._ffts.has(size)) this._ffts.set(size, new Fourier(size));
     const fft = this._ffts.get(size);
     const columns = Math.max(2, Math.floor(width)), rows = Math.floor(height);
+    if (rows < 1) return; // the panel is folded away, as it is while a test or a rating is under way
     const image = new ImageData(columns, rows), pixels = new Uint32Array(image.data.buffer);
     const low = mel(0), high = mel(this.topHz);
     const place = Float64Array.from({ length: rows }, (_, y) => (hertz(high - ((y + 0.5) / rows) * (high - low)) * size) / rate);
@@ -411,6 +412,7 @@ class Views {
     const { context, width, height } = this._context(this._field, this.colours.ground);
     const { bands, frames, step } = track.field, values = track.field[this.fieldKind];
     const columns = Math.max(2, Math.floor(width)), rows = Math.floor(height);
+    if (rows < 1) return; // the panel is folded away, as it is while a test or a rating is under way
     const image = new ImageData(columns, rows), pixels = new Uint32Array(image.data.buffer);
     const [low, high] = this._fieldScale();
     for (let x = 0; x < columns; x++) {
