@@ -12,9 +12,9 @@ from training_helpers import voice  # noqa: E402
 from tsmgan.core.field import BANDS, Field  # noqa: E402
 from tsmgan.core.geometry import geometry  # noqa: E402
 from tsmgan.training.clips import EDGE_FRAMES  # noqa: E402
-from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior  # noqa: E402
+from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, PulsesLoss, SortedEnvelopeLoss, prior  # noqa: E402
 
-ALL = [MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss()]
+ALL = [MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss(), PulsesLoss()]
 FULL = torch.tensor([12000.0])
 
 
@@ -42,7 +42,7 @@ def test_a_rows_loss_does_not_depend_on_the_other_rows(loss):
     assert torch.allclose(together, alone, rtol=1e-4)
 
 
-@pytest.mark.parametrize("loss", ALL)
+@pytest.mark.parametrize("loss", ALL[:3])  # pulses are looked for below 8 kHz alone
 def test_what_lies_above_the_bandwidth_does_not_count(loss):
     hiss = torch.randn(1, 14400, generator=torch.Generator().manual_seed(0))
     spectrum = torch.fft.rfft(hiss)
@@ -50,6 +50,20 @@ def test_what_lies_above_the_bandwidth_does_not_count(loss):
     hiss = 0.02 * torch.fft.irfft(spectrum, n=14400)
     low, full = (loss(clip(), clip() + hiss, torch.tensor([hz])).item() for hz in (7000.0, 12000.0))
     assert low < 0.05 * full
+
+
+def test_pulses_are_softer_where_phases_are_scattered_and_sharper_where_the_voice_is_squared():
+    loss, y = PulsesLoss(), clip()
+    assert loss(y, scattered(y), FULL).item() < -0.3
+    assert loss(scattered(y), y, FULL).item() > 0.3
+    assert abs(loss(y, 0.1 * y.roll(40, 1), FULL).item()) < 0.05  # neither level nor place counts
+
+
+def test_pulses_have_a_gradient_that_brings_them_back():
+    loss, y = PulsesLoss(), clip()
+    share = torch.tensor(0.5, requires_grad=True)
+    loss(y, (1 - share) * y + share * scattered(y), FULL).sum().backward()
+    assert share.grad is not None and share.grad.item() < 0  # more of the scattered voice is softer
 
 
 def test_the_sorted_envelope_sees_phasiness_and_not_where_the_pulses_are():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tsmgan.core.field import Field
 from tsmgan.training.batch import Batch
-from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, SortedEnvelopeLoss, prior
+from tsmgan.training.losses import ConvergenceLoss, CycleLoss, MelLoss, PulsesLoss, SortedEnvelopeLoss, prior
 from tsmgan.training.recipe import LossesRecipe
 from tsmgan.training.renderer import Renderer, default_field
 from tsmgan.training.stage import Rotated
@@ -18,8 +18,8 @@ class Objective:
 
     def __init__(self, weights: LossesRecipe, renderer: Renderer) -> None:
         self._weights, self._renderer = weights, renderer
-        losses = (MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss(), CycleLoss(renderer.stage.geometry))
-        self.mel, self.sorted_envelope, self.convergence, self.cycle = (loss.to(renderer.device) for loss in losses)
+        losses = (MelLoss(), SortedEnvelopeLoss(), ConvergenceLoss(), CycleLoss(renderer.stage.geometry), PulsesLoss())
+        self.mel, self.sorted_envelope, self.convergence, self.cycle, self.pulses = (loss.to(renderer.device) for loss in losses)
 
     def terms(self, batch: Batch, field: Field, output: Tensor, rotated: Rotated) -> dict[str, Tensor]:
         """Every term with a weight, before it is weighted: means over all rows of the batch, so that processes can be averaged."""
@@ -35,9 +35,21 @@ class Objective:
             terms["sorted_envelope"] = against_answers(self.sorted_envelope, batch, output, batch.paired)
         if weights.convergence > 0:
             terms["convergence"] = against_answers(self.convergence, batch, output, batch.paired)
+        if weights.pulses > 0:
+            terms["pulses"] = unbiased(self.pulses(batch.answer, output, batch.bandwidth), batch)
         if weights.prior > 0:
             terms["prior"] = prior(field, default_field(batch)).mean()
         return terms
+
+
+def unbiased(sharper: Tensor, batch: Batch) -> Tensor:
+    """Squared mean, over voices, of how much sharper (rows,) their pulses are. Slow and fast rows count by themselves, so that one kind
+    does not make up for the other. The mean is squared and not each row, since two pieces of a voice never are equally sharp."""
+    total = sharper.new_zeros(())
+    for side in (batch.mean_rate < 0, batch.mean_rate >= 0):
+        weight = batch.voice * side
+        total = total + ((sharper * weight).sum() / weight.sum().clamp(min=1)) ** 2
+    return total
 
 
 def against_answers(loss: nn.Module, batch: Batch, y: Tensor, chosen: Tensor) -> Tensor:
