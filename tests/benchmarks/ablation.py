@@ -23,7 +23,7 @@ from tsmgan.training.trainer import Request, Trainer
 
 SMALL = (
     "generator.width=48", "generator.blocks=3", "train.batch=8", "train.frames=60", "adversary.warm_up=150", "train.warm_up=50",
-    "train.learning_rate=1e-3", "train.ema=0.98", "train.validate_every=100",
+    "train.learning_rate=1e-3", "train.ema=0.98", "train.validate_every=250",
 )  # fmt: skip
 """What makes a run short, the same for all."""
 FULL = "full recipe (Jensen-Shannon, non-saturating)"
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("voices", nargs="+", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="folder of the pairs")
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5])
     parser.add_argument("--set", action="append", default=[], help="a setting of all runs, as of `tsmgan train`")
