@@ -29,7 +29,7 @@ def parse_tuning(text: str) -> float:
     """
     before, _, after = text.strip().partition(":")
     try:
-        return 12 * math.log2(float(after) / float(before))
+        return _finite(12 * math.log2(float(after) / float(before)))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is no tuning; give the recording's and the wanted one in Hz, for example --tune 440:432.") from None
 

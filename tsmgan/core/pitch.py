@@ -110,7 +110,7 @@ class PitchShifter:
         Raises:
             UsageError: the sample rate is out of its range.
         """
-        self.samplerate, self.channels = int(samplerate), int(channels)
+        self.samplerate, self.channels = geometry(samplerate).samplerate, int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
         ratio = 2.0 ** (semitones / 12)
         self._before, self._after = Resampler(max(1.0, 1 / ratio), self.channels), Resampler(min(1.0, 1 / ratio), self.channels)
