@@ -198,7 +198,7 @@ def fit(folders: Sequence[Path], music: Path) -> None:
 
     v = minimize(loss, np.zeros(x.shape[1] + 1), method="BFGS").x
     weights = v[:-1] / deviation
-    print("SPEECH_WEIGHTS", weights.round(2).tolist(), "SPEECH_BIAS", round(float(v[-1] - weights @ mean), 2), "of which 1 is taken")
+    print("SPEECH_WEIGHTS", weights.round(2).tolist(), "SPEECH_BIAS", round(float(v[-1] - weights @ mean), 2))
 
 
 def _name(snr: float | None) -> str:

@@ -58,7 +58,7 @@ PAUSE_ENDS = 2
 """Frames at each end of a pause that its mean leaves out: half of the neighbouring word is in them."""
 CHANGE_FRAMES, FLUX_FRAMES = 10, 5
 """Distances of the frames whose spectra and whose levels are compared."""
-SPEECH_WEIGHTS, SPEECH_BIAS = np.array([-15.7, 3.85, 4.67, 2.48, 2.49, -7.71, -0.59, -13.6]), 15.6
+SPEECH_WEIGHTS, SPEECH_BIAS = np.array([-1.64, 4.81, 4.32, 4.2, 5.05, -7.02, -1.26, -13.61]), 4.35
 """Logistic regression of speech against music, of `evidence` (`tests/benchmarks/find_pauses.py --fit`)."""
 FEWEST_ACTIVE = 40
 """Frames that must stand out of the background of a window before it tells anything."""
@@ -85,10 +85,10 @@ class Pause(NamedTuple):
 def evidence(levels: np.ndarray, similarity: np.ndarray, height: np.ndarray) -> np.ndarray | None:
     """What tells speech from music in a window, eight numbers, or None where too little stands out of the background.
 
-    They are, of the frames that stand out: the mean similarity, and the logarithm of one minus its median (notes last); the logarithm of the
-    mean change of level; the correlation of the changes in low and in high bands (vowels and fricatives take turns, drums have both); the
-    logarithm of the deviation of the tilt from low to high bands (vowels fall, fricatives rise); the logarithm of the mean deviation of the
-    bands' levels; and the deviation of the contrast between loud and soft bands. The last one is the share of frames that stand out at all
+    They are, of the frames that stand out: the mean similarity, and the logarithm of one minus its median (notes last); the logarithm of
+    the mean change of level; the logarithms of the deviation of the tilt from low to high bands (vowels fall, fricatives rise), and of the
+    mean deviation of the bands' levels; the correlation of the changes in low and in high bands (vowels and fricatives take turns, drums
+    have both); and the deviation of the contrast between loud and soft bands. The last one is the share of frames that stand out at all
     (music has no gaps between its words).
 
     Args:
