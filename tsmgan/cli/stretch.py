@@ -162,7 +162,7 @@ def _stretch_one(
 
     if "-" in (target, source if target is None else None) and sys.stdout.isatty():
         raise UsageError("The output would fill the terminal; name a file with -o, or pipe it into another program.")
-    first_run.share()
+    first_run.share(formants=options.formants != "follow" and (options.pitch != 0 or options.formants is not None))
     with _Display(options.model, quiet=quiet, verbose=verbose) as display:
         done = stretch_file(source, target, options, force=force, watch=display.show)
     if not quiet:
