@@ -85,7 +85,7 @@ class Formants:
         if self._top < FEWEST_BINS:
             return turned
         voice = _voice_share(field.bounded().alpha_mix) if self._by_voice else np.ones_like(field.alpha_mix)
-        of_frame, rows = self._filters(frames, voice.any(1))
+        of_frame, rows = self._filters(frames, voice.max(1) > 0)
         if not len(rows):
             return turned
         scratch = np.empty((3, max(self._geometry.bins, PITCH_LAGS)), np.float32)
@@ -95,7 +95,7 @@ class Formants:
             self._cosines, self._raised, np.float32(self._geometry.bin_hz), self._top, self._last, self._copied,
             scratch, np.empty(3 * self._geometry.bins), log_gains,
         )  # fmt: skip
-        changed = log_gains[:, : self._top].any(1)
+        changed = np.abs(log_gains[:, : self._top]).max(1) > 0
         apply_gains(turned.spectra, of_frame, changed, log_gains, self._phases(log_gains), self._top, self._last, self._copied, scratch)
         return turned._replace(unmoved=turned.unmoved & ((of_frame < 0) | ~changed[of_frame]))
 
@@ -104,8 +104,8 @@ class Formants:
 
         A frame takes the filter of the frame before it where that one's was made from an instant nearby, and neither holds an attack.
         """
-        of_frame, rows = np.full(len(voiced), -1), list[int]()
-        attacked = ~np.isnan(frames.attack_delay)
+        of_frame, rows = np.full(len(voiced), -1, np.int64), list[int]()
+        attacked = np.isfinite(frames.attack_delay)
         near = SHARED_SECONDS * self._geometry.samplerate
         for m in np.flatnonzero(voiced).tolist():
             if m == 0 or of_frame[m - 1] < 0 or attacked[m - 1 : m + 1].any() or frames.instants[m] - frames.instants[rows[-1]] > near:
