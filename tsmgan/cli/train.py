@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -87,6 +88,8 @@ def train(
     resolved = _resolve(recipe, changes, out if resume else None)
 
     console = Console(stderr=True)
+    if not console.is_terminal and os.environ.get("RANK", "0") == "0":
+        console.print("starting")
     with console.status("starting"):  # loading PyTorch takes seconds
         from tsmgan.training.trainer import Request, Trainer
 
