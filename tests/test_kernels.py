@@ -274,3 +274,16 @@ def test_processes_that_start_cold_at_once_agree_and_later_ones_import_no_compil
     loaded = {name.split(".")[0] for name in warm[1].split()}
     assert not loaded & {"numba", "torch", "librosa", "matplotlib", "typer", "rich"}
     assert not any(name.startswith("scipy.") and name != "scipy.fft._pocketfft.pypocketfft" for name in warm[1].split())
+
+
+def test_a_compiler_that_the_environment_stops_is_named_in_a_sentence(tmp_path):
+    script = """
+import numpy, tsmgan
+try:
+    tsmgan.stretch(numpy.zeros(8000, numpy.float32), 8000, 1.3)
+except tsmgan.TsmganError as error:
+    print(error)
+"""
+    environment = os.environ | {"NUMBA_NUM_THREADS": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0 and "NUMBA_" in result.stdout and result.stdout.count("\n") == 1, result.stdout + result.stderr

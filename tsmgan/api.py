@@ -25,7 +25,8 @@ class Stretcher(PitchShifter):
 
     Feed blocks of any size to `process` and finish with `flush`. What they return, joined, is the stretched recording: exactly
     `time_map.output_length(samples)` long, and the same for every division into blocks. The output lags by up to about 2 x 96 frames
-    (1.3 s). Where a block is long enough for several runs of 96 frames, two cores share the work. No thread outlives a call.
+    and what the limiter holds back (1.4 s). Where a block is long enough for several runs of 96 frames, two cores share the work. No
+    thread outlives a call.
 
     Args:
         samplerate: in Hz, 1 kHz to 768 kHz.
