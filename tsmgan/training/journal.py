@@ -157,8 +157,9 @@ class Journal:
             left = training[k] if k < len(training) else ("", "", "")
             right = held_out[k] if k < len(held_out) else ("", "", "")
             table.add_row(*left[:2], *right)
-        notes = [Text(note, style="dim", overflow="ellipsis", no_wrap=True) for note in notes]
-        return Group(self._bar, table, *notes) if training or held_out else self._bar
+        if not (training or held_out):
+            return self._bar
+        return Group(self._bar, table, *(Text(note, style="dim", overflow="ellipsis", no_wrap=True) for note in notes))
 
 
 def _held_out_rows(values: dict[str, float]) -> list[tuple[str, str, str]]:
