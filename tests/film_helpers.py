@@ -58,14 +58,23 @@ def read_number(shown: np.ndarray) -> int:
     return number
 
 
-def clicks(seconds: float, seed: int = 0) -> np.ndarray:
-    """Faint noise with a click at the beginning of each second, (samples,)."""
-    chance = np.random.default_rng(seed)
-    sound = 0.002 * chance.standard_normal(round(seconds * RATE))
-    for second in range(int(np.ceil(seconds))):
-        start = second * RATE
-        sound[start : start + CLICK_SAMPLES] += 0.8 * np.hanning(CLICK_SAMPLES)[: len(sound[start : start + CLICK_SAMPLES])]
-    return sound.astype(np.float32)
+class Clicks:
+    """Faint noise with a click at the beginning of each second, made second by second: hours of it need no memory."""
+
+    def __init__(self, seconds: float, seed: int = 0) -> None:
+        self._chance = np.random.default_rng(seed)
+        self._left = round(seconds * RATE)
+        self._waiting = np.zeros(0, np.float32)
+
+    def next(self, count: int) -> np.ndarray:
+        """The next samples, (samples,) float32; fewer than asked for where the sound ends."""
+        while len(self._waiting) < count and self._left:
+            second = 0.002 * self._chance.standard_normal(min(RATE, self._left))
+            second[:CLICK_SAMPLES] += 0.8 * np.hanning(CLICK_SAMPLES)[: len(second)]
+            self._left -= len(second)
+            self._waiting = np.concatenate([self._waiting, second.astype(np.float32)])
+        given, self._waiting = np.split(self._waiting, [count])
+        return given
 
 
 def is_flash(second: float, fps: float) -> bool:
@@ -98,7 +107,7 @@ def make_film(
         if video == "libx264":
             stream.options = {"preset": "ultrafast", "bf": "2", "b-adapt": "0", "crf": "18"}
         sounds = [output.add_stream(sound, rate=RATE, layout="mono") for _ in range(tracks)]
-        samples = [clicks(seconds, seed) for seed in range(tracks)]
+        samples = [Clicks(seconds, seed) for seed in range(tracks)]
         done = [0] * tracks
         for number, second in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(picture(number, is_flash(second, fps)), format="gray").reformat(format="yuv420p")
@@ -113,14 +122,14 @@ def make_film(
         before_close(output)
 
 
-def _encode_until(output: Any, stream: Any, samples: np.ndarray, done: int, second: float, delay: float) -> int:
+def _encode_until(output: Any, stream: Any, sound: Clicks, done: int, second: float, delay: float) -> int:
     """Encode the sound up to a second of the film, and return how many samples are encoded."""
-    last = min(len(samples), round(second * RATE))
-    if last > done:
-        frame = av.AudioFrame.from_ndarray(samples[None, done:last], format="fltp", layout="mono")
+    samples = sound.next(max(0, round(second * RATE) - done))
+    if len(samples):
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, done + round(delay * RATE), Fraction(1, RATE)
         output.mux(stream.encode(frame))
-    return max(done, last)
+    return done + len(samples)
 
 
 def shown_pictures(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:

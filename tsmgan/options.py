@@ -62,9 +62,10 @@ class StretchOptions:
     with_subtitles: bool = False
     """Whether such files beside the recording that have its stem move as well."""
     slots: str | os.PathLike[str] | None = None
-    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard."""
+    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard; or a folder that
+    holds such a file with the recording's stem."""
     captions: str | os.PathLike[str] | None = None
-    """The recording's own captions, for `slots`; None for those beside it."""
+    """The recording's own captions, for `slots`, or a folder that holds them; None for those beside it."""
     slowest: float = 0.8
     """The slowest rate of words, for `slots`."""
     fastest: float = 1.6
@@ -72,7 +73,7 @@ class StretchOptions:
     free_time: float | None = None
     """Seconds that a line may run on after its slot, for `slots`; None for all until the next one."""
     report: str | None = None
-    """A .csv or .json file that is written beside the output and tells what became of each line, for `slots`."""
+    """A .csv or .json file that tells what became of each line, for `slots`; an ending alone puts it beside the output, with its name."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None

@@ -149,7 +149,7 @@ SlotsFile = Annotated[
     typer.Option(
         "--slots",
         metavar="FILE",
-        help="Captions (.srt, .vtt, .ass, .csv) with the times at which the lines of the recording shall be heard.",
+        help="Captions (.srt, .vtt, .ass, .csv) with the times at which the lines of the recording shall be heard, or a folder of them.",
         rich_help_panel=HOW_FAST,
         show_default=False,
     ),
@@ -159,7 +159,7 @@ CaptionsFile = Annotated[
     typer.Option(
         "--captions",
         metavar="FILE",
-        help="The recording's own captions, for --slots. Default: those beside it.",
+        help="The recording's own captions, for --slots, or a folder of them. Default: those beside it.",
         rich_help_panel=HOW_FAST,
         show_default=False,
     ),
@@ -190,7 +190,11 @@ def _free_time(panel: str | None = None) -> Any:
 
 def _report(panel: str | None = None) -> Any:
     return typer.Option(
-        "--report", metavar="FILE", help="Write what became of each line, as .csv or .json.", rich_help_panel=panel, show_default=False
+        "--report",
+        metavar="FILE",
+        help="Write what became of each line, as .csv or .json; an ending alone: beside the output.",
+        rich_help_panel=panel,
+        show_default=False,
     )
 
 

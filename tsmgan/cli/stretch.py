@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
-from tsmgan.cli.lines import given_limits, show_lines
+from tsmgan.cli.lines import given_limits, require_slots, show_lines
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
@@ -97,8 +97,7 @@ def stretch(
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
     if rate is duration is time_map is markers is bpm is pauses is slots is None and not pitch is tune is formants is None:
         rate = "1"
-    if slots is None and not captions is slowest is fastest is free_time is report is None:
-        raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
+    require_slots(slots, captions, slowest, fastest, free_time, report)
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
 
