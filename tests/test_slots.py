@@ -244,6 +244,9 @@ def test_captions_are_read_from_every_format_and_encoding(folder, ending, encodi
         ("a.srt", "1\n00:00:03,000 --> 00:00:02,000\nx\n", "ends before it begins"),
         ("a.csv", "start,end\n1,x\n", "row 1 holds no begin and end"),
         ("a.lrc", "[00:01.00]x\n", "give one of .srt"),
+        ("a.srt", "1\n99:00:03,000 --> 99:00:04,000\nx\n", "lies at 99 hours"),
+        ("a.csv", "start,end\n1,1e15\n", "up to 24 hours are possible"),
+        ("a.srt", f"{'9' * 5000}\n00:00:01,000 --> 00:00:02,000\nx\n\n1\n99:00:00,000 --> 99:00:01,000\nx\n", "lies at 99 hours"),
     ],
 )
 def test_captions_that_cannot_be_read_are_refused_in_a_sentence(folder, name, text, reason):

@@ -205,7 +205,7 @@ def pauses(y: np.ndarray, samplerate: int) -> np.ndarray:
         (pauses, 2) float64: where each begins and ends, in seconds.
 
     Raises:
-        UsageError, AudioError: y is no recording, as `stretch` says.
+        UsageError, AudioError: y is no recording, or the sample rate impossible, as `stretch` says.
     """
     from tsmgan.maps.pause_finder import joined
 
@@ -214,8 +214,10 @@ def pauses(y: np.ndarray, samplerate: int) -> np.ndarray:
 
 
 def _find_pauses(y: np.ndarray, samplerate: int) -> list[Pause]:
+    from tsmgan.core.geometry import geometry
     from tsmgan.maps.pauses import find_pauses
 
+    geometry(samplerate)  # refuses what is no sample rate
     y = np.asarray(y)
     require_channels_first(y)
     block = checked_block(y, 1 if y.ndim == 1 else y.shape[0], 0.0, samplerate)

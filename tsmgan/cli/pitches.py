@@ -17,7 +17,7 @@ def parse_pitch(text: str, option: str = "--pitch") -> float:
     """
     above, slash, below = text.strip().partition("/")
     try:
-        return 12 * math.log2(decimal(above) / decimal(below)) if slash else decimal(above)
+        return _finite(12 * math.log2(decimal(above) / decimal(below))) if slash else decimal(above)
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is no pitch; give semitones, such as --pitch +2 or --pitch -0.5, or a ratio, --pitch 3/2.") from None
 
@@ -30,7 +30,7 @@ def parse_tuning(text: str) -> float:
     """
     before, _, after = text.strip().partition(":")
     try:
-        return 12 * math.log2(decimal(after) / decimal(before))
+        return _finite(12 * math.log2(decimal(after) / decimal(before)))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is no tuning; give the recording's and the wanted one in Hz, for example --tune 440:432.") from None
 
@@ -50,3 +50,9 @@ def parse_formants(text: str) -> float | Literal["keep", "follow"]:
         return decimal(word)
     except ValueError:
         raise UsageError(f"{text!r} says nothing of formants; give keep, follow or semitones, for example --formants +1.5.") from None
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -90,10 +91,14 @@ def train(
     changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
     resolved = _resolve(recipe, changes, out if resume else None)
 
-    from tsmgan.training.trainer import Request, Trainer
+    console = Console(stderr=True)
+    if not console.is_terminal and os.environ.get("RANK", "0") == "0":
+        console.print("starting")
+    with console.status("starting"):  # loading PyTorch takes seconds
+        from tsmgan.training.trainer import Request, Trainer
 
     request = Request(folder=folder, out=out, cache=cache, start_from=start_from, resume=resume, minutes=minutes, steps=steps, cpu=cpu)
-    Trainer(resolved, request, Console(stderr=True)).run()
+    Trainer(resolved, request, console).run()
 
 
 def _resolve(recipe: str | None, changes: list[str], resumed: Path | None) -> Recipe:

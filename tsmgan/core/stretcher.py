@@ -67,6 +67,7 @@ class Stretcher:
         *,
         coherence: float | None = None,
         seed: int = 0,
+        adapt: Callable[[Field, np.ndarray], Field] | None = None,
         formants: Callable[[Turned, Frames, Field], Turned] | None = None,
         observer: Callable[[Run, Field], None] | None = None,
     ) -> None:
@@ -78,13 +79,14 @@ class Stretcher:
             decider: decides the fields.
             coherence: overrides the field's coherence by one value in [0, 1].
             seed: of the noise z.
+            adapt: what changes each decided field, which it gets with the local rates of its frames.
             formants: what gives the turned frames their envelopes; see `tsmgan.core.formants`.
             observer: called with each run and its field, in order, from a second thread.
         """
         self._geometry = geometry(samplerate)
         self.samplerate, self.channels = int(samplerate), int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
-        self._decider, self._coherence, self._formants, self._observer = decider, coherence, formants, observer
+        self._decider, self._coherence, self._adapt, self._formants, self._observer = decider, coherence, adapt, formants, observer
         self._input = InputBuffer(self.channels)
         self._analyser = Analyser(self._geometry, self.channels)
         self._features = frame_features
@@ -156,6 +158,8 @@ class Stretcher:
 
     def _synthesise(self, run: Run, field: Field) -> Rendered:
         field = Field(*(values[: len(run.features)] for values in field))
+        if self._adapt is not None:
+            field = self._adapt(field, run.frames.rates)
         if self._coherence is not None:
             field = field._replace(coherence=np.full((len(run.features), BANDS), self._coherence, np.float32))
         if self._observer is not None:
