@@ -63,7 +63,7 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     sounds, gains = _sounds(recordings, subject.samplerate)
     names, fields = [ORIGINAL, *(result.name for result in heard)], [None, *(result.field for result in heard)]
     maps = [None, *(result.time_map for result in heard)]
-    tracks = [_track(name, y.shape[1], subject, *shown) for name, y, *shown in zip(names, recordings, fields, maps)]
+    tracks = [_track(name, y.shape[1], subject, field, map) for name, y, field, map in zip(names, recordings, fields, maps)]
     for track, scale, gain in zip(tracks, sounds.scales, gains):
         track |= {"scale": scale, "gain": gain}
     data = {
