@@ -408,6 +408,13 @@ def test_a_report_whose_name_is_taken_stops_everything(talk):
     assert Path("r.csv").read_text() == "mine" and not Path("dub.wav").exists()
 
 
+def test_a_report_and_subtitles_of_one_name_are_refused(talk):
+    write_captions("own.csv")
+    with pytest.raises(UsageError, match=r"Two files would be called dub\.csv"):
+        tsmgan.stretch_file("talk.wav", "dub.wav", slots="wanted.vtt", captions="own.csv", subtitles=["own.csv"], report="dub.csv")
+    assert not Path("dub.wav").exists() and not Path("dub.csv").exists()
+
+
 @pytest.fixture
 def spoken(folder):
     """Four lines as recordings, and captions for them."""

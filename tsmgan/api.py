@@ -175,7 +175,7 @@ def stretch(
     if pauses is not None:
         if time_map is not None:
             raise UsageError("Pauses go with a rate; a time map says already where every pause belongs.")
-        time_map, rate = _map_of_pauses(y, samplerate, rate, pauses), None
+        time_map, rate = map_of_pauses(y, samplerate, rate, pauses), None
     stream = Stretcher(
         samplerate,
         channels,
@@ -224,8 +224,8 @@ def _find_pauses(y: np.ndarray, samplerate: int) -> list[Pause]:
     return find_pauses(iter([block]), samplerate, len(block))[0]
 
 
-def _map_of_pauses(y: np.ndarray, samplerate: int, rate: float | None, kept: float | Literal["first"]) -> TimeMap:
-    """The map in samples that `--pauses` makes at a rate."""
+def map_of_pauses(y: np.ndarray, samplerate: int, rate: float | None, kept: float | Literal["first"]) -> TimeMap:
+    """The map in samples that `--pauses` makes at a rate; arguments as of `stretch`."""
     from tsmgan.maps.pause_finder import joined
     from tsmgan.maps.pauses import give_way_first, shorten
     from tsmgan.options import FIRST, require_pauses
