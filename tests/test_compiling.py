@@ -13,13 +13,13 @@ import pytest
 import tsmgan
 from tsmgan import first_run as compiling
 from tsmgan import processes
-from tsmgan.core import analysis, attacks, features, overlap, vocoder
+from tsmgan.core import analysis, attacks, features, formants, overlap, vocoder
 from tsmgan.core.compiled import kernels
 from tsmgan.core.compiled.kernels import Kernel
 
 KERNELS = {
     f"{each.function.__module__}.{each.function.__name__}": each
-    for module in (attacks, analysis, features, vocoder, overlap)
+    for module in (attacks, analysis, features, vocoder, formants, overlap)
     for each in vars(module).values()
     if isinstance(each, Kernel)
 }
@@ -48,7 +48,7 @@ def process(monkeypatch):
 
 def test_the_processes_compile_each_its_share_and_together_all_that_a_stretch_needs(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    for modules in compiling.SHARES:
+    for modules in (*compiling.SHARES, (compiling.FORMANTS,)):
         before = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")}
         subprocess.run(processes.calling("tsmgan.first_run:compile_kernels", *modules), check=True)
         found = {file.name.split("-")[0] for file in tmp_path.rglob("*.kernel")} - before
@@ -57,13 +57,13 @@ def test_the_processes_compile_each_its_share_and_together_all_that_a_stretch_ne
     y = 0.1 * np.random.default_rng(0).standard_normal((2, 12000)).astype(np.float32)
     np.save(tmp_path / "in.npy", y)
     script = (
-        "import sys, numpy, tsmgan; numpy.save('out.npy', tsmgan.stretch(numpy.load('in.npy'), 24000, 1.2, model='handmade'));"
+        "import sys, numpy, tsmgan; numpy.save('out.npy', tsmgan.stretch(numpy.load('in.npy'), 24000, 1.2, pitch=2, model='handmade'));"
         "sys.exit('numba' in sys.modules)"
     )
     # A later process finds all that it needs, and does not import the compiler.
     environment = os.environ | {"PYTHONPATH": str(Path(tsmgan.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment)
-    assert np.array_equal(np.load(tmp_path / "out.npy"), tsmgan.stretch(y, 24000, 1.2, model="handmade"))
+    assert np.array_equal(np.load(tmp_path / "out.npy"), tsmgan.stretch(y, 24000, 1.2, pitch=2, model="handmade"))
 
 
 def test_they_start_together_once_and_are_waited_for_where_they_are_needed(process):
@@ -75,6 +75,12 @@ def test_they_start_together_once_and_are_waited_for_where_they_are_needed(proce
 def test_they_are_not_started_for_kernels_that_no_stretch_has(process):
     other = kernels.kernel()(lambda x: None)
     assert not compiling.Partners()(other) and process.started == 0
+
+
+def test_kernels_of_formants_are_compiled_beside_the_others_only_where_they_are_needed(process):
+    assert not compiling.Partners()(formants.envelope_gains) and process.started == 0
+    partners = compiling.Partners(formants=True)
+    assert partners(FIRST_KERNEL) and partners(formants.envelope_gains) and process.started == len(compiling.SHARES)
 
 
 def test_they_are_not_started_where_they_could_leave_nothing(process, monkeypatch):

@@ -225,3 +225,18 @@ def test_where_decimals_are_written_with_a_comma_large_rates_are_asked_about_too
     done = subprocess.run(command, env=german, capture_output=True, text=True)
     assert done.returncode == 2 and "--rate 10.20" in done.stderr
     assert subprocess.run(command, env=environment | {"LC_ALL": "C"}).returncode == 0
+
+
+@pytest.mark.parametrize("columns", ["0", "-3", "1", "99999999", "9" * 5000, "wide", "\u00b2"])
+def test_help_can_be_read_whatever_the_environment_says_of_the_width(columns):
+    result = subprocess.run([*TSMGAN, "info", "--help"], capture_output=True, text=True, env=os.environ | {"COLUMNS": columns}, timeout=60)
+    longest = max(map(cell_len, result.stdout.splitlines()))
+    assert result.returncode == 0 and 60 <= longest <= 1000 and "--help" in result.stdout
+
+
+def test_a_plot_needs_no_window_system_whichever_is_named(folder):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    write_recording(folder / "in.wav")
+    command = [*TSMGAN, "plot", "in.wav", "-r", "2", "-o", "out.png"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ | {"MPLBACKEND": "nonsense"})
+    assert result.returncode == 0 and (folder / "out.png").exists(), result.stderr

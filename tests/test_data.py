@@ -40,7 +40,7 @@ def tree(tmp_path_factory):
 def made(tree, tmp_path_factory):
     recipe = tiny_recipe("data.pairs=10")
     recordings, _ = scan(tree, 1.0)
-    folder, _ = make_shards(tmp_path_factory.mktemp("cache"), recordings, 10, recipe)
+    folder, *_ = make_shards(tmp_path_factory.mktemp("cache"), recordings, 10, recipe)
     return recipe, recordings, folder
 
 
@@ -285,8 +285,8 @@ def test_worker_processes_make_the_same_items_as_one(tree, tmp_path):
     recordings, _ = scan(tree, 1.0)
     one, two = (tiny_recipe(f"data.workers={n}") for n in (1, 2))
     count = shards.ITEMS_PER_SHARD + 2
-    a, _ = make_shards(tmp_path / "a", recordings, count, one)
-    b, _ = make_shards(tmp_path / "b", recordings, count, two)
+    a, *_ = make_shards(tmp_path / "a", recordings, count, one)
+    b, *_ = make_shards(tmp_path / "b", recordings, count, two)
     files = sorted(p.relative_to(a) for p in a.rglob("*") if p.is_file())
     assert len(files) == 2 * (len(shards.FRAME_COLUMNS) + 2)
     assert all((a / f).read_bytes() == (b / f).read_bytes() for f in files)

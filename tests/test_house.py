@@ -34,6 +34,7 @@ CORE_ORDER = (
     "vocoder",
     "formants",
     "overlap",
+    "limiter",
     "runs",
     "stretcher",
     "pitch",

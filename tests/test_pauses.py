@@ -156,6 +156,8 @@ def _rates_of_words(pauses: list[Pause], frames: int, time_map: tsmgan.TimeMap) 
 def test_first_is_exact_to_the_sample_and_words_change_evenly_and_no_more_than_without(recording, rate):
     pauses, frames = recording
     wanted = round(frames / rate)
+    # What rounding to whole samples has made of it.
+    rate = frames / wanted
     time_map = give_way_first(pauses, frames, wanted, SAMPLERATE)
     assert time_map.output_length(frames) == wanted
     words, out = _rates_of_words(pauses, frames, time_map), _outputs(pauses, time_map)

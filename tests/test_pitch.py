@@ -79,29 +79,31 @@ def test_a_shift_follows_a_time_map_and_keeps_time_with_it():
     assert before.argmax() == pytest.approx(47.6, abs=1) and after.argmax() == pytest.approx(71.4, abs=1)
 
 
-@pytest.mark.parametrize("pitch", [-7.3, 5.1])
+@pytest.mark.parametrize(("pitch", "samplerate"), [(-7.3, SECOND), (5.1, SECOND), (5.1, 48000), (12, 48000)])
 @pytest.mark.parametrize("block", [7, 1000, 50000])
-def test_a_shifted_stream_equals_the_whole_for_every_block_size(pitch, block):
-    y = np.stack([voice(SECOND), noise(SECOND)[0]])
-    stretcher = tsmgan.Stretcher(SECOND, 2, rate=0.8, pitch=pitch)
+def test_a_shifted_stream_equals_the_whole_for_every_block_size(pitch, samplerate, block):
+    y = np.stack([voice(SECOND, samplerate), noise(SECOND)[0]])
+    stretcher = tsmgan.Stretcher(samplerate, 2, rate=0.8, pitch=pitch)
     pieces = [stretcher.process(y[:, at : at + block]) for at in range(0, y.shape[1], block)]
     pieces.append(stretcher.flush())
-    assert np.array_equal(np.concatenate(pieces, axis=1), tsmgan.stretch(y, SECOND, 0.8, pitch=pitch))
+    assert np.array_equal(np.concatenate(pieces, axis=1), tsmgan.stretch(y, samplerate, 0.8, pitch=pitch))
 
 
+@pytest.mark.parametrize("samplerate", [SECOND, 48000])
 @pytest.mark.parametrize("pitch", [3, 12])
-def test_what_an_upward_shift_moves_out_of_the_band_is_gone_and_does_not_come_back_as_an_alias(pitch):
-    out = tsmgan.stretch(tone(500) + tone(11000), SECOND, pitch=pitch)
-    hz, power = spectrum(out)
+def test_what_an_upward_shift_moves_out_of_the_band_is_gone_and_does_not_come_back_as_an_alias(pitch, samplerate):
+    out = tsmgan.stretch(tone(500, 2.0, samplerate) + tone(0.46 * samplerate, 2.0, samplerate), samplerate, pitch=pitch)
+    hz, power = spectrum(out, samplerate)
     far = np.abs(hz - 500 * 2 ** (pitch / 12)) > 150
     assert power[far & (hz > 4000)].max() < -90
 
 
-def test_an_upward_shift_keeps_what_the_sample_rate_can_hold():
-    out = tsmgan.stretch(noise(4 * SECOND)[0], SECOND, pitch=4)
+@pytest.mark.parametrize(("samplerate", "pitch"), [(SECOND, 4), (48000, 4), (48000, 12)])
+def test_an_upward_shift_keeps_what_the_sample_rate_can_hold(samplerate, pitch):
+    out = tsmgan.stretch(noise(4 * samplerate)[0], samplerate, pitch=pitch)
     power = np.abs(np.fft.rfft(out.astype(np.float64))) ** 2
-    hz = np.fft.rfftfreq(len(out), 1 / SECOND)
-    top, middle = (power[(hz > low) & (hz < high)].mean() for low, high in ((9500, 10700), (4000, 6000)))
+    share = np.fft.rfftfreq(len(out))
+    top, middle = (power[(share > low) & (share < high)].mean() for low, high in ((0.40, 0.445), (0.17, 0.25)))
     assert abs(10 * np.log10(top / middle)) < 1
 
 
@@ -147,6 +149,22 @@ def test_the_widest_shifts_of_anything_stay_finite_and_no_louder(signal, pitch):
     assert np.std(out) <= 1.5 * np.std(y)
 
 
+def test_a_pitch_that_leaves_no_audible_band_gives_silence():
+    """All of the recording would lie above half the sample rate."""
+    out = tsmgan.stretch(tone(9000), SECOND, pitch=12)
+    assert out.shape == (2 * SECOND,)
+    assert np.abs(out[SECOND // 2 : -SECOND // 2]).max() < 3e-5
+
+
+def test_a_telephone_voice_an_octave_up_keeps_its_formants_and_its_level():
+    y = voice(16000, 8000)
+    out = tsmgan.stretch(y, 8000, pitch=12, formants="keep")
+    assert abs(20 * np.log10(np.std(out) / np.std(y))) < 3
+    before, after = (np.abs(np.fft.rfft(each[4000:12000] * np.hanning(8000))) ** 2 for each in (y, out))
+    loudest, between = slice(500, 900), slice(1000, 1500)  # of hertz
+    assert after[loudest].sum() > 3 * after[between].sum() and before[loudest].sum() > 3 * before[between].sum()
+
+
 @pytest.mark.parametrize("pitch", [24.5, -25, float("nan"), float("inf")])
 def test_shifts_beyond_two_octaves_are_refused_with_the_range(pitch):
     with pytest.raises(UsageError, match=r"-24 to \+24"):
@@ -180,6 +198,7 @@ def test_the_command_takes_semitones_ratios_and_tunings(folder, arguments, ratio
         (["--pitch", "25"], "-24 to +24"),
         (["--tune", "440"], "is no tuning"),
         (["--tune", "440:-1"], "is no tuning"),
+        (["--tune", "nan:440"], "is no tuning"),
     ],
 )
 def test_a_wrong_pitch_says_what_to_write(folder, capsys, arguments, message):

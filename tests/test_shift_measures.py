@@ -11,6 +11,7 @@ import soundfile
 from tsmgan.cli import run
 from tsmgan.errors import UsageError
 from tsmgan.evaluation.compositions import composition_renderings
+from tsmgan.evaluation.measures.bursts import bursts, shifted_attack
 from tsmgan.evaluation.measures.formants import FORMANT_ERROR
 from tsmgan.evaluation.measures.tones import aliasing, tone_frequency, tone_level, tones
 from tsmgan.evaluation.pairs import read_pairs
@@ -101,6 +102,12 @@ def test_the_right_answer_for_tones_reads_as_no_error_and_wrong_ones_as_theirs(p
     assert tone_level(source, sharp, SAMPLERATE, pitch) == pytest.approx(-6.02, abs=0.1)
     dirty = right + 1e-3 * two_tones(5000.0, SAMPLERATE)
     assert aliasing(source, dirty, SAMPLERATE, pitch) == pytest.approx(-60, abs=0.5)
+
+
+def test_bursts_that_a_shift_leaves_sharp_read_as_one_and_smeared_ones_as_less():
+    source = bursts(SAMPLERATE, 0)
+    assert shifted_attack(source, -0.5 * source, SAMPLERATE, 5.0) == pytest.approx(1.0)
+    assert shifted_attack(source, np.convolve(source, np.ones(480) / 480, "same"), SAMPLERATE, 5.0) < 0.9
 
 
 def test_moved_formants_are_seen_and_kept_ones_are_not():

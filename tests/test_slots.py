@@ -244,6 +244,9 @@ def test_captions_are_read_from_every_format_and_encoding(folder, ending, encodi
         ("a.srt", "1\n00:00:03,000 --> 00:00:02,000\nx\n", "ends before it begins"),
         ("a.csv", "start,end\n1,x\n", "row 1 holds no begin and end"),
         ("a.lrc", "[00:01.00]x\n", "give one of .srt"),
+        ("a.srt", "1\n99:00:03,000 --> 99:00:04,000\nx\n", "lies at 99 hours"),
+        ("a.csv", "start,end\n1,1e15\n", "up to 24 hours are possible"),
+        ("a.srt", f"{'9' * 5000}\n00:00:01,000 --> 00:00:02,000\nx\n\n1\n99:00:00,000 --> 99:00:01,000\nx\n", "lies at 99 hours"),
     ],
 )
 def test_captions_that_cannot_be_read_are_refused_in_a_sentence(folder, name, text, reason):
@@ -302,7 +305,7 @@ def test_the_command_shows_every_line_and_warns_of_those_that_do_not_fit(talk, c
     "arguments, reason",
     [
         (["--slots", "wanted.vtt", "--rate", "2"], "leave out --rate"),
-        (["--slots", "wanted.vtt", "--start", "1"], "leave out --start"),
+        (["--slots", "wanted.vtt", "--start", "3.2"], "None of the cues of"),
         (["--slots", "none.srt"], "none.srt cannot be read"),
         (["--slots", "wanted.vtt", "--captions", "wanted.vtt", "--report", "r.txt"], "end with .csv or .json"),
         (["--rate", "2", "--captions", "talk.srt"], "go with --slots"),
@@ -320,11 +323,96 @@ def test_a_recording_without_captions_beside_it_asks_for_them(talk):
         tsmgan.stretch_file("talk.wav", "dub.wav", slots="wanted.vtt")
 
 
+def test_a_section_has_its_own_lines_and_its_output_begins_with_sound(talk):
+    whole = tsmgan.stretch_file("talk.wav", "whole.wav", slots="wanted.vtt")
+    done = tsmgan.stretch_file("talk.wav", "part.wav", slots="wanted.vtt", start=1.75, subtitles=["talk.srt"])
+    (line,) = done.lines
+    # The second line begins at 2 s, so 0.25 s of the recording come before it; its slot is as long as ever.
+    assert line.number == 2 and line.fits and line.begin == pytest.approx(0.25) and line.slot_end - line.slot_begin == pytest.approx(1.1)
+    assert line.rate == pytest.approx(whole.lines[1].rate, abs=0.05)
+    ((begin, end),) = loud("part.wav")
+    assert (begin, end) == pytest.approx((line.begin, line.end), abs=0.08)
+    (moved,) = read_captions("part.srt")
+    assert (moved.begin, moved.end) == pytest.approx((line.begin, line.end), abs=0.001)
+    first = tsmgan.stretch_file("talk.wav", "first.wav", slots="wanted.vtt", end=1.8).lines
+    assert [(each.number, each.begin) for each in first] == [(1, whole.lines[0].begin)]
+
+
+def test_of_a_line_that_reaches_over_the_end_of_a_section_the_part_within_gets_its_part_of_the_slot(talk):
+    (line,) = tsmgan.stretch_file("talk.wav", "part.wav", slots="wanted.vtt", start=2.25, end=2.75).lines
+    assert (line.input_begin, line.input_end) == pytest.approx((0.0, 0.5))
+    assert line.begin == 0 and line.slot_end - line.slot_begin == pytest.approx(0.55)
+
+
+def test_a_map_of_slots_is_the_one_that_a_stretch_follows(talk, capsys):
+    assert run(["map", "talk.wav", "--slots", "wanted.vtt", "--csv", "map.csv"]) == 0
+    told = capsys.readouterr().out
+    assert "eins" in told and "zwei" in told and "length" in told
+    tsmgan.stretch_file("talk.wav", "by-slots.wav", slots="wanted.vtt")
+    tsmgan.stretch_file("talk.wav", "by-map.wav", time_map="map.csv")
+    assert Path("by-slots.wav").read_bytes() == Path("by-map.wav").read_bytes()
+    assert run(["map", "talk.wav", "--rate", "2", "--captions", "talk.srt"]) == 2 and "go with --slots" in capsys.readouterr().err
+
+
+@pytest.fixture
+def talks(talk):
+    """Two recordings with their captions in `talks`, and their wanted times in `wanted`."""
+    for name, wanted in (("a", [(1.0, 1.8, "eins"), (4.0, 5.1, "zwei")]), ("b", [(0.5, 0.6, "eins"), (2.0, 3.0, "zwei")])):
+        Path("talks").mkdir(exist_ok=True), Path("wanted").mkdir(exist_ok=True)
+        shutil.copy("talk.wav", f"talks/{name}.wav"), shutil.copy("talk.srt", f"talks/{name}.srt")
+        write_captions(f"wanted/{name}.vtt", wanted)
+    return talk
+
+
+def test_a_batch_fits_each_recording_to_the_captions_of_its_name(talks, capsys):
+    command = ["stretch", "talks", "-o", "dubs", "--slots", "wanted/", "--report", ".json", "--jobs", "1"]
+    assert run([*command, "--fastest", "1.2"]) == 0
+    assert "2 of 2 made" in capsys.readouterr().err
+    for name in ("a", "b"):
+        tsmgan.stretch_file(f"talks/{name}.wav", "one.wav", slots=f"wanted/{name}.vtt", fastest=1.2, force=True)
+        assert Path(f"dubs/{name}@wanted.wav").read_bytes() == Path("one.wav").read_bytes()
+        assert len(json.loads(Path(f"dubs/{name}@wanted.json").read_text())) == 2
+    made = {path.name: path.stat().st_mtime_ns for path in Path("dubs").glob("*.wav")}
+    write_captions("wanted/b.vtt", [(0.5, 1.5, "eins"), (2.5, 3.5, "zwei")])
+    assert run([*command, "--fastest", "1.2", "-q"]) == 0
+    again = {path.name: path.stat().st_mtime_ns for path in Path("dubs").glob("*.wav")}
+    assert again["a@wanted.wav"] == made["a@wanted.wav"] and again["b@wanted.wav"] != made["b@wanted.wav"]
+
+
+def test_a_batch_says_which_line_of_which_recording_does_not_fit(talks):
+    write_captions("wanted/b.vtt", [(0.5, 0.6, "eins"), (0.7, 0.8, "zwei")])
+    assert run(["stretch", "talks", "-o", "dubs", "--slots", "wanted/", "--jobs", "1", "-q"]) == 0
+    entries = [json.loads(line) for line in Path("dubs/manifest.jsonl").read_text().splitlines()]
+    notes = {entry["output"]: entry["notes"] for entry in entries if "started" not in entry}
+    assert notes["a@wanted.wav"] == [] and any(note.startswith("Cue 1 does not fit. It would need") for note in notes["b@wanted.wav"])
+
+
+@pytest.mark.parametrize(
+    "arguments, code, reason",
+    [
+        (["--slots", "wanted.vtt"], 2, "is the file of a single recording"),
+        (["--slots", "wanted", "--rate", "2"], 2, "leave out --rate"),
+        (["--slots", "wanted", "--report", "all.csv"], 2, "one beside each output"),
+        (["--slots", "talks"], 3, "and none lies beside it"),
+    ],
+)
+def test_slots_that_do_not_suit_a_batch_are_refused(talks, capsys, arguments, code, reason):
+    assert run(["stretch", "talks", "-o", "dubs", "--jobs", "1", *arguments]) == code
+    assert reason in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_report_whose_name_is_taken_stops_everything(talk):
     Path("r.csv").write_text("mine")
     with pytest.raises(AudioError, match=r"r\.csv exists already"):
         tsmgan.stretch_file("talk.wav", "dub.wav", slots="wanted.vtt", report="r.csv")
     assert Path("r.csv").read_text() == "mine" and not Path("dub.wav").exists()
+
+
+def test_a_report_and_subtitles_of_one_name_are_refused(talk):
+    write_captions("own.csv")
+    with pytest.raises(UsageError, match=r"Two files would be called dub\.csv"):
+        tsmgan.stretch_file("talk.wav", "dub.wav", slots="wanted.vtt", captions="own.csv", subtitles=["own.csv"], report="dub.csv")
+    assert not Path("dub.wav").exists() and not Path("dub.csv").exists()
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_rates_outside_the_range_are_refused(rate):
         ("1,5,2,5\n", "Line 1"),
         ("0;0\n1,5;zwei\n", "Line 2"),
         ("0,0\n1,nan\n", "Line 2 .*not finite"),
-        ("0,5\n1,6\n", "must begin at input second 0"),
+        ("5,0\n6,1\n", "must begin at input second 0"),
         ("", "holds no points"),
         ("input,output\n", "holds no points"),
     ],
@@ -156,7 +156,9 @@ def test_a_map_in_samples_is_written_in_seconds_and_one_that_begins_nowhere_is_n
     with pytest.raises(UsageError, match="sample rate"):
         TimeMap.from_samples([0, 1000, 2000], [0, 500, 2000]).to_csv(file)
     with pytest.raises(UsageError, match="begins"):
-        TimeMap([0, 1], [1, 2]).to_csv(file)
+        TimeMap([1, 2], [0, 1]).to_csv(file)
+    TimeMap([0, 1], [1, 2]).to_csv(file)
+    assert TimeMap.from_csv(file).output_at(0.5) == 1.5, "a second of silence before the recording"
 
 
 @pytest.mark.parametrize(

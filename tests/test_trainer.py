@@ -27,6 +27,7 @@ from tsmgan.errors import ModelError, TsmganError  # noqa: E402
 from tsmgan.training import checkpoint as checkpoints  # noqa: E402
 from tsmgan.training.batch import Batch  # noqa: E402
 from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkpoint  # noqa: E402
+from tsmgan.training.journal import Journal  # noqa: E402
 from tsmgan.training.renderer import default_field  # noqa: E402
 from tsmgan.training.trainer import Request, Trainer  # noqa: E402
 
@@ -43,9 +44,16 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+def quiet():
+    return Console(file=open(os.devnull, "w"))
+
+
 def trainer(tree, cache, out, *settings, **request):
-    quiet = Console(file=open(os.devnull, "w"))
-    return Trainer(tiny_recipe(*settings), Request(tree, out, cache=cache, cpu=True, **request), quiet)
+    return Trainer(tiny_recipe(*settings), Request(tree, out, cache=cache, cpu=True, **request), quiet())
+
+
+def prepare(t):
+    return t.prepare(Journal(t.request.out, quiet(), active=False))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +199,7 @@ def test_a_run_in_bfloat16_trains_on_finite_numbers(tree, cache, tmp_path):
 
 
 def batch_of(t, step=0):
-    clips, _ = t.prepare()
+    clips, _ = prepare(t)
     return Batch(clips.rows(0, step, range(2), t.recipe.train.frames), t.game.device)
 
 
@@ -238,7 +246,7 @@ def test_the_critics_train_the_field_on_paired_and_on_unpaired_rows(tree, cache,
 @pytest.mark.parametrize(("gate", "is_open"), [(1.01, False), (0.0, True)])
 def test_a_critic_counts_only_while_it_is_right_about_held_out_pairs(tree, cache, tmp_path, gate, is_open):
     t = made(tree, cache, tmp_path, f"adversary.gate={gate}", "adversary.warm_up=0")
-    accuracy = t.game.set_gates(t.prepare()[1])
+    accuracy = t.game.set_gates(prepare(t)[1])
     assert all(0 <= a <= 1 for name, a in accuracy.items() if name.startswith("accuracy/")) and set(t.game.adversary.gates.values()) == {
         is_open
     }

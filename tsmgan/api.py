@@ -25,7 +25,8 @@ class Stretcher(PitchShifter):
 
     Feed blocks of any size to `process` and finish with `flush`. What they return, joined, is the stretched recording: exactly
     `time_map.output_length(samples)` long, and the same for every division into blocks. The output lags by up to about 2 x 96 frames
-    (1.3 s). Where a block is long enough for several runs of 96 frames, two cores share the work. No thread outlives a call.
+    and what the limiter holds back (1.4 s). Where a block is long enough for several runs of 96 frames, two cores share the work. No
+    thread outlives a call.
 
     Args:
         samplerate: in Hz, 1 kHz to 768 kHz.
@@ -174,7 +175,7 @@ def stretch(
     if pauses is not None:
         if time_map is not None:
             raise UsageError("Pauses go with a rate; a time map says already where every pause belongs.")
-        time_map, rate = _map_of_pauses(y, samplerate, rate, pauses), None
+        time_map, rate = map_of_pauses(y, samplerate, rate, pauses), None
     stream = Stretcher(
         samplerate,
         channels,
@@ -204,7 +205,7 @@ def pauses(y: np.ndarray, samplerate: int) -> np.ndarray:
         (pauses, 2) float64: where each begins and ends, in seconds.
 
     Raises:
-        UsageError, AudioError: y is no recording, as `stretch` says.
+        UsageError, AudioError: y is no recording, or the sample rate impossible, as `stretch` says.
     """
     from tsmgan.maps.pause_finder import joined
 
@@ -213,16 +214,18 @@ def pauses(y: np.ndarray, samplerate: int) -> np.ndarray:
 
 
 def _find_pauses(y: np.ndarray, samplerate: int) -> list[Pause]:
+    from tsmgan.core.geometry import geometry
     from tsmgan.maps.pauses import find_pauses
 
+    geometry(samplerate)  # refuses what is no sample rate
     y = np.asarray(y)
     require_channels_first(y)
     block = checked_block(y, 1 if y.ndim == 1 else y.shape[0], 0.0, samplerate)
     return find_pauses(iter([block]), samplerate, len(block))[0]
 
 
-def _map_of_pauses(y: np.ndarray, samplerate: int, rate: float | None, kept: float | Literal["first"]) -> TimeMap:
-    """The map in samples that `--pauses` makes at a rate."""
+def map_of_pauses(y: np.ndarray, samplerate: int, rate: float | None, kept: float | Literal["first"]) -> TimeMap:
+    """The map in samples that `--pauses` makes at a rate; arguments as of `stretch`."""
     from tsmgan.maps.pause_finder import joined
     from tsmgan.maps.pauses import give_way_first, shorten
     from tsmgan.options import FIRST, require_pauses

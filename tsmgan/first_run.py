@@ -16,21 +16,30 @@ from tsmgan.core.compiled import kernels
 
 SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features"), ("tsmgan.core.vocoder", "tsmgan.core.overlap"))
 """The modules whose kernels each process compiles."""
+FORMANTS = "tsmgan.core.formants"
+"""Compiled by the first process, which has less to do, and only where formants are moved: its kernels take half as long as that process's
+others, and most first runs do without."""
 
 
 class Partners:
-    """The processes that compile. They start when the first kernel has to be compiled."""
+    """The processes that compile. They start when the first kernel has to be compiled.
 
-    def __init__(self) -> None:
+    Args:
+        formants: compile the kernels of the formants as well.
+    """
+
+    def __init__(self, *, formants: bool = False) -> None:
+        first, *others = SHARES
+        self._shares = ((*first, FORMANTS) if formants else first, *others)
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __call__(self, kernel: kernels.Kernel) -> bool:
         """Wait for the process that compiles this kernel. Whether there is one and it succeeded."""
-        shares = [k for k, modules in enumerate(SHARES) if kernel.function.__module__ in modules]
+        shares = [k for k, modules in enumerate(self._shares) if kernel.function.__module__ in modules]
         if not shares:
             return False
         if not self._processes and kernels.can_keep():
-            for modules in SHARES:
+            for modules in self._shares:
                 command = processes.calling("tsmgan.first_run:compile_kernels", *modules)
                 self._processes.append(
                     subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -44,10 +53,14 @@ class Partners:
             process.kill()
 
 
-def share() -> None:
-    """Let other processes compile the kernels that have to be compiled, if there is a second core. For programs, not for libraries."""
+def share(*, formants: bool = False) -> None:
+    """Let other processes compile the kernels that have to be compiled, if there is a second core. For programs, not for libraries.
+
+    Args:
+        formants: the kernels of the formants will be needed too.
+    """
     if kernels.partner is None and (os.cpu_count() or 1) > 1 and sys.executable and not getattr(sys, "frozen", False):
-        kernels.partner = Partners()
+        kernels.partner = Partners(formants=formants)
 
 
 def compile_kernels(*modules: str) -> None:
@@ -57,6 +70,7 @@ def compile_kernels(*modules: str) -> None:
     from tsmgan.core.analysis import Analyser
     from tsmgan.core.features import frame_features
     from tsmgan.core.field import BANDS, Field
+    from tsmgan.core.formants import Formants
     from tsmgan.core.geometry import geometry
     from tsmgan.core.overlap import OverlapAdd
     from tsmgan.core.timemap import TimeMap
@@ -67,4 +81,6 @@ def compile_kernels(*modules: str) -> None:
     with kernels.only_compiling(modules):
         frames = Analyser(g, 1)(np.zeros((1, g.window_length), np.float32), 0, *TimeMap.from_rate(1.0).instants(0, 2, g.hop))
         frame_features(frames, g)
-        OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
+        turned = Vocoder(g)(frames, field)
+        OverlapAdd(g, 1)(turned, frames)
+        Formants(g, 1.1)(turned, frames, field)

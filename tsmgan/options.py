@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_pitch, require_seed
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_number, require_pitch, require_seed
 from tsmgan.loop import require_lead
 from tsmgan.recording import AUTO, Gain, nothing_between
 
@@ -62,9 +62,10 @@ class StretchOptions:
     with_subtitles: bool = False
     """Whether such files beside the recording that have its stem move as well."""
     slots: str | os.PathLike[str] | None = None
-    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard."""
+    """Captions, or a CSV file of begins and ends, with the times at which the recording's own captions shall be heard; or a folder that
+    holds such a file with the recording's stem."""
     captions: str | os.PathLike[str] | None = None
-    """The recording's own captions, for `slots`; None for those beside it."""
+    """The recording's own captions, for `slots`, or a folder that holds them; None for those beside it."""
     slowest: float = 0.8
     """The slowest rate of words, for `slots`."""
     fastest: float = 1.6
@@ -72,7 +73,7 @@ class StretchOptions:
     free_time: float | None = None
     """Seconds that a line may run on after its slot, for `slots`; None for all until the next one."""
     report: str | None = None
-    """A .csv or .json file that is written beside the output and tells what became of each line, for `slots`."""
+    """A .csv or .json file that tells what became of each line, for `slots`; an ending alone puts it beside the output, with its name."""
     model: str = "default"
     """Name of a shipped model, a model folder, or an exported ONNX file."""
     coherence: float | None = None
@@ -105,6 +106,11 @@ class StretchOptions:
         require_seed(self.seed)
         require_pitch(self.pitch)
         require_formants(self.formants)
+        for name in ("duration", "start", "end"):
+            if getattr(self, name) is not None:
+                require_number(name, getattr(self, name))
+        if self.gain != AUTO:
+            require_number("gain", self.gain)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:

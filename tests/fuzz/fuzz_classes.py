@@ -32,9 +32,8 @@ from tsmgan.options import StretchOptions
 
 WINDOW_SECONDS, FRAME_SECONDS = 0.05, 0.04
 """What is heard as one level in the output, and what the stretcher looks at in the input."""
-MOST_GAIN = 10 ** (4 / 20)
-"""By which the output's RMS may exceed the input's. Steady sounds stay within 3 dB. Fresh noise and short windows are up to a decibel
-louder in single pieces of 50 ms, at rates up to 0.2 and on noise."""
+MOST_GAIN = 10 ** (3 / 20)
+"""By which the output's RMS may exceed the input's."""
 FLOOR = 1e-4
 """Added to what the output may be."""
 MOST_FIELD_GAIN = 100.0

@@ -62,7 +62,7 @@ def test_no_sound_is_louder_at_its_beginning_or_end_or_anywhere_at_any_rate(part
     assert loudness_fault(y, out, samplerate, rate) is None
 
 
-@pytest.mark.parametrize("number", [11593])
+@pytest.mark.parametrize("number", [11593, 14907, 22683, 23401])
 def test_what_was_once_louder_than_its_recording_is_not(folder, number):
     assert class_of(number) == "explosion" and judge_number(number, folder).verdict.fault is None
 
@@ -160,7 +160,7 @@ def test_the_measure_of_explosions_sees_one_and_lets_a_copy_pass():
     y = np.sin(np.arange(8000) * 0.3)[None]
     assert loudness_fault(y, y, 8000, 1.0) is None and loudness_fault(y, np.repeat(y, 4, axis=1), 8000, 0.25) is None
     louder = y.copy()
-    louder[:, 3000:3500] *= 1.7
+    louder[:, 3000:3500] *= 1.5
     assert "at 0.3" in loudness_fault(y, louder, 8000, 1.0)
 
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from tsmgan.audio.formats import SUFFIXES
 from tsmgan.audio.opening import READABLE_SUFFIXES
-from tsmgan.errors import AudioError, UsageError
+from tsmgan.errors import AudioError, TsmganError, UsageError
 from tsmgan.maps.speeds import rate_label
 from tsmgan.options import StretchOptions
 from tsmgan.storage.names import WEB, Stamp, absolute, is_url, join, parent, scheme, stem, suffix
@@ -69,9 +69,8 @@ class Task:
 
     @property
     def rate(self) -> float:
-        """Speed."""
-        assert self.options.rate is not None
-        return self.options.rate
+        """Speed; 1 where slots say how fast."""
+        return 1.0 if self.options.rate is None else self.options.rate
 
     def _followers(self) -> list[object]:
         """Size and version of each file that moves with the recording. Nothing where none is asked for."""
@@ -82,6 +81,20 @@ class Task:
 
         places = [*options.subtitles, *(companions(self.input) if options.with_subtitles else ())]
         return [[place, *_stamp(place)] for place in places]
+
+    def _slots(self) -> list[object]:
+        """The limits of lines, and size and version of both files of captions. Nothing where none are asked for."""
+        options = self.options
+        if options.slots is None:
+            return []
+        from tsmgan.maps.slots import Slots
+
+        try:
+            places = Slots(options).files(self.input)
+        except TsmganError:
+            # That is told when its turn comes.
+            places = (os.fspath(options.slots), "")
+        return [options.slowest, options.fastest, options.free_time, options.report, *([place, *_stamp(place)] for place in places)]
 
     @property
     def digest(self) -> str:
@@ -94,7 +107,17 @@ class Task:
         output: tuple[object, ...] = (options.gain, options.subtype, options.bitrate, options.salvage, options.start, options.end)
         if options.track is not None:
             output = (*output, "track", options.track)
-        heard = (*network, *timing, options.coherence, options.seed, options.pitch, options.formants, *output, *self._followers())
+        heard = (
+            *network,
+            *timing,
+            options.coherence,
+            options.seed,
+            options.pitch,
+            options.formants,
+            *output,
+            *self._followers(),
+            *self._slots(),
+        )
         return hashlib.sha256(json.dumps(heard).encode()).hexdigest()[:16]
 
 
@@ -287,7 +310,7 @@ def make_tasks(
 
     Args:
         sources: see `find_sources`.
-        rates: speeds.
+        rates: speeds; a single one, which is not used, where slots say how fast.
         template: checked by `check_template`.
         root: the output folder; None puts each output beside its input.
         options: of all of them; their rate is not used.
@@ -312,7 +335,7 @@ def make_tasks(
                     'for example --name "{folder}/{stem}.{input_ext}@{rate}.{ext}", or stretch them into two folders.'
                 )
             taken.add((place, name))
-            task = Task(source.path, place, name, replace(options, rate=rate), version, size=size)
+            task = Task(source.path, place, name, replace(options, rate=None if options.slots is not None else rate), version, size=size)
             if absolute(task.target) in inputs:
                 raise UsageError(f"The output {task.target} is one of the inputs, and none is overwritten; name a folder with -o.")
             tasks.append(task)

@@ -129,6 +129,7 @@ def _stretch_into(target: str, task: Task, entry: Entry, report: Callable[[float
     entry.input_bytes, entry.input_version = done.source_stamp or (None, None)
     entry.input_frames, entry.output_frames = done.frames_read, done.frames_written
     entry.beside = {os.path.basename(place): sha256 for place, sha256 in done.beside.items()}
-    entry.notes, entry.clipped = list(done.notes), 0 if done.clipping is None else done.clipping.samples
+    late = [f"Cue {line.number} does not fit. {line.problem}" for line in done.lines if not line.fits]
+    entry.notes, entry.clipped = [*done.notes, *late], 0 if done.clipping is None else done.clipping.samples
     found = done.stamp or stamp(target)
     entry.sha256, (entry.output_bytes, entry.output_version) = done.sha256 or checksum(target), found

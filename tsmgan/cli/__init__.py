@@ -213,8 +213,10 @@ def _unexpected(error: Exception) -> int:
 def main() -> NoReturn:
     """Entry point of the installed program."""
     streams.prepare()
-    if os.environ.get("COLUMNS", "").strip() == "0":  # nothing would be shown
+    columns = os.environ.get("COLUMNS", "").strip()
+    if columns and not (columns.isdecimal() and 20 <= int(columns[:9]) <= 1000):  # nothing would be shown, or help takes minutes
         del os.environ["COLUMNS"]
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files, and matplotlib refuses to start with a name that it does not know
     # No stage multiplies matrices in NumPy; threads for it would only take memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with stopping.handled():

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 from tsmgan.cli import console
 from tsmgan.cli.durations import parse_instant
 from tsmgan.cli.rates import parse_rate
+from tsmgan.errors import UsageError
 
 if TYPE_CHECKING:
     from tsmgan.maps import Line
 
 LONGEST_TEXT = 60
 """Characters of a line that the table shows."""
+
+
+def require_slots(slots: str | None, *others: object) -> None:
+    """Raise UsageError where something that goes with --slots is given without it."""
+    if slots is None and any(other is not None for other in others):
+        raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
 
 
 def given_limits(slowest: str | None, fastest: str | None, free_time: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
+from tsmgan.cli.lines import given_limits, require_slots, show_lines
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.rates import parse_rate
 from tsmgan.cli.tempi import parse_bpm
@@ -31,6 +32,11 @@ def map(
     markers: declared.Markers = None,
     bpm: declared.Bpm = None,
     pauses: declared.PauseText = None,
+    slots: declared.SlotsFile = None,
+    captions: declared.CaptionsFile = None,
+    slowest: declared.StretchSlowest = None,
+    fastest: declared.StretchFastest = None,
+    free_time: declared.StretchFreeTime = None,
     start: declared.InputStart = None,
     end: declared.InputEnd = None,
     csv: Annotated[
@@ -48,11 +54,15 @@ def map(
 
     [cyan]tsmgan map talk.wav --rate 2 --pauses first[/cyan]
 
+    [cyan]tsmgan map talk.wav --slots wanted.srt --captions talk.srt[/cyan]  [dim]which lines fit[/dim]
+
     [cyan]tsmgan map talk.wav --pauses 0.3 --csv talk-map.csv[/cyan]  [dim]to be edited, and used with --time-map[/dim]
     """
+    from tsmgan.listening.map_picture import draw, format_of
     from tsmgan.maps import plan_file
     from tsmgan.options import StretchOptions
 
+    require_slots(slots, captions, slowest, fastest, free_time)
     own_tempo, tempi = (None, []) if bpm is None else parse_bpm(bpm)
     if len(tempi) > 1:
         raise UsageError("A map has one tempo to reach; give for example --bpm 92:80.")
@@ -65,10 +75,14 @@ def map(
         pauses=None if pauses is None else parse_pauses(pauses),
         start=0.0 if start is None else parse_instant(start),
         end=None if end is None else parse_instant(end),
+        slots=slots,
+        captions=captions,
+        **given_limits(slowest, fastest, free_time),
         salvage=salvage,
     )
     _check(csv, force)
     _check(output, force)
+    picture = None if output is None else format_of(output)
     planned = plan_file(source, options)
     if csv == "-":
         typer.echo(planned.time_map.csv(), nl=False)
@@ -76,10 +90,8 @@ def map(
     _describe(planned)
     if csv is not None:
         _write(csv, planned.time_map.csv().encode())
-    if output is not None:
-        from tsmgan.listening.map_picture import draw
-
-        _write(output, draw(planned, Path(source).name, Path(output).suffix[1:].lower()))
+    if output is not None and picture is not None:
+        _write(output, draw(planned, Path(source).name, picture))
 
 
 def _check(path: str | None, force: bool) -> None:
@@ -117,6 +129,8 @@ def _describe(planned: Planned) -> None:
         typer.echo(f"rates    {_curve(planned)}")
     for note in planned.notes:
         console.note(note)
+    if planned.lines:
+        show_lines(planned.lines, to_pipe=False)
 
 
 def _curve(planned: Planned) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
-from tsmgan.cli.lines import given_limits, show_lines
+from tsmgan.cli.lines import given_limits, require_slots, show_lines
+from tsmgan.cli.numbers import decimal
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
@@ -97,8 +98,7 @@ def stretch(
     semitones = sum(parse(text) for parse, text in ((parse_pitch, pitch), (parse_tuning, tune)) if text is not None)
     if rate is duration is time_map is markers is bpm is pauses is slots is None and not pitch is tune is formants is None:
         rate = "1"
-    if slots is None and not captions is slowest is fastest is free_time is report is None:
-        raise UsageError("--captions, --slowest, --fastest, --free-time and --report go with --slots; name the wanted times with it.")
+    require_slots(slots, captions, slowest, fastest, free_time, report)
     first, last = 0.0 if start is None else parse_instant(start), None if end is None else parse_instant(end)
     given, target = [plain(source) for source in sources or []], None if output is None else plain(output)
 
@@ -163,7 +163,7 @@ def _stretch_one(
 
     if "-" in (target, source if target is None else None) and sys.stdout.isatty():
         raise UsageError("The output would fill the terminal; name a file with -o, or pipe it into another program.")
-    first_run.share()
+    first_run.share(formants=options.formants != "follow" and (options.pitch != 0 or options.formants is not None))
     with _Display(options.model, quiet=quiet, verbose=verbose) as display:
         done = stretch_file(source, target, options, force=force, watch=display.show)
     if not quiet:
@@ -186,7 +186,7 @@ def _parse_gain(text: str) -> Gain:
     if text.strip().lower() == "auto":
         return "auto"
     try:
-        return float(text.replace(",", "."))
+        return decimal(text)
     except ValueError:
         raise UsageError(f"The gain is {text!r}; give decibels, for example --gain -1.5, or --gain auto.") from None
 

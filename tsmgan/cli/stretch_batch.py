@@ -16,7 +16,7 @@ from tsmgan.cli.durations import format_duration
 from tsmgan.cli.rates import parse_rates
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_WORKERS, most_processes, require_count
-from tsmgan.storage.names import is_url, join, plain, suffix
+from tsmgan.storage.names import is_url, join, plain, stem, suffix
 from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
@@ -50,10 +50,15 @@ def stretch_batch(
         typer.Exit: some recordings failed, with exit code 3.
     """
     started = time.perf_counter()
+    if options.slots is not None:
+        _require_slots_for_all(options, rate)
+        rate = "1"
     if rate is None and options.pauses not in (None, "first") and options.duration is None and options.time_map is None:
         rate = "1"
     if rate is None:
-        raise UsageError("Several recordings are stretched by --rate, --bpm FROM:TO or --pauses KEEP; the others are for a single one.")
+        raise UsageError(
+            "Several recordings are stretched by --rate, --bpm FROM:TO, --pauses KEEP or --slots FOLDER; the others are for a single one."
+        )
     if options.subtitles:
         raise UsageError("--subtitles names files of a single recording; --with-subtitles takes those that lie beside each.")
     if options.raw_output:
@@ -70,13 +75,15 @@ def stretch_batch(
         from tsmgan.batch.cluster import parse_address
 
         parse_address(cluster)
-    if labels is None and options.pauses is not None:
+    if labels is None and (options.pauses is not None or options.slots is not None):
         from tsmgan.maps import choose
 
-        labels = {each: choose(replace(options, rate=each)).label for each in rates}
+        labels = {each: choose(options if options.slots is not None else replace(options, rate=each)).label for each in rates}
     template = plan.check_template(name if name is not None else plan.DEFAULT_NAME, len(rates))
     _require_folder(output, sources)
     found = plan.find_sources(sources, _listed(file_list), outside=output)
+    if options.slots is not None:
+        _require_own_names([source.path for source in found])
     version = _model_version(options.model, options.device if cluster is None else "auto", options.threads)
     tasks = plan.make_tasks(found, rates, template, output, options, version, labels)
 
@@ -110,9 +117,34 @@ def stretch_batch(
         if outcome.clipped:
             held = "1 output holds" if outcome.clipped == 1 else f"{outcome.clipped} outputs hold"
             console.warning(f"{held} samples beyond full scale; --gain auto avoids it, and so does --subtype FLOAT in .wav.")
-        console.say(_summary(outcome, rates, output, time.perf_counter() - started))
+        console.say(_summary(outcome, [] if options.slots is not None else rates, output, time.perf_counter() - started))
     if outcome.failed:
         raise typer.Exit(3)
+
+
+def _require_slots_for_all(options: StretchOptions, rate: str | None) -> None:
+    """Raise UsageError unless each recording can have its own captions, and its own report."""
+    if rate is not None:
+        raise UsageError("--slots says when each line is heard; leave out --rate.")
+    for name in ("slots", "captions"):
+        place = getattr(options, name)
+        if place is not None and not is_folder(place):
+            raise UsageError(
+                f"--{name} {place} is the file of a single recording; name a folder that holds one with each recording's name."
+            )
+    if options.report not in (None, ".csv", ".json"):
+        raise UsageError(f"--report {options.report} is a single file; give --report .csv or .json for one beside each output.")
+
+
+def _require_own_names(places: list[str]) -> None:
+    """Raise UsageError where two recordings would be fitted to the same captions."""
+    seen: set[str] = set()
+    for place in places:
+        if (name := stem(place)) in seen:
+            raise UsageError(
+                f"Several recordings are called {name}, {place} one of them, and --slots tells them apart by name; rename them."
+            )
+        seen.add(name)
 
 
 def _summary(outcome: Outcome, rates: list[float], output: str | None, elapsed: float) -> str:
@@ -123,9 +155,9 @@ def _summary(outcome: Outcome, rates: list[float], output: str | None, elapsed: 
     text += f", {console.format_speed(outcome.sound, elapsed)}: "
     if len(outcome.names) <= MOST_NAMES_SHOWN:
         return text + ", ".join(sorted(name if is_url(name) else os.path.normpath(name) for name in outcome.names))
-    *others, last = (f"{rate:.5g}" for rate in rates)
-    at = f"at the rates {', '.join(others)} and {last}" if others else f"at rate {last}"
-    return text + (f"{at}, in {output}" if output is not None else f"{at}, beside the recordings")
+    shown = [f"{rate:.5g}" for rate in rates]
+    at = f"at the rates {', '.join(shown[:-1])} and {shown[-1]}, " if len(shown) > 1 else "".join(f"at rate {rate}, " for rate in shown)
+    return text + at + (f"in {output}" if output is not None else "beside the recordings")
 
 
 def _say_notes(outcome: Outcome, output: str | None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from tsmgan.cli.numbers import number
 
 if TYPE_CHECKING:
     from tsmgan.training.recipe import Recipe
@@ -50,7 +53,9 @@ def train(
     ] = False,
     minutes: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False),
+        typer.Option(
+            "--minutes", parser=number(), metavar="N", help="Stop after this time, which includes making the pairs.", show_default=False
+        ),
     ] = None,
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[
@@ -86,10 +91,14 @@ def train(
     changes += [f'adversary.generator_loss="{generator_loss}"'] if generator_loss is not None else []
     resolved = _resolve(recipe, changes, out if resume else None)
 
-    from tsmgan.training.trainer import Request, Trainer
+    console = Console(stderr=True)
+    if not console.is_terminal and os.environ.get("RANK", "0") == "0":
+        console.print("starting")
+    with console.status("starting"):  # loading PyTorch takes seconds
+        from tsmgan.training.trainer import Request, Trainer
 
     request = Request(folder=folder, out=out, cache=cache, start_from=start_from, resume=resume, minutes=minutes, steps=steps, cpu=cpu)
-    Trainer(resolved, request, Console(stderr=True)).run()
+    Trainer(resolved, request, console).run()
 
 
 def _resolve(recipe: str | None, changes: list[str], resumed: Path | None) -> Recipe:

@@ -55,6 +55,8 @@ CONTENT = 0.91
 """Share of a resampled recording's band that the resampler passes whole."""
 FEWEST_BINS = 8
 """A recording that fills fewer bins has no envelope."""
+SHARED_SECONDS = 0.006
+"""Frames whose instants lie no further apart share one envelope. Mouths are slower."""
 COPY_STEP = 6
 """Bands are copied by multiples of so many bins: a bin's phase then advances as before by whole turns a hop."""
 
@@ -65,15 +67,15 @@ class Formants:
     Args:
         geometry: of the frames.
         raised: p / q, by how much the envelope would be raised if nothing were done.
-        band: share of the frames' band that the recording fills, at most 1.
+        resampled: by how much the recording was resampled: above 1, it does not fill the frames' band.
         by_voice: whether only voices are changed, as far as the field takes a band for one; otherwise everything is.
     """
 
-    def __init__(self, geometry: Geometry, raised: float, *, band: float = 1.0, by_voice: bool = False) -> None:
+    def __init__(self, geometry: Geometry, raised: float, *, resampled: float = 1.0, by_voice: bool = False) -> None:
         self._geometry, self._raised, self._by_voice = geometry, np.float32(raised), by_voice
-        self._top = min(geometry.bins, int(geometry.bins * band * (CONTENT if band < 1 else 1.0)))
+        self._top = int(geometry.bins * min(1.0, 1 / resampled) * (CONTENT if resampled != 1 else 1.0))
         # Bins from `top` to `last` are copies of those `copied` bins below.
-        self._last = min(geometry.bins, 2 * self._top - COPY_STEP, int(self._top / raised)) if band < 1 else self._top
+        self._last = min(geometry.bins, 2 * self._top - COPY_STEP, int(self._top / raised)) if resampled > 1 else self._top
         self._copied = -(-max(self._last - self._top, 0) // COPY_STEP) * COPY_STEP
         self._lags, self._cosines = _pitch_table(geometry)
         self._lower, self._upper_share = band_spread(geometry)
@@ -83,20 +85,36 @@ class Formants:
         if self._top < FEWEST_BINS:
             return turned
         voice = _voice_share(field.bounded().alpha_mix) if self._by_voice else np.ones_like(field.alpha_mix)
-        if not voice.any():
+        of_frame, rows = self._filters(frames, voice.max(1) > 0)
+        if not len(rows):
             return turned
         scratch = np.empty((3, max(self._geometry.bins, PITCH_LAGS)), np.float32)
-        log_gains = np.zeros(frames.power.shape, np.float32)
+        log_gains = np.zeros((len(rows), self._geometry.bins), np.float32)
         envelope_gains(
-            frames.power, frames.attack_share, voice.astype(np.float32, order="C"), self._lower, self._upper_share, self._lags,
+            frames.power, frames.attack_share, voice.astype(np.float32, order="C"), rows, self._lower, self._upper_share, self._lags,
             self._cosines, self._raised, np.float32(self._geometry.bin_hz), self._top, self._last, self._copied,
             scratch, np.empty(3 * self._geometry.bins), log_gains,
         )  # fmt: skip
-        apply_gains(turned.spectra, log_gains, self._phases(log_gains), self._top, self._last, self._copied)
-        return turned._replace(unmoved=turned.unmoved & ~log_gains.any(1))
+        changed = np.abs(log_gains[:, : self._top]).max(1) > 0
+        apply_gains(turned.spectra, of_frame, changed, log_gains, self._phases(log_gains), self._top, self._last, self._copied, scratch)
+        return turned._replace(unmoved=turned.unmoved & ((of_frame < 0) | ~changed[of_frame]))
+
+    def _filters(self, frames: Frames, voiced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which filter each frame gets, (frames,) int64, -1 for none; and the frames that the filters are made from, (filters,) int64.
+
+        A frame takes the filter of the frame before it where that one's was made from an instant nearby, and neither holds an attack.
+        """
+        of_frame, rows = np.full(len(voiced), -1, np.int64), list[int]()
+        attacked = np.isfinite(frames.attack_delay)
+        near = SHARED_SECONDS * self._geometry.samplerate
+        for m in np.flatnonzero(voiced).tolist():
+            if m == 0 or of_frame[m - 1] < 0 or attacked[m - 1 : m + 1].any() or frames.instants[m] - frames.instants[rows[-1]] > near:
+                rows.append(m)
+            of_frame[m] = len(rows) - 1
+        return of_frame, np.array(rows, np.int64)
 
     def _phases(self, log_gains: np.ndarray) -> np.ndarray:
-        """Phases in radians of filters of minimum phase with these gains, (frames, bins) float32: the Hilbert transform of the gains."""
+        """Phases in radians of filters of minimum phase with these gains, (filters, bins) float32: the Hilbert transform of the gains."""
         length = self._geometry.window_length
         gains = log_gains.astype(np.complex64)
         gains[:, self._top :] = gains[:, self._top - 1, None]
@@ -207,20 +225,16 @@ def log_gain_to(envelope, place, source, raised):
 
 @kernel()
 def envelope_gains(
-    power, attack_share, voice, lower, upper_share, lags, cosines, raised, bin_hz, top, last, copied, scratch, sums, log_gains
+    power, attack_share, voice, rows, lower, upper_share, lags, cosines, raised, bin_hz, top, last, copied, scratch, sums, log_gains
 ):  # fmt: skip
-    """Fills log_gains (frames, bins) below `last`: natural logarithms of the gains in amplitude that change the envelopes of power.
+    """Fills log_gains (filters, bins) below `last`: natural logarithms of the gains in amplitude that change the envelopes of power.
 
-    voice (frames, bands) says how far each band is changed, and raised is p / q. Bins from `top` on are to be copies of those `copied` bins
-    below, with these gains.
+    rows (filters,) are the frames that the filters are made from, voice (frames, bands) says how far each band is changed, and raised is
+    p / q. Bins from `top` on are to be copies of those `copied` bins below, with these gains.
     """
     envelope = scratch[0][:top]
-    for m in range(len(power)):
-        voiced = np.float32(0.0)
-        for b in range(voice.shape[1]):
-            voiced += voice[m, b]
-        if voiced == 0:
-            continue
+    for k in range(len(rows)):
+        m = rows[k]
         f0 = pitch_of(power[m], lags, cosines, scratch[2])
         fill_envelope(power[m], top, f0 / bin_hz, scratch[1], sums, envelope)
         for f in range(max(top, last)):
@@ -228,25 +242,31 @@ def envelope_gains(
             source = f if f < top else f - copied
             share = (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, source])
             gain = log_gain_to(envelope, np.float32(f) * raised, source, raised)
-            log_gains[m, f] = share * gain if f < top else gain + np.log(share + np.float32(1e-6))
+            log_gains[k, f] = share * gain if f < top else gain + np.log(share + np.float32(1e-6))
 
 
 @kernel()
-def apply_gains(spectra, log_gains, phases, top, last, copied):
-    """Multiplies spectra (channels, frames, bins) by exp(log_gains + i phases), both (frames, bins), after copying those from `top` on."""
+def apply_gains(spectra, of_frame, changed, log_gains, phases, top, last, copied, scratch):
+    """Multiplies the frames of spectra (channels, frames, bins) by their filters exp(log_gains + i phases), both (filters, bins), after
+    copying the bins from `top` on.
+
+    of_frame (frames,) says which filter each frame gets, -1 for none, and changed (filters,) which filters do anything. scratch is
+    (3, bins) float32.
+    """
     channels, frames, _ = spectra.shape
+    re, im, made = scratch[0], scratch[1], -1
     for m in range(frames):
-        changed = False
-        for f in range(top):
-            changed = changed or log_gains[m, f] != 0
-        if not changed:
+        k = of_frame[m]
+        if k < 0 or not changed[k]:
             continue
-        for f in range(top, last):
-            for c in range(channels):
+        if k != made:
+            made = k
+            for f in range(max(top, last)):
+                gain, phase = np.exp(log_gains[k, f]), phases[k, f]
+                re[f], im[f] = gain * np.cos(phase), gain * np.sin(phase)
+        for c in range(channels):
+            for f in range(top, last):
                 spectra[c, m, f] = spectra[c, m, f - copied]
-        for f in range(max(top, last)):
-            gain, phase = np.exp(log_gains[m, f]), phases[m, f]
-            re, im = gain * np.cos(phase), gain * np.sin(phase)
-            for c in range(channels):
+            for f in range(max(top, last)):
                 z = spectra[c, m, f]
-                spectra[c, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
+                spectra[c, m, f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))

@@ -1,9 +1,11 @@
-"""Pitch: a stretch to another length and a resampling that brings it back.
+"""Pitch: a resampling, and a stretch that brings the length back.
 
-Playing a recording p times as fast raises its pitch by p. So for a shift upwards the stretch makes p times as much output as is wanted, and
-the output is resampled to the wanted length. For a shift downwards the input is resampled to 1/p of its length first. In both cases the
-stretch runs where the samples lie closer together, and no band is lost before it: upwards, what would leave the band is cut at the end;
-downwards, all of the recording stays within it.
+Playing a recording p times as fast raises its pitch by p. So the input is resampled to 1/p of its samples, and stretched to the wanted
+length. No band is lost that the output could hold: downwards, all of the recording stays within the band; upwards, the resampler cuts what
+would leave it. The stretch then works on no more samples than the output has.
+
+What decides about a sound, and the envelope of a voice, need to hear its highs all the same. So upwards the recording keeps STRETCHED_HZ
+samples a second, if it has them, for the stretch, which makes more output than is wanted; another resampling takes away what is too much.
 
 Between resampling and stretching, the rate is the listener's divided by p. Positions come from the map itself, so nothing drifts, and the
 output has exactly as many samples as the map says.
@@ -19,6 +21,7 @@ import numpy as np
 from tsmgan.core.field import Field
 from tsmgan.core.formants import Formants
 from tsmgan.core.geometry import HIGHEST_SAMPLERATE, Geometry, geometry
+from tsmgan.core.rule import for_pitch
 from tsmgan.core.runs import Run
 from tsmgan.core.samples import checked_block
 from tsmgan.core.stretcher import Decider, Stretcher
@@ -28,6 +31,8 @@ Formanting = float | Literal["keep", "follow"] | None
 """What becomes of the formants."""
 QUALITY = "HQ"
 """Of soxr: 20 bits. Images and aliases lie below -110 dB, and the band is flat up to 0.91 of its width."""
+STRETCHED_HZ = 32000
+"""Samples a second that are left of a recording when it is stretched for a shift upwards."""
 
 
 class Resampler:
@@ -110,20 +115,25 @@ class PitchShifter:
         Raises:
             UsageError: the sample rate is out of its range.
         """
-        self.samplerate, self.channels = int(samplerate), int(channels)
+        self.samplerate, self.channels = geometry(samplerate).samplerate, int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
         ratio = 2.0 ** (semitones / 12)
-        self._before, self._after = Resampler(max(1.0, 1 / ratio), self.channels), Resampler(min(1.0, 1 / ratio), self.channels)
+        before = max(1 / ratio, min(1.0, STRETCHED_HZ / self.samplerate))
+        after = 1 / ratio / before
+        self._before, self._after = Resampler(before, self.channels), Resampler(after, self.channels)
         self._is_shifted = ratio != 1
-        density = _density(self.samplerate, ratio)
+        # The sample rate at which the stretch's input sounds as the recording does: windows have their usual length, and what decides
+        # hears a natural sound.
+        density = min(round(self.samplerate * before), HIGHEST_SAMPLERATE)
         self._stretcher = Stretcher(
             density,
             self.channels,
-            ScaledMap(self.time_map, max(1.0, 1 / ratio), max(1.0, ratio)) if ratio != 1 else self.time_map,
+            ScaledMap(self.time_map, before, 1 / after) if ratio != 1 else self.time_map,
             decider,
             coherence=coherence,
             seed=seed,
-            formants=_formants(geometry(density), ratio, formants),
+            adapt=(lambda field, rates: for_pitch(field, np.log(rates), np.log(ratio))) if ratio != 1 else None,
+            formants=_formants(geometry(density), ratio, before, formants),
             observer=observer,
         )
         self._received = self._sent = 0
@@ -162,17 +172,11 @@ class PitchShifter:
         return np.pad(out[:, :missing], [(0, 0), (0, max(0, missing - out.shape[1]))])
 
 
-def _density(samplerate: int, ratio: float) -> int:
-    """The sample rate that the stretch is told: the one at which its input sounds as the recording does. So windows have their usual
-    length, and what decides hears a natural sound."""
-    return min(round(samplerate * max(1.0, 1 / ratio)), HIGHEST_SAMPLERATE)
-
-
-def _formants(geometry: Geometry, ratio: float, wanted: Formanting) -> Formants | None:
-    """What gives the frames their envelopes; None where nothing is to be done."""
+def _formants(geometry: Geometry, ratio: float, before: float, wanted: Formanting) -> Formants | None:
+    """What gives the frames their envelopes, of a recording that was resampled by `before`; None where nothing is to be done."""
     if wanted == "follow":
         return None
     moved = 2.0 ** (wanted / 12) if isinstance(wanted, (int, float)) else 1.0
     if moved == ratio:
         return None
-    return Formants(geometry, ratio / moved, band=min(1.0, ratio), by_voice=wanted is None)
+    return Formants(geometry, ratio / moved, resampled=before, by_voice=wanted is None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field, Seen
 from tsmgan.core.frames import RUN, Frames
 from tsmgan.core.geometry import geometry
+from tsmgan.core.limiter import Limiter, frame_levels
 from tsmgan.core.overlap import ExactPieces, OverlapAdd
 from tsmgan.core.runs import InputBuffer, Run, Surroundings, in_second_thread
 from tsmgan.core.samples import checked_block
@@ -20,8 +21,16 @@ from tsmgan.core.timemap import TimeMap
 from tsmgan.core.vocoder import Turned, Vocoder
 from tsmgan.errors import UsageError
 
-Rendered = tuple[Run, Turned, np.ndarray]
-"""A run, its turned frames, and the samples that it completes."""
+
+class Rendered(NamedTuple):
+    """A run, and what was made of it."""
+
+    run: Run
+    turned: Turned
+    samples: np.ndarray
+    """(channels, frames * H), which the run completes."""
+    levels: np.ndarray
+    """How loud each frame may be, (frames,), as `frame_levels` gives them."""
 
 
 class Decider(Protocol):
@@ -45,8 +54,8 @@ class Stretcher:
     """Stretch a stream of any length in bounded memory.
 
     What `process` and `flush` return, joined, is the same for every division into blocks. The output lags by up to about 2 x 96 frames
-    (1.3 s). Where a block is long enough for several runs of 96 frames, two cores share the work: one analyses a run while the other
-    renders the one before. No thread outlives a call.
+    and what the limiter holds back (1.4 s). Where a block is long enough for several runs of 96 frames, two cores share the work: one
+    analyses a run while the other renders the one before. No thread outlives a call.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Stretcher:
         *,
         coherence: float | None = None,
         seed: int = 0,
+        adapt: Callable[[Field, np.ndarray], Field] | None = None,
         formants: Callable[[Turned, Frames, Field], Turned] | None = None,
         observer: Callable[[Run, Field], None] | None = None,
     ) -> None:
@@ -69,13 +79,14 @@ class Stretcher:
             decider: decides the fields.
             coherence: overrides the field's coherence by one value in [0, 1].
             seed: of the noise z.
+            adapt: what changes each decided field, which it gets with the local rates of its frames.
             formants: what gives the turned frames their envelopes; see `tsmgan.core.formants`.
             observer: called with each run and its field, in order, from a second thread.
         """
         self._geometry = geometry(samplerate)
         self.samplerate, self.channels = int(samplerate), int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
-        self._decider, self._coherence, self._formants, self._observer = decider, coherence, formants, observer
+        self._decider, self._coherence, self._adapt, self._formants, self._observer = decider, coherence, adapt, formants, observer
         self._input = InputBuffer(self.channels)
         self._analyser = Analyser(self._geometry, self.channels)
         self._features = frame_features
@@ -84,6 +95,7 @@ class Stretcher:
         self._vocoder = Vocoder(self._geometry, seed)
         self._overlap = OverlapAdd(self._geometry, self.channels)
         self._exact = ExactPieces(self._geometry)
+        self._limit = Limiter(self._geometry, self.channels)
         self._analysed = 0
         self._needed = self._input_needed()
         self._waiting: Run | None = None
@@ -130,8 +142,8 @@ class Stretcher:
 
     def _stretched(self, runs: Iterator[tuple[Run, Seen]]) -> Iterator[np.ndarray]:
         """The output of runs."""
-        for run, turned, samples in in_second_thread(runs, self._render, self._decider.batch):
-            yield self._send(run, turned, samples)
+        for rendered in in_second_thread(runs, self._render, self._decider.batch):
+            yield self._send(rendered)
 
     def _analyse(self, first: int, count: int) -> Run:
         """Time map -> frames -> features, for the frames from `first` on."""
@@ -146,27 +158,36 @@ class Stretcher:
 
     def _synthesise(self, run: Run, field: Field) -> Rendered:
         field = Field(*(values[: len(run.features)] for values in field))
+        if self._adapt is not None:
+            field = self._adapt(field, run.frames.rates)
         if self._coherence is not None:
             field = field._replace(coherence=np.full((len(run.features), BANDS), self._coherence, np.float32))
         if self._observer is not None:
             self._observer(run, field)
-        turned = self._vocoder(run.frames, field)
+        turned, levels = self._vocoder(run.frames, field), frame_levels(run.frames.power, self._geometry)
         if self._formants is not None:
+            before = _power(turned)  # of spectra that are changed in place
             turned = self._formants(turned, run.frames, field)
-        return run, turned, self._overlap(turned, run.frames)
+            levels *= _power(turned) / np.maximum(before, np.finfo(np.float32).tiny)
+        return Rendered(run, turned, self._overlap(turned, run.frames), levels)
 
-    def _send(self, run: Run, turned: Turned, samples: np.ndarray) -> np.ndarray:
-        """Samples -> output: the input's own samples where nothing was turned; none from before the recording."""
+    def _send(self, rendered: Rendered) -> np.ndarray:
+        """Samples -> output: the input's own samples where nothing was turned, nothing too loud, and nothing from before the recording."""
         self._oldest.pop(0)
-        ahead = max(0, -self._exact.position)
-        return self._exact.restore(samples, turned, run.frames, self._input.signal, self._input.origin)[:, ahead:]
+        run, turned, samples, levels = rendered
+        position = self._exact.position
+        samples = self._exact.restore(samples, turned, run.frames, self._input.signal, self._input.origin)
+        samples[:, : max(0, -position)] = 0
+        return self._limit(samples, levels)[:, max(0, self._limit.delay - position) :]
 
     def _tail(self, length: int) -> np.ndarray:
         """The last samples of an output of this length, which no further frame reaches."""
         position = self._exact.position
         samples = self._overlap.tail(-(-(length - position) // self._geometry.hop))
         samples = self._exact.restore_tail(samples, self._input.signal, self._input.origin)
-        return samples[:, max(0, -position) : length - position]
+        samples[:, : max(0, -position)] = samples[:, length - position :] = 0
+        held = self._limit.delay - position
+        return self._limit.tail(samples)[:, max(0, held) : held + length]
 
     # Runs: when the input is there that they need, and in what company they are decided.
 
@@ -208,3 +229,8 @@ class Stretcher:
         if not pieces:
             return np.zeros((self.channels, 0), self._input.signal.dtype)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+
+
+def _power(turned: Turned) -> np.ndarray:
+    """Power of each frame, summed over channels and bins, (frames,) float64."""
+    return np.square(turned.spectra.view(np.float32), dtype=np.float64).sum((0, 2))

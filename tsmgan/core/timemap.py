@@ -93,13 +93,15 @@ class TimeMap:
     def through(cls, input_seconds: Sequence[float], output_seconds: Sequence[float]) -> TimeMap:
         """A map from the beginning of the recording through these points. The point (0, 0) is added when the first point is later.
 
+        A first point of 0 and a later output second is silence before the recording.
+
         Raises:
-            UsageError: as for the class, or only one side of the first point is 0.
+            UsageError: as for the class, or only the output's side of the first point is 0.
         """
         x, y = [float(v) for v in input_seconds], [float(v) for v in output_seconds]
         if x and y and x[0] > 0 and y[0] > 0:
             x, y = [0.0, *x], [0.0, *y]
-        if x and y and (x[0] != 0 or y[0] != 0):
+        if x and y and x[0] != 0:
             raise UsageError("The time map must begin at input second 0 and output second 0, or later on both sides.")
         return cls(x, y)
 
@@ -151,8 +153,8 @@ class TimeMap:
     def csv(self, samplerate: int | None = None) -> str:
         """What `to_csv` writes."""
         time_map = self if samplerate is None and self._is_one_rate else self.in_seconds(samplerate)
-        if time_map._x[0] < 0 or time_map._y[0] < 0 or (time_map._x[0] == 0) != (time_map._y[0] == 0):
-            raise UsageError("Only a time map that begins at second 0 of both sides, or later on both, can be written.")
+        if time_map._x[0] < 0 or time_map._y[0] < 0 or time_map._x[0] > time_map._y[0] == 0:
+            raise UsageError("Only a time map that begins at input second 0, or later on both sides, can be written.")
         # A NumPy float would be written with its type.
         return "input second,output second\n" + "".join(f"{float(x)!r},{float(y)!r}\n" for x, y in zip(time_map._x, time_map._y))
 

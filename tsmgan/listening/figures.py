@@ -15,7 +15,7 @@ RECORDING: tuple[Measure, ...] = (*_COMPARED, *RUN_MEASURES)
 SYNTHETIC: tuple[Measure, ...] = SYNTHETIC_MEASURES
 """Taken of drum hits and noise that the program makes, stretched at the same rate."""
 SHIFTED: tuple[Measure, ...] = SHIFT_MEASURES
-"""Taken of tones that the program makes, shifted by the same pitch."""
+"""Taken of tones and drum hits that the program makes, shifted by the same pitch."""
 METER_SEEDS = 2
 
 

@@ -10,16 +10,18 @@ from tsmgan.errors import UsageError
 from tsmgan.followers import textfile
 from tsmgan.followers.subtitles import SUBRIP_CUE, move_subrip, move_substation, move_webvtt
 from tsmgan.followers.tables import columns_of, rows_of
-from tsmgan.followers.text import named
+from tsmgan.followers.text import companions, named
 from tsmgan.followers.textfile import TextFile
 from tsmgan.followers.times import Times
 from tsmgan.maps.lines import Slot
-from tsmgan.storage.names import suffix
+from tsmgan.storage.names import absolute, join, stem, suffix
 
 CHECKS = {".srt": move_subrip, ".vtt": move_webvtt, ".ass": move_substation, ".ssa": move_substation}
 """Endings that pysubs2 reads, and what finds a line of such a text that cannot be read. pysubs2 passes over these."""
 TABLES = (".csv", ".tsv")
 ENDINGS = (*CHECKS, *TABLES)
+MOST_SECONDS = 86400.0
+"""A day. A cue that lies behind it has a slip of the pen in it, and would fill a disk with silence."""
 
 
 def read_captions(place: str) -> list[Slot]:
@@ -30,7 +32,7 @@ def read_captions(place: str) -> list[Slot]:
 
     Raises:
         AudioError: the file cannot be read.
-        UsageError: it holds no cues, one of them ends before it begins, or its ending is unknown.
+        UsageError: it holds no cues, one of them ends before it begins or behind MOST_SECONDS, or its ending is unknown.
     """
     ending = suffix(place).lower()
     if ending not in ENDINGS:
@@ -41,9 +43,35 @@ def read_captions(place: str) -> list[Slot]:
         if not found:
             raise UsageError("it holds no cues")
     for slot in found:
+        if not slot.end <= MOST_SECONDS:
+            raise UsageError(
+                f"Cue {slot.number} of {place} lies at {slot.end / 3600:.0f} hours, and times up to {MOST_SECONDS / 3600:g} hours are "
+                "possible; mend its times."
+            )
         if slot.end < slot.begin:
             raise UsageError(f"Cue {slot.number} of {place} ends before it begins, at {slot.end:g} and {slot.begin:g} s; mend its times.")
     return found
+
+
+def captions_of(recording: str, folder: str | None = None, *, without: str | None = None) -> str:
+    """The file of captions that has a recording's stem: path or URL.
+
+    Args:
+        recording: path or URL.
+        folder: where to look; None for beside the recording.
+        without: a file that is not meant.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    there = recording if folder is None else join(folder.rstrip("/"), f"{stem(recording)}.wav")
+    found = [place for place in companions(there) if suffix(place).lower() in ENDINGS]
+    found = [place for place in found if without is None or absolute(place) != absolute(without)]
+    if len(found) != 1:
+        where = "beside it" if folder is None else f"in {folder}"
+        what = f"none lies {where}" if not found else f"there are several {where}: {', '.join(found)}"
+        raise UsageError(f"{recording} needs a file of captions with its name, and {what}.")
+    return found[0]
 
 
 def _cues(file: TextFile, ending: str) -> list[Slot]:

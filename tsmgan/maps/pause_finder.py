@@ -1,13 +1,15 @@
 """Finds the pauses of speech in a stream, relative to the recording's own background and level.
 
-A pause is at least 0.15 s of nothing but the background between words. Four things decide that, all of them in windows that reach 8 s back
-and 3 s ahead, so that noise may come and go, and no level is absolute:
+A pause is at least 0.15 s of nothing but the background between words. Five things decide that, the first four in windows that reach 8 s
+back and 3 s ahead, so that noise may come and go, and no level is absolute:
 
 1. the *background* of each of eleven bands is a low percentile of its level in the window;
 2. a frame is *quiet* when its bands lie on average no further above the background than noise does by chance;
 3. the window is *deep enough* when its loud frames rise well above the background. Where they do not (room tone, applause, rain, a pause of
    many seconds), what was last known of the background goes on;
-4. the window sounds *like speech*: from 0.1 s to the next its spectrum changes more than that of music, whose notes last.
+4. the window sounds *like speech*: from 0.1 s to the next its spectrum changes more than that of music, whose notes last;
+5. the pause *as a whole* is no higher than noise is by chance, the less the longer it is: a soft consonant between two closures may hide
+   behind the noise in each frame, and shows in their mean.
 
 Whatever stands out of the background, a breath, applause or a door, is therefore no pause, and nothing in music is one.
 """
@@ -41,12 +43,23 @@ SMOOTH = 5
 """Frames over which a frame's height above the background is averaged."""
 SHORTEST_SECONDS = 0.15
 """Closures of plosives are shorter."""
+SMOOTHED_AWAY, SMOOTHED_DB = 4, (15.0, 25.0)
+"""Frames by which a pause between loud words looks shorter than it is, since its first and last ones are averaged with theirs; and the
+decibels of loud frames above the background at which that begins and is complete."""
 LONGEST_SECONDS = 4.0
 """A longer pause is given in pieces of this length, so that the delay has a bound."""
+HIGHEST_MEAN, LONGER_IS_HIGHER = 2.77, 0.30
+"""Decibels that the frames of a pause of one second lie above the background on average at most, and what is added for each factor e of its
+length: the mean of a few frames of noise may be as high by chance, but what has only few frames must be surer."""
+DEEP_ENOUGH, DEEPER_IS_HIGHER = 20.0, 0.1
+"""Decibels of loud frames above the background from which on the mean may be higher, and by how much for each decibel: where hardly any
+noise hides them, soft consonants stand out by themselves, and a room's reverberation may count as its silence."""
+PAUSE_ENDS = 2
+"""Frames at each end of a pause that its mean leaves out: half of the neighbouring word is in them."""
 CHANGE_FRAMES, FLUX_FRAMES = 10, 5
 """Distances of the frames whose spectra and whose levels are compared."""
-SPEECH_WEIGHTS, SPEECH_BIAS = np.array([-36.5, 6.10, -2.15, 0.53, -2.07, -10.3]), 23.0
-"""Logistic regression of speech against music, of `evidence`."""
+SPEECH_WEIGHTS, SPEECH_BIAS = np.array([-1.64, 4.81, 4.32, 4.2, 5.05, -7.02, -1.26, -13.61]), 4.35
+"""Logistic regression of speech against music, of `evidence` (`tests/benchmarks/find_pauses.py --fit`)."""
 FEWEST_ACTIVE = 40
 """Frames that must stand out of the background of a window before it tells anything."""
 MEMORY = 0.06
@@ -70,33 +83,41 @@ class Pause(NamedTuple):
 
 
 def evidence(levels: np.ndarray, similarity: np.ndarray, height: np.ndarray) -> np.ndarray | None:
-    """What tells speech from music in a window, six numbers, or None where too little stands out of the background.
+    """What tells speech from music in a window, eight numbers, or None where too little stands out of the background.
 
-    They are, of the frames that stand out: the mean similarity (notes last); the logarithms of the mean change of level and of the greatest
-    height; how much quicker sound comes than it goes (strings and drums are struck); the share of the syllables' 2 to 8 Hz in the height's
-    modulation; and the correlation of the changes in low and in high bands (vowels and fricatives take turns, drums have both).
+    They are, of the frames that stand out: the mean similarity, and the logarithm of one minus its median (notes last); the logarithm of
+    the mean change of level; the logarithms of the deviation of the tilt from low to high bands (vowels fall, fricatives rise), and of the
+    mean deviation of the bands' levels; the correlation of the changes in low and in high bands (vowels and fricatives take turns, drums
+    have both); and the deviation of the contrast between loud and soft bands. The last one is the share of frames that stand out at all
+    (music has no gaps between its words).
 
     Args:
         levels: (frames, bands), decibels.
         similarity: (frames,), cosine of each frame's spectrum and that of 0.1 s before.
         height: (frames,), decibels above the background.
     """
-    active = height > max(QUIET + 1.2, percentile(height, 60))
+    least = QUIET + 1.2
+    active = height > max(least, percentile(height, 60))
     if active.sum() < FEWEST_ACTIVE:
         return None
     smooth = _running_mean(levels, 3)
-    change = smooth[FLUX_FRAMES:] - smooth[:-FLUX_FRAMES]
-    later = active[FLUX_FRAMES:]
-    low, high = change[later, :3].mean(axis=1), change[later, -3:].mean(axis=1)
+    change = (smooth[FLUX_FRAMES:] - smooth[:-FLUX_FRAMES])[active[FLUX_FRAMES:]]
+    low, high = change[:, :3].mean(axis=1), change[:, -3:].mean(axis=1)
     together = float(np.corrcoef(low, high)[0, 1]) if low.std() > 0 and high.std() > 0 else 1.0
-    total = 10 * np.log10((10 ** (levels / 10)).sum(axis=1))
-    slope = (total[2:] - total[:-2])[(active | np.roll(active, 3) | np.roll(active, -3))[2:]]
-    rise, fall = np.mean(np.maximum(slope, 0) ** 2), np.mean(np.minimum(slope, 0) ** 2)
-    spectrum = np.abs(np.fft.rfft((height - height.mean()) * np.hanning(len(height)))) ** 2
-    hz = np.fft.rfftfreq(len(height), HOP_SECONDS)
-    share = spectrum[(hz > 2) & (hz < 8)].sum() / (spectrum[(hz > 0.3) & (hz < 20)].sum() + 1e-9)
-    logarithms = np.log([np.abs(change).mean(axis=1)[later].mean(), percentile(height, HIGH_PERCENT), (rise + 1e-3) / (fall + 1e-3), share])
-    return np.array([similarity[active].mean(), *logarithms, together])
+    standing, alike = levels[active], similarity[active]
+    half = standing.shape[1] // 2
+    tilt = standing[:, half:].mean(axis=1) - standing[:, : half + 1].mean(axis=1)
+    ranked = np.sort(standing, axis=1)
+    contrast = ranked[:, -2:].mean(axis=1) - ranked[:, :4].mean(axis=1)
+    logarithms = np.log(
+        [
+            max(1 - percentile(alike, 50), 0.0) + 1e-4,
+            np.abs(change).mean() + 1e-3,
+            tilt.std() + 0.1,
+            standing.std(axis=0).mean() + 0.1,
+        ]
+    )
+    return np.array([alike.mean(), *logarithms, together, contrast.std(), (height > least).mean()])
 
 
 def percentile(values: np.ndarray, percent: float) -> float:
@@ -171,7 +192,10 @@ class PauseFinder:
         self._begun: int | None = None
         """The first frame of a pause that has not ended, or of what may become one."""
         self._is_piece = False
+        self._heights: list[float] = []
+        """Of the frames since then, decibels above the background."""
         self._background: np.ndarray | None = None
+        self._depth = 0.0
         self._speech: float | None = None
 
     @property
@@ -212,12 +236,12 @@ class PauseFinder:
         if not at_end:
             levels, similarity = levels[: end + AHEAD - self._first - start], similarity[: end + AHEAD - self._first - start]
         self._learn(levels, similarity)
-        quiet = np.zeros(end - self._decided, bool)
+        heights, smooth = np.full((2, end - self._decided), np.inf)
         if self._background is not None and self._speech is not None and self._speech > 0:
             here = self._decided - self._first - start
-            height = _running_mean(np.maximum(0, levels - self._background).mean(axis=1), SMOOTH)
-            quiet = height[here : here + len(quiet)] < QUIET
-        return self._follow(quiet)
+            height = np.maximum(0, levels - self._background).mean(axis=1)
+            heights, smooth = (each[here : here + len(heights)] for each in (height, _running_mean(height, SMOOTH)))
+        return self._follow(smooth < QUIET, heights)
 
     def _learn(self, levels: np.ndarray, similarity: np.ndarray) -> None:
         """Take from a window what the background is, and whether there is speech before it."""
@@ -225,36 +249,53 @@ class PauseFinder:
         rank = int(LOW_PERCENT / 100 * (len(levels) - 1))
         background = np.maximum(np.partition(levels, rank, axis=0)[rank], loudest - DEEPEST)
         height = _running_mean(np.maximum(0, levels - background).mean(axis=1), SMOOTH)
-        if percentile(height, HIGH_PERCENT) < DEPTH:
+        depth = percentile(height, HIGH_PERCENT)
+        if depth < DEPTH:
             return
         seen = evidence(levels, similarity, height)
         if seen is None:
             return
         odds = float(np.clip(SPEECH_WEIGHTS @ seen + SPEECH_BIAS, -4, 4))
         self._speech = odds if self._speech is None else self._speech + MEMORY * (odds - self._speech)
-        self._background = background
+        self._background, self._depth = background, depth
 
-    def _follow(self, quiet: np.ndarray) -> list[Pause]:
+    def _follow(self, quiet: np.ndarray, heights: np.ndarray) -> list[Pause]:
         """Go on with the frames that are decided, and return the pauses that have ended."""
         found = []
-        for is_quiet in quiet:
+        for is_quiet, height in zip(quiet, heights):
             if is_quiet:
                 if self._begun is None:
-                    self._begun = self._decided
+                    self._begun, self._heights = self._decided, []
                 elif self._decided - self._begun >= self._longest:
-                    found.append(Pause(self._begun * self._hop, self._decided * self._hop))
-                    self._begun, self._is_piece = self._decided, True
+                    found += self._piece(self._decided)
+                self._heights.append(float(height))
             elif self._begun is not None:
                 found += self._close(self._decided)
             self._decided += 1
         return found
+
+    def _piece(self, end: int) -> list[Pause]:
+        """Give what has become too long to wait for its end. What follows it goes on as it has begun."""
+        assert self._begun is not None
+        start, is_pause = self._begun, self._is_piece or self._is_low()
+        self._begun, self._heights, self._is_piece = end, [], is_pause
+        return [Pause(start * self._hop, end * self._hop)] if is_pause else []
 
     def _close(self, end: int) -> list[Pause]:
         assert self._begun is not None
         # The last frame that is quiet is the one before `end`.
         start, end, is_piece = self._begun, end - 1, self._is_piece
         self._begun, self._is_piece = None, False
-        return [Pause(start * self._hop, end * self._hop)] if end - start >= (1 if is_piece else self._shortest) else []
+        lost = SMOOTHED_AWAY * float(np.interp(self._depth, SMOOTHED_DB, (0, 1)))
+        is_pause = end > start if is_piece else end - start >= round(self._shortest - lost) and self._is_low()
+        return [Pause(start * self._hop, end * self._hop)] if is_pause else []
+
+    def _is_low(self) -> bool:
+        """Whether the frames since a pause has begun are all together no higher than noise is."""
+        inside = self._heights[PAUSE_ENDS:-PAUSE_ENDS] or self._heights
+        seconds = len(self._heights) * HOP_SECONDS
+        highest = HIGHEST_MEAN + LONGER_IS_HIGHER * np.log(seconds) + DEEPER_IS_HIGHER * max(0.0, self._depth - DEEP_ENOUGH)
+        return float(np.mean(inside)) < highest
 
 
 def joined(pauses: list[Pause]) -> list[Pause]:

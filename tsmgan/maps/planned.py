@@ -10,6 +10,7 @@ import numpy as np
 from tsmgan.audio import Reader, open_reader
 from tsmgan.core.timemap import TimeMap
 from tsmgan.maps.choice import choose
+from tsmgan.maps.lines import Line
 from tsmgan.maps.source import PauseTime
 from tsmgan.options import StretchOptions
 from tsmgan.recording import Passage, is_file
@@ -29,6 +30,8 @@ class Planned:
     """Samples per channel of the passage."""
     pauses: PauseTime | None
     notes: tuple[str, ...]
+    lines: tuple[Line, ...] = ()
+    """Of captions that are fitted to slots: what becomes of each."""
 
     @property
     def input_seconds(self) -> float:
@@ -91,4 +94,4 @@ def plan_file(source: str | os.PathLike[str], options: StretchOptions) -> Planne
             frames = sum(block.shape[1] for block in plan.blocks(passage.blocks()))
         else:
             frames = passage.count_frames("A map")
-        return Planned(plan.time_map.in_seconds(samplerate), samplerate, frames, plan.pauses, plan.notes)
+        return Planned(plan.time_map.in_seconds(samplerate), samplerate, frames, plan.pauses, plan.notes, plan.lines)

@@ -12,15 +12,16 @@ from tsmgan.audio import AudioInfo
 from tsmgan.errors import UsageError
 from tsmgan.followers.follower import Followed, Moved
 from tsmgan.maps.lines import Line
-from tsmgan.storage.names import suffix
+from tsmgan.storage.names import join, parent, stem, suffix
 
+ENDINGS = (".csv", ".json")
 DIGITS = 6
 """Behind the point of times and rates."""
 
 
 def require_report_name(place: str) -> None:
-    """Raise UsageError unless a report's ending says how it is written."""
-    if suffix(place).lower() not in (".csv", ".json"):
+    """Raise UsageError unless a report's ending says how it is written, or is all that is given."""
+    if place not in ENDINGS and suffix(place).lower() not in ENDINGS:
         raise UsageError(f"The report {place} has to end with .csv or .json.")
 
 
@@ -65,13 +66,23 @@ def report_bytes(lines: Sequence[Line], place: str) -> bytes:
 
 
 class Report:
-    """The follower that writes a report. It needs no map: the lines are known before."""
+    """The follower that writes a report. It needs no map: the lines are known before.
+
+    Args:
+        place: path or URL; an ending alone puts the report beside the output, with its name.
+        lines: what there is to tell.
+    """
 
     def __init__(self, place: str, lines: Sequence[Line]) -> None:
         self._place, self._lines = place, lines
 
     def targets(self, source: AudioInfo, output: str) -> list[str]:
         """See `Follower`."""
+        if self._place in ENDINGS:
+            if output == "-":
+                raise UsageError(f"A pipe has no name that a report could lie beside; give --report FILE{self._place}.")
+            folder, name = parent(output), f"{stem(output)}{self._place}"
+            self._place = name if folder == "." else join(folder, name)
         return [self._place]
 
     def follow(self, moved: Moved) -> Followed:

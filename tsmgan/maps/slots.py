@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from tsmgan.core.timemap import FASTEST, TimeMap
 from tsmgan.errors import UsageError
-from tsmgan.followers.text import companions
-from tsmgan.maps.captions import ENDINGS, read_captions, require_forward
+from tsmgan.maps.captions import captions_of, read_captions, require_forward
 from tsmgan.maps.lines import EXACT, PAUSE_EDGE, SPARE, Limits, Line, Slot, Spoken, knots_of, plan_lines, without_edges
 from tsmgan.maps.report import Report, require_report_name
 from tsmgan.maps.source import Plan
 from tsmgan.recording import Passage
-from tsmgan.storage.names import plain, stem, suffix
+from tsmgan.storage.names import plain, stem
+from tsmgan.storage.places import is_folder
 
 if TYPE_CHECKING:
     from tsmgan.options import StretchOptions
@@ -92,6 +92,7 @@ def _fit(
     seconds: float,
     limits: Limits,
     names: tuple[str, str],
+    section: tuple[float, float] = (0.0, float("inf")),
 ) -> Fitted:
     if len(own) != len(wanted):
         raise UsageError(
@@ -99,6 +100,7 @@ def _fit(
         )
     for cues, name in zip((own, wanted), names):
         require_forward(cues, name)
+    own, wanted = _within(own, wanted, *section, names[0])
     inside = [k for k, cue in enumerate(own) if cue.begin < seconds - EXACT and cue.end > cue.begin]
     if not inside:
         raise UsageError(
@@ -110,8 +112,29 @@ def _fit(
     lines = plan_lines(spoken, kept, limits, gaps=gaps)
     fitted = iter(zip(inside, lines))
     by_place = {k: _told(line, wanted[k]) for k, line in fitted}
-    all_lines = tuple(by_place.get(k) or _absent(own[k], wanted[k], seconds, names[0]) for k in range(len(own)))
+    all_lines = tuple(by_place.get(k) or _absent(own[k], wanted[k], seconds, section[0], names[0]) for k in range(len(own)))
     return Fitted(_map(spoken, lines, seconds), all_lines, tuple([*notes, *_overlaps(wanted, names[1])]))
+
+
+def _within(own: Sequence[Slot], wanted: Sequence[Slot], start: float, end: float, name: str) -> tuple[Sequence[Slot], Sequence[Slot]]:
+    """The cues that lie in a section, counted from its beginning, and their slots, counted from the output's.
+
+    What lies before the first line is heard as it is in the recording, so that the output of a later section begins with sound. Of a line
+    that reaches over an end of the section, the part within gets the same part of its slot.
+    """
+    if start == 0 and end == float("inf"):
+        return own, wanted
+    pairs = [(cue, slot) for cue, slot in zip(own, wanted) if cue.begin < end and (cue.end > start or cue.begin >= start)]
+    if not pairs:
+        raise UsageError(f"None of the cues of {name} lies between --start {start:g} and --end {end:g}; take another section.")
+    cues, slots = [], []
+    for cue, slot in pairs:
+        first, last = max(cue.begin, start), min(cue.end, end)
+        share = (slot.end - slot.begin) / (cue.end - cue.begin) if cue.end > cue.begin else 0.0
+        slots.append(replace(slot, begin=slot.begin + (first - cue.begin) * share, end=slot.end - (cue.end - last) * share))
+        cues.append(replace(cue, begin=first - start, end=last - start))
+    silence = max(0.0, slots[0].begin - cues[0].begin) if start > 0 else 0.0
+    return cues, [replace(slot, begin=slot.begin - silence, end=slot.end - silence) for slot in slots]
 
 
 def _spoken(own: Sequence[Slot], pauses: Sequence[tuple[float, float]], seconds: float, name: str) -> tuple[list[Spoken], list[str]]:
@@ -161,8 +184,8 @@ def _told(line: Line, slot: Slot) -> Line:
     return replace(line, slot_begin=slot.begin, slot_end=slot.end, problem=problem)
 
 
-def _absent(cue: Slot, slot: Slot, seconds: float, name: str) -> Line:
-    reason = f"begins when the recording is over, at {seconds:.3f} s" if cue.begin >= seconds - EXACT else "has no length"
+def _absent(cue: Slot, slot: Slot, seconds: float, start: float, name: str) -> Line:
+    reason = f"begins when the recording is over, at {start + seconds:.3f} s" if cue.begin >= seconds - EXACT else "has no length"
     problem = f"Its cue in {name} {reason}."
     return Line(slot.number, slot.text, "", slot.begin, slot.end, cue.begin, cue.end, slot.begin, slot.begin, 1.0, 1.0, 0.0, problem)
 
@@ -197,44 +220,51 @@ class Slots:
 
     def __init__(self, options: StretchOptions) -> None:
         assert options.slots is not None
-        if options.start > 0 or options.end is not None:
-            raise UsageError("--slots fits a whole recording; leave out --start and --end.")
-        self._slots, self._captions = plain(os.fspath(options.slots)), options.captions
+        self._slots = plain(os.fspath(options.slots))
+        self._captions = None if options.captions is None else plain(os.fspath(options.captions))
+        self._section = options.start, float("inf") if options.end is None else options.end
         self._limits = Limits(options.slowest, options.fastest, float("inf") if options.free_time is None else options.free_time)
         self._report = options.report
         if self._report is not None:
             require_report_name(self._report)
-        self._wanted = read_captions(self._slots)
-        self._own = None if self._captions is None else read_captions(plain(os.fspath(self._captions)))
+        # A file that cannot be used is told of before anything is opened.
+        files = [place for place in (self._slots, self._captions) if place is not None and not is_folder(place)]
+        self._read = {place: read_captions(place) for place in files}
 
     @property
     def label(self) -> str:
         """See `Source`."""
-        return stem(self._slots)
+        return stem(self._slots.rstrip("/"))
 
     def plan(self, passage: Passage) -> Plan:
         """See `Source`."""
-        name, own = self._own_captions(passage)
+        wanted, own = self.files(passage.info.path)
         seconds = passage.count_frames("--slots") / passage.info.samplerate
-        fitted = _fit(own, self._wanted, _pauses(passage), seconds, self._limits, (name, self._slots))
+        cues, slots = (self._read.get(place) or read_captions(place) for place in (own, wanted))
+        fitted = _fit(cues, slots, _pauses(passage), seconds, self._limits, (own, wanted), self._section)
         plan = Plan(fitted.time_map, fitted.notes)
         plan.lines = fitted.lines
         if self._report is not None:
             plan.followers = [Report(self._report, fitted.lines)]
         return plan
 
-    def _own_captions(self, passage: Passage) -> tuple[str, list[Slot]]:
-        if self._own is not None and self._captions is not None:
-            return os.fspath(self._captions), self._own
-        path = passage.info.path
-        beside = [] if path is None else [place for place in companions(path) if suffix(place).lower() in ENDINGS]
-        beside = [place for place in beside if os.path.abspath(place) != os.path.abspath(self._slots)]
-        if len(beside) != 1:
-            found = "none lies beside it" if not beside else f"there are several: {', '.join(beside)}"
+    def files(self, recording: str | None) -> tuple[str, str]:
+        """The captions with the wanted times of a recording, and its own. None stands for a pipe.
+
+        Raises:
+            UsageError: one of them is not there, or there are several.
+        """
+        if recording is None and len(self._read) < 2:
+            raise UsageError("A pipe has no name that captions could have; name both, with --slots wanted.srt --captions own.srt.")
+        wanted = self._slots if self._slots in self._read else captions_of(recording or "", self._slots)
+        if self._captions in self._read:
+            return wanted, self._captions
+        try:
+            return wanted, captions_of(recording or "", self._captions, without=wanted)
+        except UsageError as error:
             raise UsageError(
-                f"--slots needs the captions that {passage.info.name} has now, and {found}; name them, for example --captions own.srt."
-            )
-        return beside[0], read_captions(beside[0])
+                f"--slots needs the captions that a recording has now. {error} Name them, for example --captions own.srt."
+            ) from None
 
 
 def _pauses(passage: Passage) -> list[tuple[float, float]]:

@@ -56,15 +56,18 @@ class Clips:
         folder: of shards.
         noise: channels of the generator's noise.
         context: frames that the generator looks to either side; silence stands beyond an item's ends.
+        count: the first so many items are taken; None means all that are there.
     """
 
-    def __init__(self, folder: Path, noise: int, context: int) -> None:
+    def __init__(self, folder: Path, noise: int, context: int, count: int | None = None) -> None:
         self._noise, self._context = noise, context
         self._silence = silence(1)
         self._hop = geometry(SAMPLERATE).hop
         self.items: list[dict[str, Any]] = []
         self._places: list[tuple[dict[str, np.ndarray], int, int]] = []
         for shard in sorted(folder.glob("shard-*")):
+            if count is not None and len(self.items) >= count:
+                break
             columns = {name: np.load(shard / f"{name}.npy", mmap_mode="r") for name in (*FRAME_COLUMNS, "signal")}
             first_frame = first_sample = 0
             for entry in json.loads((shard / "index.json").read_text())["items"]:

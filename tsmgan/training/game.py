@@ -66,15 +66,23 @@ class Game:
         """Each player's module and optimiser, for a checkpoint."""
         return {name: (player.module, player.optimiser) for name, player in self.players.items()}
 
+    def follow(self, recipe: Recipe) -> None:
+        """Go on by a recipe that differs from the present one in its warm-up and averaging, or in the items that it uses."""
+        self.recipe, self.adversary.warm_up = recipe, recipe.adversary.warm_up
+
     @property
     def warming_up(self) -> bool:
         """Whether the critics learn alone."""
         return self.adversary.warms_up(self.step)
 
+    @property
+    def learned_steps(self) -> int:
+        """Steps in which the generator has learned."""
+        return max(0, self.step - (self.adversary.warm_up if self.adversary.is_there else 0))
+
     def learning_rate(self) -> float:
         """The generator's learning rate at this step: it rises from zero when the generator begins to learn, then falls slowly."""
-        train = self.recipe.train
-        after = max(0, self.step - (self.adversary.warm_up if self.adversary.is_there else 0))
+        train, after = self.recipe.train, self.learned_steps
         return train.learning_rate * min(1.0, (after + 1) / max(1, train.warm_up)) * 0.5 ** (after / train.half_life)
 
     def take_step(self, batch: Batch) -> dict[str, float]:

@@ -64,6 +64,9 @@ class DataRecipe:
     rates: tuple[float, ...] = setting((0.33, 2.5), 0.1, 10, "lowest and highest rate, drawn log-uniformly", count=2)
     varying: float = setting(0.3, 0, 1, "share of items whose rate changes as they go")
     workers: int = setting(0, 0, 128, "processes that make items; 0: one a core")
+    used: tuple[int, ...] = setting(
+        (0, 0), 0, 10**7, "so many of the items and of those held out are used, which a time limit may set; 0: all", count=2
+    )
     weights: dict[str, float] = setting({}, 0, 1e6, 'how often folders are drawn, 1 where nothing is said: "*music*" = 2.0')  # noqa: RUF009 (it returns a field)
     stretchers: dict[str, dict[str, float]] = setting(  # noqa: RUF009 (it returns a field)
         {
@@ -181,6 +184,9 @@ class TrainRecipe:
     frames: int = setting(102, SHORTEST_CLIP, 4096, "frames of a clip")
     learning_rate: float = setting(5e-4, 0, 1, "of the generator")
     warm_up: int = setting(200, 0, 10**9, "steps in which the learning rate rises to its full value")
+    warm_up_share: float = setting(
+        0.2, 0, 1, "largest share of a run that the critics' warm-up may take; in a short run all warm-up is made shorter; 0: never"
+    )
     half_life: float = setting(100000.0, 1, 1e12, "steps in which the learning rate halves")
     betas: tuple[float, ...] = setting((0.8, 0.99), 0, 0.99999, "of AdamW", count=2)
     weight_decay: float = setting(0.01, 0, 10, "of AdamW")

@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +34,17 @@ ITEMS_PER_SHARD = 24
 FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "attack_delay", "attack_share", "features", "log_rate", "start")
 """Columns with an entry for each frame; `signal` has one for each sample."""
 
+
+class Shards(NamedTuple):
+    """A set of items on disk."""
+
+    folder: Path
+    items: int
+    """So many of the set are there, from the first on."""
+    skipped: list[Skipped]
+    """Recordings that turned out to be unusable."""
+
+
 Task = tuple[Path, str, list[Recording], range, Recipe]
 """Folder of shards, a shard's name, recordings, numbers of the items, recipe."""
 
@@ -42,10 +55,19 @@ def make_shards(
     count: int,
     recipe: Recipe,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Path, list[Skipped]]:
-    """Make the items that are not there yet; returns the folder of shards and the recordings that turned out to be unusable.
+    used: int = 0,
+    enough: Callable[[], bool] = lambda: False,
+) -> Shards:
+    """Make the items of a set that are not there yet.
 
-    progress is called with the number of items that are there and the number wanted.
+    Args:
+        cache: where the folder of shards is kept.
+        recordings: what the items are made from.
+        count: items of the whole set.
+        recipe: how they are made.
+        progress: called with the number of items that are there and the number wanted, before the first is made and after each shard.
+        used: the first so many of the set are wanted; 0: all.
+        enough: asked before and after each shard; once it is true, no more than the first is made.
 
     Raises:
         AudioError: the recordings hold nothing usable.
@@ -56,24 +78,39 @@ def make_shards(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TsmganError(f"Pairs cannot be written to {cache}: {error.strerror or error}.") from error
-    shards = {f"shard-{k // ITEMS_PER_SHARD:05d}": range(k, min(k + ITEMS_PER_SHARD, count)) for k in range(0, count, ITEMS_PER_SHARD)}
+    shards = {
+        f"shard-{k // ITEMS_PER_SHARD:05d}": range(k, min(k + ITEMS_PER_SHARD, count))
+        for k in range(0, min(used or count, count), ITEMS_PER_SHARD)
+    }
+    wanted = sum(map(len, shards.values()))
     missing = {name: numbers for name, numbers in shards.items() if not (folder / name / "index.json").is_file()}
-    done = count - sum(map(len, missing.values()))
-    progress(done, count)
+    done = wanted - sum(map(len, missing.values()))
+    if missing:
+        progress(done, wanted)
     tasks = [(folder, name, recordings, numbers, recipe) for name, numbers in missing.items()]
     workers = min(recipe.data.workers or processor_count(), len(missing))
-    for number in _make_in_processes(tasks, workers) if workers > 1 else map(_make_shard, tasks):
-        done += number
-        progress(done, count)
-    skipped: dict[str, Skipped] = {}
-    for name in shards:
+    first = folder / next(iter(shards)) / "index.json"
+    with closing(_make([] if first.is_file() and enough() else tasks, workers)) as making:
+        for number in making:
+            done += number
+            progress(done, wanted)
+            if first.is_file() and enough():
+                break
+    there, skipped = 0, dict[str, Skipped]()
+    for name, numbers in shards.items():
+        if not (folder / name / "index.json").is_file():
+            break
+        there += len(numbers)
         for entry in json.loads((folder / name / "index.json").read_text())["skipped"]:
             skipped.setdefault(entry["path"], Skipped(**entry))
-    return folder, list(skipped.values())
+    return Shards(folder, there, list(skipped.values()))
 
 
-def _make_in_processes(tasks: list[Task], workers: int) -> Iterator[int]:
-    """Make shards in worker processes; yields the number of items of each as it is done."""
+def _make(tasks: list[Task], workers: int) -> Generator[int, None, None]:
+    """Make shards, in worker processes where there are several; yields the number of items of each as it is done."""
+    if workers <= 1:
+        yield from map(_make_shard, tasks)
+        return
     with Pool(_try_shard, workers, environment={"OMP_NUM_THREADS": "1"}) as pool:
         for event in pool.run(tasks):
             if isinstance(event, Died):
@@ -126,7 +163,7 @@ def cache_key(recordings: list[Recording], count: int, recipe: Recipe) -> str:
         world_is_there(),
         recipe.seed,
         count,
-        {k: v for k, v in asdict(recipe.data).items() if k != "workers"},
+        {k: v for k, v in asdict(recipe.data).items() if k not in ("workers", "used")},
         asdict(recipe.augment),
     ]
     files = [(r.folder, Path(r.path).name, r.samplerate, r.frames) for r in recordings]

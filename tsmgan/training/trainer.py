@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -26,14 +26,20 @@ from tsmgan.training.checkpoint import NAME, State, load_checkpoint, save_checkp
 from tsmgan.training.clips import Clips
 from tsmgan.training.ending import Ending
 from tsmgan.training.game import Game
-from tsmgan.training.journal import Journal, progress_bar
+from tsmgan.training.journal import Journal
 from tsmgan.training.loader import Loader
 from tsmgan.training.network import Generator
 from tsmgan.training.recipe import GeneratorRecipe, Recipe
-from tsmgan.training.recordings import Skipped, hold_out, scan
-from tsmgan.training.shards import make_shards
+from tsmgan.training.recordings import Recording, Skipped, hold_out, scan
+from tsmgan.training.shards import Shards, make_shards
 from tsmgan.training.speed import Speed
 from tsmgan.training.validation import Validation
+from tsmgan.training.warmup import WarmUp, stage_of
+
+PAIRS_SHARE = 1 / 3
+"""Share of a time limit that the making of pairs may take; what is there by then is learned from."""
+HELD_OUT_SHARE = 0.1
+"""Share of a time limit that the making of held-out pairs may take, which comes first."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, request: Request, console: Console | None = None) -> None:
         """Raises a ModelError where the model to start from does not fit the recipe."""
-        self.recipe, self.request = recipe, request
+        self.request = request
         self.console = console or Console()
         train = recipe.train
         if train.threads > 0:
@@ -76,6 +82,11 @@ class Trainer:
         self.game = Game(recipe, self._accelerator)
         if request.start_from is not None:
             self.game.start_from(fitting_weights(request.start_from, self.game.generator))
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that the run goes by: the user's, or what its limits have made of it."""
+        return self.game.recipe
 
     def run(self) -> Path:
         """Make the pairs, train, save and export; returns the folder of the model.
@@ -95,13 +106,15 @@ class Trainer:
             self._resume(checkpoint)
         elif checkpoint.exists():
             raise TsmganError(f"{out} already holds a run. Continue it with --resume, or give another --output.")
-        clips, held = self.prepare()
-        with Journal(out, self.console, self._main) as journal, self.ending.interruptible():
-            self._announce(journal)
-            self._play(clips, held, journal, checkpoint)
-            self._save(checkpoint)
-            self._export()
-            journal.say(f"Stopped at step {self.game.step}: {self.ending.reason}. Model: {out / 'model'}")
+        with Journal(out, self.console, self._main) as journal:
+            clips, held = self.prepare(journal)
+            with self.ending.interruptible():
+                self._play(clips, held, journal, checkpoint)
+                journal.stage("exporting")
+                self._save(checkpoint)
+                self._export()
+            learned = f"learned in {self.game.learned_steps} steps" if self.game.learned_steps else "has learned nothing yet"
+            journal.say(f"Stopped at step {self.game.step}: {self.ending.reason}. The generator {learned}. Model: {out / 'model'}")
         if self._accelerator.num_processes > 1:
             self._accelerator.wait_for_everyone()
         return out / "model"
@@ -112,62 +125,82 @@ class Trainer:
         adversary = self.game.adversary
         adversary.gates = {name: state.gates.get(name, False) for name in adversary.critics}
 
-    def _announce(self, journal: Journal) -> None:
-        """Say when the generator will begin to learn: until then a run leaves the model that it started from."""
-        if not self.game.warming_up:
-            return
-        warm_up = self.recipe.adversary.warm_up
-        journal.say(f"The critics learn alone until step {warm_up}; then the generator begins to learn.")
-        if self.ending.steps <= warm_up:
-            journal.say(f"This run ends at step {self.ending.steps}, before the generator has learned anything; lower adversary.warm_up.")
-
     # -- the recordings ------------------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> tuple[Clips, Clips]:
+    def prepare(self, journal: Journal) -> tuple[Clips, Clips]:
         """Scan the folder, make the pairs that are not in the cache, and report what was skipped.
 
         Returns:
             Clips to learn from, and held-out clips.
         """
         data, frames = self.recipe.data, self.recipe.train.frames
+        journal.stage("looking for recordings")
         recordings, skipped = scan(self.request.folder, data.shortest)
         train, held = hold_out(recordings, data.held_out, self.recipe.seed)
-        cache, folders = self.request.cache or self.request.out / "pairs", []
         with self._accelerator.main_process_first():
-            for what, members, count in (("pairs", train, data.pairs), ("held-out pairs", held, data.validation)):
-                with progress_bar(self.console, f"making {what}", self._main) as progress:
-                    folder, unusable = make_shards(cache, members, count, self.recipe, progress)
-                folders.append(folder)
-                skipped += unusable
+            held_out = self._shards(journal, "making held-out pairs", held, data.validation, data.used[1], HELD_OUT_SHARE)
+            pairs = self._shards(journal, "making pairs", train, data.pairs, data.used[0], PAIRS_SHARE)
+        wanted = [min(used or count, count) for used, count in zip(data.used, (data.pairs, data.validation))]
+        if [pairs.items, held_out.items] != wanted:
+            journal.say(
+                f"Time for making pairs is over. This run learns from {pairs.items} of {wanted[0]} and is measured on {held_out.items} of "
+                f"{wanted[1]}; --set data.used=[0,0] makes the rest."
+            )
+            self.game.follow(replace(self.recipe, data=replace(data, used=(pairs.items, held_out.items))))
         if self._main:
-            self._report_skipped(len(recordings), skipped)
-        clips, held_clips = (Clips(folder, self.recipe.generator.noise, self.recipe.generator.context) for folder in folders)
+            self._report_skipped(len(recordings), skipped + pairs.skipped + held_out.skipped, journal)
+        generator = self.recipe.generator
+        clips, held_clips = (Clips(made.folder, generator.noise, generator.context, made.items) for made in (pairs, held_out))
         if not (clips.usable(frames) and held_clips.usable(frames)):
             raise TsmganError(f"No recording gives a clip of {frames} frames; lower train.frames, or use longer recordings.")
         return clips, held_clips
 
-    def _report_skipped(self, usable: int, skipped: list[Skipped]) -> None:
+    def _shards(self, journal: Journal, stage: str, recordings: list[Recording], count: int, used: int, share: float) -> Shards:
+        """Make the pairs of a set that are not there yet, in a share of the time limit if there is one."""
+        cache, ending, began = self.request.cache or self.request.out / "pairs", self.ending, False
+
+        def progress(done: int, wanted: int) -> None:
+            nonlocal began
+            if not began:
+                journal.stage(stage)
+            began = True
+            journal.progress(done / wanted, f"{done} of {wanted}")
+
+        def enough() -> bool:
+            return 0 < share * ending.seconds < ending.elapsed()
+
+        return make_shards(cache, recordings, count, self.recipe, progress, used, enough)
+
+    def _report_skipped(self, usable: int, skipped: list[Skipped], journal: Journal) -> None:
         file = self.request.out / "skipped.tsv"
         file.write_text("".join(f"{s.path}\t{s.reason}\n" for s in skipped), encoding="utf-8")
         listed = f"; {len(skipped)} skipped (listed in {file}):" if skipped else "."
         for line in (f"{usable} recordings{listed}", *(f"  {s.path} {s.reason}" for s in skipped[:5])):
-            self.console.print(line, highlight=False, markup=False)
+            journal.say(line)
 
     # -- the loop ------------------------------------------------------------------------------------------------------------------
 
     def _play(self, clips: Clips, held: Clips, journal: Journal, checkpoint: Path) -> None:
         train, game = self.recipe.train, self.game
         validation, speed = Validation(game, held), Speed(game.step)
+        warm_up = WarmUp(game, self.ending, journal, self._accelerator)
+        warm_up.begin()
         with Loader(clips, self.recipe, self._accelerator.process_index, game.step, game.device) as loader:
             while not self.ending.is_reached(game.step):
-                was_warming_up = game.warming_up
+                was_warming_up, begun = game.warming_up, self.ending.elapsed()
                 speed.add(game.take_step(loader.batch()))
+                warm_up.took(self.ending.elapsed() - begun)
+                journal.progress(*self.ending.progress(game.step))
                 if game.step % train.log_every == 0:
                     journal.numbers(game.step, self._with_state(speed.take(game.step, loader.waited)))
-                if game.step % train.validate_every == 0 or (was_warming_up and not game.warming_up):
+                begins = was_warming_up and not game.warming_up
+                if begins or game.step % train.validate_every == 0:
                     begun = time.monotonic()
-                    self._validate(validation, held, journal)
+                    with journal.meanwhile("examining the critics" if begins else "validating"):
+                        self._validate(None if begins else validation, held, journal)
                     speed.leave_out(time.monotonic() - begun)
+                if begins:
+                    journal.stage(stage_of(game))
                 if game.step % train.checkpoint_every == 0:
                     self._save(checkpoint)
 
@@ -178,10 +211,11 @@ class Trainer:
             more["device_gigabytes"] = torch.cuda.max_memory_allocated() / 2**30
         return numbers | more | {"minutes_left": self.ending.minutes_left(self.game.step, numbers["steps_per_second"])}
 
-    def _validate(self, validation: Validation, held: Clips, journal: Journal) -> None:
-        accuracies = self.game.set_gates(held)
+    def _validate(self, validation: Validation | None, held: Clips, journal: Journal) -> None:
+        """Examine the critics, and measure the generator where there is a validation for it."""
+        numbers = self.game.set_gates(held)
         if self._main:
-            journal.numbers(self.game.step, accuracies | validation.measure(journal), "held out")
+            journal.numbers(self.game.step, numbers | (validation.measure(journal) if validation else {}), "held out")
 
     def seconds(self) -> float:
         """Seconds that the run has taken, those before it was resumed included."""

@@ -36,6 +36,8 @@ from typing import Any
 
 import numpy as np
 
+from tsmgan.errors import TsmganError
+
 FORMAT = "tsmgan kernel 1"
 """Version of the files' format. It is part of the key, so files of another version are never used."""
 LARGEST_BYTES = 1 << 24
@@ -71,17 +73,13 @@ class Helper:
     @functools.cached_property
     def dispatcher(self) -> Any:
         """The function as an ordinary numba function."""
-        import numba
-
-        return numba.njit(cache=True, nogil=True, **self.options)(self.function)
+        return _numba().njit(cache=True, nogil=True, **self.options)(self.function)
 
     @functools.cached_property
     def lean_dispatcher(self) -> Any:
         """The function without Python wrappers and without memory management, for machine code that is kept."""
-        import numba
-
         lean: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
-        return numba.njit(nogil=True, **lean, **self.options)(self.function)
+        return _numba().njit(nogil=True, **lean, **self.options)(self.function)
 
     @property
     def _numba_type_(self) -> Any:
@@ -203,6 +201,24 @@ def _values(arguments: tuple[Any, ...]) -> Iterator[Any]:
 
 
 # Compiling and linking
+
+
+def _numba() -> Any:
+    """The compiler, as a module.
+
+    Raises:
+        TsmganError: it is there and does not start; the environment can keep it from that.
+    """
+    try:
+        import numba
+    except ImportError:
+        raise
+    except Exception as error:
+        reason = str(error).rstrip(".")
+        raise TsmganError(
+            f"The compiler numba does not start ({reason}); look at the environment variables whose names begin with NUMBA_."
+        ) from error
+    return numba
 
 
 def _compile(kernel: Kernel, names: list[str]) -> tuple[str, bytes]:

@@ -3,7 +3,7 @@
 Tables, the page of `tsmgan compare`, CSV and JSON files and the artefact meter take names, units, ideals and explanations from here.
 """
 
-from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO
+from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO, SHIFTED_ATTACK
 from tsmgan.evaluation.measures.convergence import CONVERGENCE
 from tsmgan.evaluation.measures.estoi import ESTOI
 from tsmgan.evaluation.measures.formants import FORMANT_ERROR
@@ -56,7 +56,7 @@ SYNTHETIC_MEASURES: tuple[SyntheticMeasure, ...] = (
     DIP,
 )
 """Taken by the artefact meter."""
-SHIFT_MEASURES: tuple[ShiftMeasure, ...] = (TONE_FREQUENCY, TONE_LEVEL, ALIASING)
+SHIFT_MEASURES: tuple[ShiftMeasure, ...] = (TONE_FREQUENCY, TONE_LEVEL, ALIASING, SHIFTED_ATTACK)
 """Taken by the artefact meter where the pitch is shifted."""
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*PAIR_MEASURES, *RUN_MEASURES, *SYNTHETIC_MEASURES, *SHIFT_MEASURES)}
 """Every measure by its name."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tsmgan.evaluation.measures.measure import SyntheticMeasure
+from tsmgan.evaluation.measures.measure import ShiftMeasure, SyntheticMeasure
 
 BURST_RISE_SECONDS, BURST_DECAY_SECONDS = 0.0005, 0.006
 """Time to full amplitude, and time constant of the decay after it: a click with a body, like a hi-hat or a wood block."""
@@ -79,6 +79,11 @@ def attack(source: np.ndarray, output: np.ndarray, samplerate: int, rate: float)
     return _attack_share(source, output, samplerate, rate) / _attack_share(source, source, samplerate, 1.0)
 
 
+def shifted_attack(source: np.ndarray, output: np.ndarray, samplerate: int, pitch: float) -> float:
+    """`attack` where the pitch is shifted by semitones and the speed stays: whatever the pitch, a burst begins and decays as it did."""
+    return attack(source, output, samplerate, 1.0)
+
+
 def pre_echo(source: np.ndarray, output: np.ndarray, samplerate: int, rate: float) -> float:
     """Energy in the 50 ms before the attack of a stretched burst, over the energy of the whole burst; a mean over bursts.
 
@@ -123,4 +128,15 @@ PRE_ECHO = SyntheticMeasure(
     "before each hit.",
     signal=bursts,
     function=pre_echo,
+)
+SHIFTED_ATTACK = ShiftMeasure(
+    name="shifted_attack",
+    title="Attack under a shift",
+    unit="out / in",
+    digits=2,
+    ideal=1.0,
+    explanation="A dry drum hit at another pitch: how much of its energy still comes in the first 5 thousandths of a second. 1 is as crisp "
+    "as before, near 0 is smeared.",
+    signal=bursts,
+    function=shifted_attack,
 )
