@@ -33,7 +33,7 @@ PLACES = 5
 TOP, LEFT = 12, 8
 RATE = 48000
 FLASH_LEVEL, DARK_LEVEL = 235, 40
-CLICK_SAMPLES = 48
+CLICK_SECONDS = 0.001
 
 
 def picture(number: int, is_flash: bool) -> np.ndarray:
@@ -61,16 +61,18 @@ def read_number(shown: np.ndarray) -> int:
 class Clicks:
     """Faint noise with a click at the beginning of each second, made second by second: hours of it need no memory."""
 
-    def __init__(self, seconds: float, seed: int = 0) -> None:
+    def __init__(self, seconds: float, seed: int = 0, samplerate: int = RATE) -> None:
+        self.samplerate = samplerate
         self._chance = np.random.default_rng(seed)
-        self._left = round(seconds * RATE)
+        self._left = round(seconds * samplerate)
         self._waiting = np.zeros(0, np.float32)
 
     def next(self, count: int) -> np.ndarray:
         """The next samples, (samples,) float32; fewer than asked for where the sound ends."""
         while len(self._waiting) < count and self._left:
-            second = 0.002 * self._chance.standard_normal(min(RATE, self._left))
-            second[:CLICK_SAMPLES] += 0.8 * np.hanning(CLICK_SAMPLES)[: len(second)]
+            second = 0.002 * self._chance.standard_normal(min(self.samplerate, self._left))
+            click = np.hanning(round(CLICK_SECONDS * self.samplerate))
+            second[: len(click)] += 0.8 * click[: len(second)]
             self._left -= len(second)
             self._waiting = np.concatenate([self._waiting, second.astype(np.float32)])
         given, self._waiting = np.split(self._waiting, [count])
@@ -91,6 +93,7 @@ def make_film(
     container: str | None = None,
     video: str = "libx264",
     sound: str = "aac",
+    samplerate: int = RATE,
     tracks: int = 1,
     sound_delay: float = 0.0,
     options: dict[str, str] | None = None,
@@ -106,8 +109,8 @@ def make_film(
         stream.codec_context.gop_size = key_every
         if video == "libx264":
             stream.options = {"preset": "ultrafast", "bf": "2", "b-adapt": "0", "crf": "18"}
-        sounds = [output.add_stream(sound, rate=RATE, layout="mono") for _ in range(tracks)]
-        samples = [Clicks(seconds, seed) for seed in range(tracks)]
+        sounds = [output.add_stream(sound, rate=samplerate, layout="mono") for _ in range(tracks)]
+        samples = [Clicks(seconds, seed, samplerate) for seed in range(tracks)]
         done = [0] * tracks
         for number, second in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(picture(number, is_flash(second, fps)), format="gray").reformat(format="yuv420p")
@@ -124,10 +127,11 @@ def make_film(
 
 def _encode_until(output: Any, stream: Any, sound: Clicks, done: int, second: float, delay: float) -> int:
     """Encode the sound up to a second of the film, and return how many samples are encoded."""
-    samples = sound.next(max(0, round(second * RATE) - done))
+    rate = sound.samplerate
+    samples = sound.next(max(0, round(second * rate) - done))
     if len(samples):
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = RATE, done + round(delay * RATE), Fraction(1, RATE)
+        frame.sample_rate, frame.pts, frame.time_base = rate, done + round(delay * rate), Fraction(1, rate)
         output.mux(stream.encode(frame))
     return done + len(samples)
 

@@ -56,6 +56,7 @@ def test_ratings_have_means_with_intervals_over_listeners():
     [
         ("{", "holds no answers"),
         ("[]", "holds no answers"),
+        ("[" * 100_000, "holds no answers"),
         (json.dumps(answers([("a", "b", "c")])), "damaged"),
         (json.dumps(answers(ratings=[{"a": 101}])), "damaged"),
         (json.dumps({"format": FORMAT}), "damaged"),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -314,9 +315,7 @@ def test_a_comma_that_may_be_a_decimal_one_is_asked_about(folder, capsys, text, 
     assert f"--rate {one} for one" in shown and f'"{two}" for two' in shown and shown.count("\n") == 1 and os.listdir() == ["in.wav"]
     assert run(["evaluate", "--artefacts", "--rates", text]) == 2
     assert f"--rates {one} for one" in capsys.readouterr().err
-    for command in ("compare", "plot"):
-        assert run([command, "in.wav", "--rate", text]) == 2
-        assert f"--rate {one}" in capsys.readouterr().err and os.listdir() == ["in.wav"]
+    assert parse_rate(text) == parse_rate(one), "where there is one rate, there is no doubt"
 
 
 @pytest.mark.parametrize(
@@ -349,3 +348,44 @@ def test_the_shortest_output_has_a_duration_and_a_name(folder, capsys):
     soundfile.write("short.wav", tones(240), 24000)
     assert run(["stretch", "short.wav", "--duration", "0.012", "-o", "takes/"]) == 0
     assert "0:00.010 -> 0:00.012 at rate" in capsys.readouterr().err and os.listdir("takes") == ["short@0.012s.wav"]
+
+
+@pytest.mark.parametrize(
+    ("option", "with_comma", "with_point"),
+    [
+        ("--coherence", "0,25", "0.25"),
+        ("--gain", "-1,5", "-1.5"),
+        ("--pitch", "-0,5", "-0.5"),
+        ("--pitch", "1,5/2", "1.5/2"),
+        ("--tune", "440:432,5", "440:432.5"),
+        ("--formants", "+1,5", "+1.5"),
+        ("--duration", "0,75", "0.75"),
+        ("--start", "0,25", "0.25"),
+        ("--pauses", "0,5", "0.5"),
+    ],
+)
+def test_a_decimal_comma_is_a_decimal_point_wherever_a_single_number_is_typed(folder, option, with_comma, with_point):
+    for name, value in (("a.wav", with_comma), ("b.wav", with_point)):
+        rate = ["--rate", "1"] if option in ("--coherence", "--gain", "--start") else []
+        assert run(["stretch", "in.wav", *rate, option, value, "-o", name, "-m", "handmade", "-q"]) == 0
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+
+
+def test_decimal_commas_are_understood_in_a_bit_rate_and_in_the_rates_of_words(folder):
+    assert run(["stretch", "in.wav", "--rate", "2", "--bitrate", "96,5", "-o", "a.mp3", "-q"]) == 0
+    for name, limits in (("a", ["0,9", "1,5"]), ("b", ["0.9", "1.5"])):
+        Path("own.csv").write_text("begin,end\n0,0.4\n")
+        Path("wanted.csv").write_text("begin,end\n0,0.3\n")
+        command = ["map", "in.wav", "--slots", "wanted.csv", "--captions", "own.csv", "--slowest", limits[0], "--fastest", limits[1]]
+        assert run([*command, "--csv", f"{name}.csv"]) == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--coherence", "much", "is no number"), ("--coherence", "1,5", "from 0 to 1"), ("--bitrate", "-3", "at least 0")],
+)
+def test_a_number_that_cannot_be_is_refused_with_the_option_that_it_was_typed_for(folder, capsys, option, value, words):
+    assert run(["stretch", "in.wav", "--rate", "2", option, value]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert words in told and option in told

@@ -9,12 +9,14 @@ import re
 import shutil
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from tsmgan.cli import run
+from tsmgan.errors import UsageError
 from tsmgan.evaluation import peers
 from tsmgan.evaluation.measures import RUN_MEASURES, SYNTHETIC_MEASURES, USUAL_MEASURES
 from tsmgan.evaluation.methods import Method, find_method
@@ -243,8 +245,8 @@ def write_report(folder, seconds: float, names) -> tuple:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The page of 20 s against four peers."""
-    return write_report(tmp_path_factory.mktemp("report"), 20.0, FOUR_PEERS)
+    """A page of 6 s against four peers."""
+    return write_report(tmp_path_factory.mktemp("report"), 6.0, FOUR_PEERS)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +292,7 @@ def open_page(chromium, page):
 
 @pytest.fixture
 def opened(chromium, report):
-    """The page of 20 s, freshly loaded; whatever a test does with it, its console must stay empty."""
+    """The page of 6 s, freshly loaded; whatever a test does with it, its console must stay empty."""
     yield from open_page(chromium, report[0])
 
 
@@ -310,9 +312,23 @@ def state(browser, name: str):
     return browser.execute_script(f"return window.report.{name}")
 
 
+def test_the_page_holds_the_time_map_of_every_method_and_that_of_pauses_that_give_way(tmp_path):
+    y, samplerate = soundfile.read(Path(__file__).parents[1] / "examples" / "voice.flac", dtype="float32")
+    y = np.concatenate([y, np.zeros(samplerate // 2, np.float32)] * 2)[None]
+    renderings = [render(find_method(name), y, samplerate, 1.5, synthetic=False) for name in ("tsmgan", "tsmgan:pauses=first")]
+    original, uniform, first = data_of(build_page(Subject("in.wav", y, samplerate, 1.5, attacks(y, samplerate)), renderings))["tracks"]
+    assert original["map"] is None and uniform["map"] == [[0.0, 1.5]]
+    begins, rates = np.array(first["map"]).T
+    ends = np.append(begins[1:], first["seconds"])
+    assert first["seconds"] == uniform["seconds"] and rates.min() < 1.5 < rates.max()
+    assert float(((ends - begins) * rates).sum()) == pytest.approx(y.shape[1] / samplerate, rel=0.01)
+    with pytest.raises(UsageError, match="must be first"):
+        find_method("tsmgan:pauses=0.5")
+
+
 @pytest.mark.slow
-def test_a_report_of_20_s_of_stereo_against_four_peers_is_under_12_mb(report):
-    page, there = report
+def test_a_report_of_20_s_of_stereo_against_four_peers_is_under_12_mb(tmp_path):
+    page, there = write_report(tmp_path, 20.0, FOUR_PEERS)
     if len(there) < len(FOUR_PEERS):
         pytest.skip(f"only {', '.join(there) or 'none'} of the four peers is installed")
     assert page.stat().st_size < 12_000_000
@@ -320,6 +336,16 @@ def test_a_report_of_20_s_of_stereo_against_four_peers_is_under_12_mb(report):
 
 
 class TestBrowser:
+    def test_the_time_map_stands_above_the_spectrogram_and_says_its_rates(self, small):
+        panels = small.execute_script("return [...report.views.panels.values()].map((panel) => [panel.map, panel.spectrum])")
+        (drawn, spectrum), (without, _) = panels
+        assert without is None, "the original has no map"
+        assert drawn.get_attribute("aria-label").startswith("Time map of tsmgan: rate 0.6 throughout")
+        assert 0 < drawn.rect["y"] + drawn.rect["height"] < spectrum.rect["y"]
+        pixels = "const c = arguments[0]; return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+        colours = small.execute_script(pixels, drawn)
+        assert len({tuple(colours[k : k + 4]) for k in range(0, len(colours), 4)}) > 1, "a line is drawn"
+
     def test_numbers_choose_methods_and_space_plays_from_the_same_position(self, opened):
         from selenium.webdriver.common.keys import Keys
 

@@ -139,3 +139,10 @@ def test_the_waveform_example_is_as_short_as_the_readme_says():
 def test_the_example_of_lines_fits_each_into_its_slot(tmp_path):
     done = load("fit_lines").main(str(tmp_path / "dub.wav"))
     assert [line.fits for line in done.lines] == [True] * 3 and soundfile.info(tmp_path / "dub.wav").duration >= 5.8
+
+
+def test_the_example_of_pauses_shortens_each_of_them_by_more_than_the_words(tmp_path):
+    moved = load("pauses").main(str(tmp_path / "talk.wav"), str(tmp_path / "quick.wav"))
+    before, after = (soundfile.info(tmp_path / f"{name}.wav").frames for name in ("talk", "quick"))
+    assert after == round(before / 2) and len(moved) >= 3
+    assert all(end - begin > 2.5 * (ends - begins) for (begin, end), (begins, ends) in moved)

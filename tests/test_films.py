@@ -67,14 +67,21 @@ def test_a_film_of_a_minute_stays_in_time_to_its_end_and_every_picture_is_shown_
         assert second == pytest.approx(read_number(shown) / 10 / 1.25, abs=0.002)
 
 
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory) -> Path:
+    """An hour of film, ten pictures a second, with sound that is quick to make."""
+    path = tmp_path_factory.mktemp("hour") / "film.mkv"
+    make_film(path, seconds=3600, fps=10, video="mpeg4", sound="pcm_f32le", samplerate=16000)
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("how", [{"rate": 1.25}, {"time_map": TimeMap([0, 600, 1800, 3600], [0, 900, 1800, 2800])}], ids=["rate", "map"])
-def test_picture_and_sound_stay_within_twenty_milliseconds_over_an_hour(folder, how):
-    make_film("film.mp4", seconds=3600, fps=10, video="mpeg4")
-    stretch_file("film.mp4", "out.mp4", **how, **QUICK)
-    require_in_time("out.mp4", 3600, 0.02)
-    assert video_packets("out.mp4") == video_packets("film.mp4")
+def test_picture_and_sound_stay_within_twenty_milliseconds_over_an_hour(folder, hour, how):
+    stretch_file(hour, "out.mkv", **how, **QUICK)
+    require_in_time("out.mkv", 3600, 0.02)
+    assert video_packets("out.mkv") == video_packets(hour)
 
 
 def test_times_of_decoding_grow_and_never_follow_those_of_showing(folder):

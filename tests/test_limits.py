@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from batch_helpers import double_or_die, write_recording, write_tree
 
@@ -57,3 +60,30 @@ def test_as_many_threads_and_jobs_as_are_allowed_work(folder):
     write_recording(folder / "in/take.wav")
     assert run(["stretch", "in/take.wav", "-r", "2", "--threads", "256", "-o", "out.wav", "-q"]) == 0
     assert run(["stretch", "in", "-r", "2", "--jobs", "16", "-o", "out", "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"pitch": "3/2"},
+        {"coherence": "1"},
+        {"seed": math.nan},
+        {"seed": math.inf},
+        {"gain": "loud"},
+        {"start": "0:01"},
+        {"end": "0:01"},
+        {"duration": "0:01", "rate": None},
+    ],
+    ids=str,
+)
+def test_text_is_not_taken_for_a_number_in_python(setting):
+    with pytest.raises(UsageError, match="number"):
+        tsmgan.stretch_file("none.wav", "out.wav", **{"rate": 2.0, **setting})
+
+
+@pytest.mark.parametrize("samplerate", [math.nan, math.inf, 0, 8000.5])
+def test_an_impossible_sample_rate_is_refused_by_every_call(samplerate):
+    y = np.zeros(8000, np.float32)
+    for call in (tsmgan.stretch, tsmgan.pauses, lambda y, samplerate, *rate: tsmgan.Stretcher(samplerate, 1, rate=2.0)):
+        with pytest.raises(UsageError, match="can be stretched"):
+            call(y, samplerate, *([2.0] if call is tsmgan.stretch else []))

@@ -92,4 +92,5 @@ def test_it_reads_a_pipe(recording):
 )
 def test_what_makes_no_map_is_refused(recording, capsys, arguments, words):
     assert run(["map", "in.wav", *arguments]) == 2
-    assert words in " ".join(capsys.readouterr().err.split())
+    shown = capsys.readouterr()
+    assert words in " ".join(shown.err.split()) and not shown.out

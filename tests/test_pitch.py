@@ -198,6 +198,7 @@ def test_the_command_takes_semitones_ratios_and_tunings(folder, arguments, ratio
         (["--pitch", "25"], "-24 to +24"),
         (["--tune", "440"], "is no tuning"),
         (["--tune", "440:-1"], "is no tuning"),
+        (["--tune", "nan:440"], "is no tuning"),
     ],
 )
 def test_a_wrong_pitch_says_what_to_write(folder, capsys, arguments, message):

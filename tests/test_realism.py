@@ -1,6 +1,7 @@
 """Realism in bits: what fresh critics say of stretched sound. Voices here are synthetic: pulses and noise through formants."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -167,7 +168,8 @@ def test_too_few_talkers_are_told_with_what_to_do(voices):
         find_sources([voices / "t0", voices / "t1"])
 
 
-def test_the_command_prints_a_table_and_writes_every_game(voices, tmp_path, capsys):
+def test_the_command_prints_a_table_and_writes_every_game(voices, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tsmgan.evaluation.realism.measure_realism", partial(measure_realism, steps=SHORTEST["steps"]))
     arguments = ["evaluate", "--realism", str(voices), "-m", "tsmgan:model=handmade", "--rates", "2", "--seeds", "1"]
     assert (
         cli.run([*arguments, "-j", "1", "--cache", str(tmp_path), "--json", str(tmp_path / "r.json"), "--csv", str(tmp_path / "r.csv")])

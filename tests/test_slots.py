@@ -244,6 +244,9 @@ def test_captions_are_read_from_every_format_and_encoding(folder, ending, encodi
         ("a.srt", "1\n00:00:03,000 --> 00:00:02,000\nx\n", "ends before it begins"),
         ("a.csv", "start,end\n1,x\n", "row 1 holds no begin and end"),
         ("a.lrc", "[00:01.00]x\n", "give one of .srt"),
+        ("a.srt", "1\n99:00:03,000 --> 99:00:04,000\nx\n", "lies at 99 hours"),
+        ("a.csv", "start,end\n1,1e15\n", "up to 24 hours are possible"),
+        ("a.srt", f"{'9' * 5000}\n00:00:01,000 --> 00:00:02,000\nx\n\n1\n99:00:00,000 --> 99:00:01,000\nx\n", "lies at 99 hours"),
     ],
 )
 def test_captions_that_cannot_be_read_are_refused_in_a_sentence(folder, name, text, reason):
@@ -403,6 +406,13 @@ def test_a_report_whose_name_is_taken_stops_everything(talk):
     with pytest.raises(AudioError, match=r"r\.csv exists already"):
         tsmgan.stretch_file("talk.wav", "dub.wav", slots="wanted.vtt", report="r.csv")
     assert Path("r.csv").read_text() == "mine" and not Path("dub.wav").exists()
+
+
+def test_a_report_and_subtitles_of_one_name_are_refused(talk):
+    write_captions("own.csv")
+    with pytest.raises(UsageError, match=r"Two files would be called dub\.csv"):
+        tsmgan.stretch_file("talk.wav", "dub.wav", slots="wanted.vtt", captions="own.csv", subtitles=["own.csv"], report="dub.csv")
+    assert not Path("dub.wav").exists() and not Path("dub.csv").exists()
 
 
 @pytest.fixture

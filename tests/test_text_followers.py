@@ -334,7 +334,7 @@ def test_cues_that_do_not_overlap_do_not_overlap_afterwards(tmp_path_factory, st
 @pytest.mark.parametrize(
     "ending, content, reason",
     [
-        (".srt", "nothing\n", "holds nothing that SubRip subtitles have"),
+        (".srt", "nothing\n", "nothing of SubRip subtitles is in it"),
         (".srt", "1\n00:00:0a,000 --> 0:1\nx\n", "line 2 holds times that cannot be read"),
         (".ass", "[Events]\nFormat: Layer, Start, End, Text\nDialogue: 0,soon,0:00:01.00,x\n", "line 3 holds no start"),
         (".lrc", "[offset:1.2.3]\n[00:01.00]x\n", "is no number of milliseconds"),
@@ -348,6 +348,15 @@ def test_cues_that_do_not_overlap_do_not_overlap_afterwards(tmp_path_factory, st
         (".cue", CUE.replace("talk", "a") + CUE.replace("talk", "b"), "several recordings"),
         (".srt", b"\x00\x01\x02\x03\x00\x00\x00", "is no text file"),
         (".doc", "x", "is of no kind whose times can be moved"),
+        (".srt", f"1\n{'9' * 400}:00:00,000 --> 00:00:01,000\nx\n", "line 2 holds times that cannot be read"),
+        (".srt", f"1\n00:00:00,{'9' * 5000} --> 00:00:01,000\nx\n", "line 2 holds times that cannot be read"),
+        (".vtt", f"WEBVTT\n\n{'9' * 5000}:00:00.000 --> 00:00:01.000\nx\n", "line 3 holds times that cannot be read"),
+        (".ass", f"[Events]\nFormat: Layer, Start, End, Text\nDialogue: 0,{'9' * 400}:00:00.00,0:00:01.00,x\n", "line 3 holds no start"),
+        (".lrc", f"[{'9' * 400}:00.00]x\n", "nothing of LRC lyrics is in it"),
+        (".cue", CUE.replace("00:08:00", f"{'9' * 400}:08:00"), "minutes:seconds:frames"),
+        (".txt", f"{'9' * 400}\t1\tx\n", "a number that no time is"),
+        (".csv", "start,text\n1e999,x\n", "a number that no time is"),
+        (".TextGrid", TEXTGRID.replace("xmax = 4.01", f"xmax = {'9' * 400}"), "a number that no time is"),
     ],
 )
 def test_a_text_that_cannot_be_moved_is_refused_in_a_sentence(tmp_path, ending, content, reason):

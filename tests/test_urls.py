@@ -322,3 +322,31 @@ def test_a_batch_to_urls_that_is_killed_again_and_again_ends_with_the_outputs_of
         os.utime(path, (1, 1))
     stretch("shelf://in/take 0.wav", "-o", "out.wav", "-r", "2")
     assert not temporary_files(folder / "temporary"), "copies of dead processes should go when another one starts"
+
+
+@pytest.mark.parametrize("ending", ["m4a", "mkv", "mp4"])
+def test_a_media_output_behind_a_url_is_the_one_that_a_path_gets_and_is_never_half_there(memory, temporary, ending):
+    pytest.importorskip("av")
+    from tsmgan import TimeMap, stretch_file
+    from tsmgan.errors import AudioError
+
+    assert run(["stretch", "take.wav", "--rate", "1.25", "-o", f"here.{ending}", "-q"]) == 0
+    assert run(["stretch", "memory://in/take.wav", "--rate", "1.25", "-o", f"memory://out/there.{ending}", "-q"]) == 0
+    Path(f"there.{ending}").write_bytes(memory.cat_file(f"/out/there.{ending}"))
+    here, there = ([*_blocks(f"{name}.{ending}")] for name in ("here", "there"))
+    assert len(here) == len(there) and all((a == b).all() for a, b in zip(here, there))
+
+    before = memory.cat_file(f"/out/there.{ending}")
+    assert run(["stretch", "take.wav", "--rate", "2", "-o", f"memory://out/there.{ending}", "-q"]) == 1
+    assert memory.cat_file(f"/out/there.{ending}") == before and os.listdir(temporary) == []
+    Path("cut.wav").write_bytes(Path("take.wav").read_bytes()[:-1000])
+    with pytest.raises(AudioError, match="cut"):
+        stretch_file("cut.wav", f"memory://out/cut.{ending}", time_map=TimeMap.from_rate(2))
+    assert not memory.exists(f"/out/cut.{ending}") and os.listdir(temporary) == []
+
+
+def _blocks(place: str):
+    from tsmgan.audio import open_reader
+
+    with open_reader(place) as reader:
+        yield from reader.blocks()

@@ -175,7 +175,7 @@ def stretch(
     if pauses is not None:
         if time_map is not None:
             raise UsageError("Pauses go with a rate; a time map says already where every pause belongs.")
-        time_map, rate = _map_of_pauses(y, samplerate, rate, pauses), None
+        time_map, rate = map_of_pauses(y, samplerate, rate, pauses), None
     stream = Stretcher(
         samplerate,
         channels,
@@ -205,7 +205,7 @@ def pauses(y: np.ndarray, samplerate: int) -> np.ndarray:
         (pauses, 2) float64: where each begins and ends, in seconds.
 
     Raises:
-        UsageError, AudioError: y is no recording, as `stretch` says.
+        UsageError, AudioError: y is no recording, or the sample rate impossible, as `stretch` says.
     """
     from tsmgan.maps.pause_finder import joined
 
@@ -214,16 +214,18 @@ def pauses(y: np.ndarray, samplerate: int) -> np.ndarray:
 
 
 def _find_pauses(y: np.ndarray, samplerate: int) -> list[Pause]:
+    from tsmgan.core.geometry import geometry
     from tsmgan.maps.pauses import find_pauses
 
+    geometry(samplerate)  # refuses what is no sample rate
     y = np.asarray(y)
     require_channels_first(y)
     block = checked_block(y, 1 if y.ndim == 1 else y.shape[0], 0.0, samplerate)
     return find_pauses(iter([block]), samplerate, len(block))[0]
 
 
-def _map_of_pauses(y: np.ndarray, samplerate: int, rate: float | None, kept: float | Literal["first"]) -> TimeMap:
-    """The map in samples that `--pauses` makes at a rate."""
+def map_of_pauses(y: np.ndarray, samplerate: int, rate: float | None, kept: float | Literal["first"]) -> TimeMap:
+    """The map in samples that `--pauses` makes at a rate; arguments as of `stretch`."""
     from tsmgan.maps.pause_finder import joined
     from tsmgan.maps.pauses import give_way_first, shorten
     from tsmgan.options import FIRST, require_pauses

@@ -15,7 +15,7 @@ from tsmgan.audio import AudioInfo, Clipping, Writer, open_reader, open_writer
 from tsmgan.audio.opening import READABLE_SUFFIXES
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, UsageError
-from tsmgan.maps.captions import read_captions
+from tsmgan.maps.captions import MOST_SECONDS, read_captions
 from tsmgan.maps.lines import Limits, Line, Slot, Spoken, map_of, plan_lines, without_edges
 from tsmgan.maps.report import report_bytes, require_report_name
 from tsmgan.storage.names import plain, stem
@@ -83,7 +83,7 @@ def fit_lines(
         target: path or URL, whose ending chooses the format, or "-".
         slowest, fastest: rates of words, 0.05 to 20.
         free_time: seconds that a line may run on after its slot, before the next one begins.
-        duration: seconds that the output has at least.
+        duration: seconds that the output has at least, up to a day.
         report: a .csv or .json file that tells what became of each line. It appears together with the output, or neither does.
         model, coherence, seed, subtype, bitrate: see `stretch_file`.
         force: whether existing files are replaced.
@@ -94,6 +94,8 @@ def fit_lines(
         AudioError: a file cannot be read, or the output exists or cannot be written. Nothing is left then.
         ModelError: the model cannot be used.
     """
+    if duration is not None and not 0 <= duration <= MOST_SECONDS:
+        raise UsageError(f"The duration is {duration:g} s; it must be a number from 0 to {MOST_SECONDS:g} s.")
     limits, place = Limits(slowest, fastest, free_time), plain(os.fspath(captions))
     if report is not None:
         require_report_name(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Real
 
 from tsmgan.errors import UsageError
 
@@ -38,14 +39,23 @@ def require_count(what: str, value: float, most: int) -> int:
     return int(value)
 
 
+def require_number(what: str, value: object) -> None:
+    """Raise UsageError unless a value is a number. Text is not read as one."""
+    if not isinstance(value, Real):
+        raise UsageError(f"The {what} is {value!r}; give a number.")
+
+
 def require_coherence(value: float | None) -> None:
     """Raise UsageError unless a coherence that overrides the model's is a number from 0 to 1, or None."""
+    if value is not None:
+        require_number("coherence", value)
     if value is not None and not 0 <= value <= 1:
         raise UsageError(f"The coherence is {value:g}; it must be a number from 0 (phase vocoder) to 1 (keep the waveform's shape).")
 
 
 def require_pitch(semitones: float) -> None:
     """Raise UsageError unless a shift of the pitch is possible."""
+    require_number("pitch", semitones)
     if not abs(semitones) <= MOST_SEMITONES:
         raise UsageError(f"The pitch is {semitones:+g} semitones; -{MOST_SEMITONES:g} to +{MOST_SEMITONES:g} are possible.")
 
@@ -60,5 +70,6 @@ def require_formants(wanted: float | str | None) -> None:
 
 def require_seed(value: int) -> None:
     """Raise UsageError unless a seed is a whole number that is not negative."""
-    if int(value) != value or value < 0:
+    require_number("seed", value)
+    if not 0 <= value < float("inf") or int(value) != value:
         raise UsageError(f"The seed is {value}; it must be a whole number that is not negative.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tsmgan.audio import RawFormat
 from tsmgan.errors import UsageError
-from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_pitch, require_seed
+from tsmgan.limits import MOST_THREADS, require_coherence, require_count, require_formants, require_number, require_pitch, require_seed
 from tsmgan.loop import require_lead
 from tsmgan.recording import AUTO, Gain, nothing_between
 
@@ -106,6 +106,11 @@ class StretchOptions:
         require_seed(self.seed)
         require_pitch(self.pitch)
         require_formants(self.formants)
+        for name in ("duration", "start", "end"):
+            if getattr(self, name) is not None:
+                require_number(name, getattr(self, name))
+        if self.gain != AUTO:
+            require_number("gain", self.gain)
         if self.gain != AUTO and not abs(self.gain) <= HIGHEST_GAIN:
             raise UsageError(f"The gain is {self.gain:g} dB; give a number from -{HIGHEST_GAIN:g} to {HIGHEST_GAIN:g}, or auto.")
         if self.duration is not None and not self.duration > 0:

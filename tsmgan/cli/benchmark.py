@@ -9,6 +9,7 @@ import typer
 
 from tsmgan.cli import console
 from tsmgan.cli import options as declared
+from tsmgan.cli.numbers import number
 from tsmgan.errors import UsageError
 from tsmgan.limits import MOST_ROUNDS
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 def benchmark(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Recording to stretch.", show_default=False)],
-    rate: Annotated[float, typer.Option("--rate", "-r", help="Speed; 1.5 is faster.")] = 1.3,
+    rate: Annotated[float, typer.Option("--rate", "-r", parser=number(), metavar="R", help="Speed; 1.5 is faster.")] = 1.3,
     runs: Annotated[int, typer.Option("--runs", min=1, max=MOST_ROUNDS, help="Number of rounds. The median is shown.")] = 7,
-    seconds: Annotated[float, typer.Option("--seconds", min=1.0, max=3600.0, help="Use this much of the recording.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option("--seconds", parser=number(1, 3600), metavar="N", help="Use this much of the recording.")
+    ] = 60.0,
     peers: Annotated[
         Optional[str],  # noqa: UP045 (Typer reads the annotation on Python 3.10 too)
         typer.Option("--peers", help="Names with commas, or none. Default: all programs that are installed.", show_default=False),

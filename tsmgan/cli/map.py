@@ -58,6 +58,7 @@ def map(
 
     [cyan]tsmgan map talk.wav --pauses 0.3 --csv talk-map.csv[/cyan]  [dim]to be edited, and used with --time-map[/dim]
     """
+    from tsmgan.listening.map_picture import draw, format_of
     from tsmgan.maps import plan_file
     from tsmgan.options import StretchOptions
 
@@ -81,6 +82,7 @@ def map(
     )
     _check(csv, force)
     _check(output, force)
+    picture = None if output is None else format_of(output)
     planned = plan_file(source, options)
     if csv == "-":
         typer.echo(planned.time_map.csv(), nl=False)
@@ -88,10 +90,8 @@ def map(
     _describe(planned)
     if csv is not None:
         _write(csv, planned.time_map.csv().encode())
-    if output is not None:
-        from tsmgan.listening.map_picture import draw
-
-        _write(output, draw(planned, Path(source).name, Path(output).suffix[1:].lower()))
+    if output is not None and picture is not None:
+        _write(output, draw(planned, Path(source).name, picture))
 
 
 def _check(path: str | None, force: bool) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tsmgan.cli.numbers import number
+
 HOW_FAST, HOW_HIGH, INPUT, SOUND, OUTPUT, SPEED, MESSAGES = "How fast", "How high", "Input", "Sound", "Output", "Speed", "Messages"
 RAW_PANEL = "Raw samples (pipes, .raw, .pcm)"
 BATCH_PANEL = "Many recordings"
@@ -71,7 +73,12 @@ Force = Annotated[bool, _force()]
 Device = Annotated[str, _device()]
 Threads = Annotated[int | None, _threads()]
 Quiet = Annotated[bool, _quiet()]
-TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that a method other than tsmgan may take for one file.")]
+TimeLimit = Annotated[
+    float,
+    typer.Option(
+        "--time-limit", parser=number(0.1), metavar="SECONDS", help="Seconds that a method other than tsmgan may take for one file."
+    ),
+]
 
 # Of `tsmgan stretch`.
 
@@ -275,6 +282,7 @@ Salvage = Annotated[bool, typer.Option("--salvage", help="Use what is there of a
 Coherence = Annotated[
     float | None,
     typer.Option(
+        parser=number(0, 1),
         metavar="0..1",
         help="Instead of the model's choice: 0 keeps tones (music), 1 keeps pulses (a voice).",
         rich_help_panel=SOUND,
@@ -292,7 +300,13 @@ Subtype = Annotated[
 ]
 Bitrate = Annotated[
     float | None,
-    typer.Option(metavar="KBPS", help="Of mp3, ogg, opus, m4a ... Default: near the input's.", rich_help_panel=OUTPUT, show_default=False),
+    typer.Option(
+        parser=number(0),
+        metavar="KBPS",
+        help="Of mp3, ogg, opus, m4a ... Default: near the input's.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Pipes carry raw samples instead of WAV.", rich_help_panel=RAW_PANEL)]
 RawRate = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tsmgan.cli.durations import format_duration
+from tsmgan.cli.numbers import decimal
 from tsmgan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def parse_pauses(text: str) -> float | Literal["first"]:
     if tidy == "first":
         return "first"
     try:
-        return float(tidy.removesuffix("%").replace(",", ".")) / (100 if tidy.endswith("%") else 1)
+        return decimal(tidy.removesuffix("%")) / (100 if tidy.endswith("%") else 1)
     except ValueError:
         raise UsageError(f"--pauses is {text!r}; give the share of their length that pauses keep, for example 0.4, or first.") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from tsmgan.cli.numbers import decimal
 from tsmgan.errors import UsageError
 
 
@@ -16,7 +17,7 @@ def parse_pitch(text: str, option: str = "--pitch") -> float:
     """
     above, slash, below = text.strip().partition("/")
     try:
-        return 12 * math.log2(float(above) / float(below)) if slash else _finite(float(above))
+        return _finite(12 * math.log2(decimal(above) / decimal(below))) if slash else decimal(above)
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is no pitch; give semitones, such as --pitch +2 or --pitch -0.5, or a ratio, --pitch 3/2.") from None
 
@@ -29,7 +30,7 @@ def parse_tuning(text: str) -> float:
     """
     before, _, after = text.strip().partition(":")
     try:
-        return 12 * math.log2(float(after) / float(before))
+        return _finite(12 * math.log2(decimal(after) / decimal(before)))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{text!r} is no tuning; give the recording's and the wanted one in Hz, for example --tune 440:432.") from None
 
@@ -46,7 +47,7 @@ def parse_formants(text: str) -> float | Literal["keep", "follow"]:
     if word == "follow":
         return "follow"
     try:
-        return _finite(float(word))
+        return decimal(word)
     except ValueError:
         raise UsageError(f"{text!r} says nothing of formants; give keep, follow or semitones, for example --formants +1.5.") from None
 

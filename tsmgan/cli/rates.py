@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tsmgan.cli.numbers import decimal
 from tsmgan.errors import UsageError
 
 _DOUBTFUL = re.compile(r"(?P<whole>\d+),(?P<rest>\d+(?:/\d+)?x?)", re.IGNORECASE)
@@ -11,7 +12,7 @@ _DOUBTFUL = re.compile(r"(?P<whole>\d+),(?P<rest>\d+(?:/\d+)?x?)", re.IGNORECASE
 
 
 def parse_rate(text: str, option: str = "--rate") -> float:
-    """A speed as a number (1.5), a fraction (90/120: from 120 beats per minute to 90) or with an x (1.5x).
+    """A speed as a number (1.5; 1,5), a fraction (90/120: from 120 beats per minute to 90) or with an x (1.5x).
 
     Args:
         text: what the user wrote.
@@ -22,14 +23,11 @@ def parse_rate(text: str, option: str = "--rate") -> float:
     """
     above, slash, below = text.strip().lower().removesuffix("x").partition("/")
     try:
-        if "_" not in text:  # Python reads 1_2 as 12
-            return float(above) / float(below) if slash else float(above)
+        return decimal(above) / decimal(below) if slash else decimal(above)
     except (ValueError, ZeroDivisionError):
         pass
     if "," in text:
-        doubtful = _DOUBTFUL.fullmatch(text.strip())
-        example = f"{doubtful['whole']}.{doubtful['rest']}" if doubtful else "1.5"
-        raise UsageError(f"{text!r} is no rate; give a single number with a decimal point, for example {option} {example}.")
+        raise UsageError(f"{text!r} is no rate; give a single number, for example {option} 1.5.")
     raise UsageError(f"{text!r} is no rate; give a number, for example {option} 1.5 (faster) or {option} 0.8 (slower).")
 
 

@@ -14,6 +14,7 @@ from tsmgan.cli import console
 from tsmgan.cli import options as declared
 from tsmgan.cli.durations import format_duration, parse_duration, parse_instant
 from tsmgan.cli.lines import given_limits, require_slots, show_lines
+from tsmgan.cli.numbers import decimal
 from tsmgan.cli.pauses import parse_pauses, pauses_gave
 from tsmgan.cli.pitches import parse_formants, parse_pitch, parse_tuning
 from tsmgan.cli.rates import is_list, parse_rate
@@ -185,7 +186,7 @@ def _parse_gain(text: str) -> Gain:
     if text.strip().lower() == "auto":
         return "auto"
     try:
-        return float(text.replace(",", "."))
+        return decimal(text)
     except ValueError:
         raise UsageError(f"The gain is {text!r}; give decibels, for example --gain -1.5, or --gain auto.") from None
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from tsmgan.cli.numbers import number
+
 if TYPE_CHECKING:
     from tsmgan.training.recipe import Recipe
 
@@ -51,7 +53,9 @@ def train(
     ] = False,
     minutes: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option("--minutes", help="Stop after this time, which includes making the pairs.", show_default=False),
+        typer.Option(
+            "--minutes", parser=number(), metavar="N", help="Stop after this time, which includes making the pairs.", show_default=False
+        ),
     ] = None,
     steps: Annotated[Optional[int], typer.Option("--steps", help="Stop at this step.", show_default=False)] = None,  # noqa: UP045
     cache: Annotated[

@@ -117,6 +117,6 @@ def geometry(samplerate: int) -> Geometry:
     Raises:
         UsageError: the sample rate is not an integer within 1 kHz to 768 kHz.
     """
-    if int(samplerate) != samplerate or not LOWEST_SAMPLERATE <= samplerate <= HIGHEST_SAMPLERATE:
+    if not LOWEST_SAMPLERATE <= samplerate <= HIGHEST_SAMPLERATE or int(samplerate) != samplerate:
         raise UsageError(f"The sample rate is {samplerate} Hz; {LOWEST_SAMPLERATE} to {HIGHEST_SAMPLERATE} Hz can be stretched.")
     return Geometry(int(samplerate), _fast_length(samplerate * WINDOW_SECONDS / HOPS_PER_WINDOW))

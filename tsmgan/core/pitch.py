@@ -115,7 +115,7 @@ class PitchShifter:
         Raises:
             UsageError: the sample rate is out of its range.
         """
-        self.samplerate, self.channels = int(samplerate), int(channels)
+        self.samplerate, self.channels = geometry(samplerate).samplerate, int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
         ratio = 2.0 ** (semitones / 12)
         before = max(1 / ratio, min(1.0, STRETCHED_HZ / self.samplerate))

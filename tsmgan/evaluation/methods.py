@@ -22,7 +22,14 @@ def _formants(text: str) -> float | str:
     return text if text in ("keep", "follow") else float(text)
 
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"coherence": float, "model": str, "seed": int, "formants": _formants}
+def _pauses(text: str) -> str:
+    # Other values would make outputs of another length than the other methods'.
+    if text != "first":
+        raise ValueError
+    return text
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"coherence": float, "model": str, "seed": int, "formants": _formants, "pauses": _pauses}
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,8 @@ def find_method(name: str, *, time_limit: float = TIME_LIMIT) -> Method:
         try:
             options.append((key, _OPTIONS[key](value)))
         except ValueError:
-            raise UsageError(f"The value {value} of {key} in {name} is not a number.") from None
+            wanted = "must be first" if key == "pauses" else "is not a number"
+            raise UsageError(f"The value {value} of {key} in {name} {wanted}.") from None
         if key == "model":
             from tsmgan.models import find_model
 

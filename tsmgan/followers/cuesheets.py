@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from tsmgan.errors import UsageError
 from tsmgan.followers.subtitles import line_number, lines_of
-from tsmgan.followers.times import Edits, Times
+from tsmgan.followers.times import WHOLE, Edits, Times
 from tsmgan.storage.names import suffix
 
 FRAMES = 75
 """Of a compact disc in a second, the unit of CUE sheets."""
 _FILE = re.compile(r'[ \t]*FILE[ \t]+(?:"(?P<quoted>[^"]*)"|(?P<plain>\S+))(?:[ \t]+(?P<kind>\w+))?', re.IGNORECASE | re.ASCII)
 _TRACK = re.compile(r"[ \t]*TRACK[ \t]+\d+", re.IGNORECASE | re.ASCII)
-_INDEX = re.compile(r"[ \t]*INDEX[ \t]+(?P<number>\d+)[ \t]+(?P<time>(?P<m>\d+):(?P<s>\d{1,2}):(?P<f>\d{1,2}))", re.IGNORECASE | re.ASCII)
+_INDEX = re.compile(
+    rf"[ \t]*INDEX[ \t]+(?P<number>{WHOLE})[ \t]+(?P<time>(?P<m>{WHOLE}):(?P<s>\d{{1,2}}):(?P<f>\d{{1,2}}))", re.IGNORECASE | re.ASCII
+)
 _BAD_INDEX = re.compile(r"[ \t]*INDEX\b", re.IGNORECASE | re.ASCII)
 KINDS = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 """What a CUE sheet calls a file by its ending; all others are WAVE there."""

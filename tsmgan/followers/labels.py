@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tsmgan.errors import UsageError
 from tsmgan.followers.subtitles import line_number, lines_of
-from tsmgan.followers.times import NUMBER, Edits, Times, number_at, read_number
+from tsmgan.followers.times import NUMBER, WHOLE, Edits, Times, number_at, read_number
 
 _LABEL = re.compile(rf"(?P<begin>{NUMBER})(?:\t(?P<end>{NUMBER})(?=\t|$)|(?=\t|$))", re.ASCII)
 _FREQUENCIES = re.compile(r"\\\t")
@@ -92,8 +92,8 @@ class _Tokens:
     def count(self) -> int:
         """The next number, which counts what follows."""
         token = self.next("number")
-        if not token.text.isdecimal():
-            raise UsageError(f"line {line_number(self._text, token.first)} has {token.text} where a count should stand")
+        if not re.fullmatch(WHOLE, token.text, re.ASCII):
+            raise UsageError(f"line {line_number(self._text, token.first)} has {token.text[:40]} where a count should stand")
         return int(token.text)
 
     @property

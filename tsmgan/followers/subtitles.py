@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 from tsmgan.errors import UsageError
-from tsmgan.followers.times import CLOCK, Clock, Edits, Times
+from tsmgan.followers.times import CLOCK, WHOLE, Clock, Edits, Times
 
 _START = r"(?:^|(?<=\r))"
 """The beginning of a line. A lone carriage return ends a line, too."""
 _BREAK = r"(?:\r\n|\r|\n)"
 _TIMING = rf"[ \t]*(?P<begin>{CLOCK})[ \t]*-->[ \t]*(?P<end>{CLOCK})(?![\w:.,])"
-SUBRIP_CUE = re.compile(rf"{_START}(?:[ \t]*(?P<number>\d+)[ \t]*{_BREAK})?{_TIMING}", re.MULTILINE | re.ASCII)
+SUBRIP_CUE = re.compile(rf"{_START}(?:[ \t]*(?P<number>{WHOLE})[ \t]*{_BREAK})?{_TIMING}", re.MULTILINE | re.ASCII)
 WEBVTT_CUE = re.compile(rf"{_START}(?:(?P<number>[^\r\n]*\S[^\r\n]*){_BREAK})?{_TIMING}", re.MULTILINE | re.ASCII)
 _ARROW = re.compile(rf"{_START}[^\r\n]*?\d:\d[^\r\n]*-->[^\r\n]*", re.MULTILINE | re.ASCII)
 _INSIDE = re.compile(rf"<({CLOCK})>", re.ASCII)
@@ -81,14 +81,16 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
 _FIELDS = re.compile(r"Format[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
 _EVENT = re.compile(r"(?:Dialogue|Comment)[ \t]*:", re.IGNORECASE)
 _BLOCK = re.compile(r"\{[^}]*\}")
-_KARAOKE = re.compile(r"\\(?P<kind>kt|k[fo]?|K[fo]?)(?P<cs>\d+)", re.ASCII)
-_SPAN = re.compile(r"\\t[ \t]*\([ \t]*(?P<a>\d+)[ \t]*,[ \t]*(?P<b>\d+)[ \t]*,", re.ASCII)
-_MOVE = re.compile(r"\\move[ \t]*\((?:[^,()]*,){4}[ \t]*(?P<a>\d+)[ \t]*,[ \t]*(?P<b>\d+)[ \t]*\)", re.ASCII)
-_FADE = re.compile(r"\\fad[ \t]*\([ \t]*(?P<a>\d+)[ \t]*,[ \t]*(?P<b>\d+)[ \t]*\)", re.ASCII)
+_KARAOKE = re.compile(rf"\\(?P<kind>kt|k[fo]?|K[fo]?)(?P<cs>{WHOLE})(?!\d)", re.ASCII)
+_SPAN = re.compile(rf"\\t[ \t]*\([ \t]*(?P<a>{WHOLE})[ \t]*,[ \t]*(?P<b>{WHOLE})[ \t]*,", re.ASCII)
+_MOVE = re.compile(rf"\\move[ \t]*\((?:[^,()]*,){{4}}[ \t]*(?P<a>{WHOLE})[ \t]*,[ \t]*(?P<b>{WHOLE})[ \t]*\)", re.ASCII)
+_FADE = re.compile(rf"\\fad[ \t]*\([ \t]*(?P<a>{WHOLE})[ \t]*,[ \t]*(?P<b>{WHOLE})[ \t]*\)", re.ASCII)
 _LONG_FADE = re.compile(
-    r"\\fade[ \t]*\((?:[^,()]*,){3}[ \t]*(?P<a>\d+)[ \t]*,[ \t]*(?P<b>\d+)[ \t]*,[ \t]*(?P<c>\d+)[ \t]*,[ \t]*(?P<d>\d+)[ \t]*\)", re.ASCII
+    rf"\\fade[ \t]*\((?:[^,()]*,){{3}}[ \t]*(?P<a>{WHOLE})[ \t]*,[ \t]*(?P<b>{WHOLE})[ \t]*,"
+    rf"[ \t]*(?P<c>{WHOLE})[ \t]*,[ \t]*(?P<d>{WHOLE})[ \t]*\)",
+    re.ASCII,
 )
-EVENT_CLOCK = re.compile(r"\d+:\d{1,2}:\d{1,2}(?:[.,]\d+)?", re.ASCII)
+EVENT_CLOCK = re.compile(rf"(?<!\d){WHOLE}:\d{{1,2}}:\d{{1,2}}(?:[.,]\d{{1,18}})?(?!\d)", re.ASCII)
 
 
 def move_substation(text: str, times: Times) -> str:
@@ -168,8 +170,8 @@ def _padded(written: str, value: int) -> str:
 
 # LRC.
 
-_STAMP = re.compile(r"(?P<open>[\[<])(?P<m>\d+):(?P<s>\d{1,2})(?:(?P<point>[.:])(?P<rest>\d{1,3}))?[\]>]", re.ASCII)
-_HEAD = re.compile(r"(?:[ \t]*\[\d+:\d{1,2}(?:[.:]\d{1,3})?\])+", re.ASCII)
+_STAMP = re.compile(rf"(?P<open>[\[<])(?P<m>{WHOLE}):(?P<s>\d{{1,2}})(?:(?P<point>[.:])(?P<rest>\d{{1,3}}))?[\]>]", re.ASCII)
+_HEAD = re.compile(rf"(?:[ \t]*\[{WHOLE}:\d{{1,2}}(?:[.:]\d{{1,3}})?\])+", re.ASCII)
 _TAG = re.compile(r"[ \t]*\[(?P<name>offset|length)[ \t]*:[ \t]*(?P<value>[-+]?[\d:.]+)[ \t]*\]", re.ASCII | re.IGNORECASE)
 
 

@@ -148,7 +148,7 @@ class Texts:
         with named(place, "moved"):
             text.moved(still)
             if not still.entries and file.text.strip():
-                raise UsageError(f"it holds nothing that {FORMATS[suffix(place).lower()].name} have")
+                raise UsageError(f"nothing of {FORMATS[suffix(place).lower()].name} is in it")
         return text
 
     def follow(self, moved: Moved) -> Followed:

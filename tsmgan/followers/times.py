@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tsmgan.core.timemap import TimeMap
+from tsmgan.errors import UsageError
 from tsmgan.followers.follower import Moved
 
-CLOCK = r"-?(?:\d+:)?\d+:\d{1,2}(?:[.,]\d+)?"
+WHOLE = r"\d{1,9}"
+"""Digits of a whole number. No time has more; as a floating point number it could be infinite."""
+CLOCK = rf"-?(?:{WHOLE}:)?{WHOLE}:\d{{1,2}}(?:[.,]\d{{1,18}})?"
 """Hours, minutes and seconds, or minutes and seconds, with either decimal mark. To be used with re.ASCII."""
 NUMBER = r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?"
 """Seconds, or milliseconds, with either decimal mark."""
-_CLOCK = re.compile(r"(?P<sign>-?)(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d{1,2})(?:(?P<point>[.,])(?P<rest>\d+))?", re.ASCII)
+_CLOCK = re.compile(rf"(?P<sign>-?)(?:(?P<h>{WHOLE}):)?(?P<m>{WHOLE}):(?P<s>\d{{1,2}})(?:(?P<point>[.,])(?P<rest>\d{{1,18}}))?", re.ASCII)
 NUMBER_DECIMALS = 6
 """Digits behind the point that a moved number has at least: a microsecond of seconds."""
 SAME = 1e-9
@@ -74,8 +78,15 @@ class Clock(NamedTuple):
 
 
 def read_number(written: str) -> float:
-    """A number that fits the pattern NUMBER."""
-    return float(written.replace(",", "."))
+    """A number that fits the pattern NUMBER.
+
+    Raises:
+        UsageError: it is too large for a floating point number.
+    """
+    value = float(written.replace(",", "."))
+    if not math.isfinite(value):
+        raise UsageError(f"it holds a number that no time is: {written[:40]}")
+    return value
 
 
 def number_at(written: str, value: float) -> str:

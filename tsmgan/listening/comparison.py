@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import librosa
 import numpy as np
 
+from tsmgan.api import map_of_pauses
 from tsmgan.core.field import Field
+from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import TsmganError
 from tsmgan.evaluation.methods import Method, Ourselves
 from tsmgan.listening.field import stretch_and_watch
@@ -24,6 +26,8 @@ class Rendering:
     """(channels, samples), float32."""
     figures: dict[str, float] = field(default_factory=dict)
     field: Field | None = None
+    time_map: TimeMap | None = None
+    """In seconds."""
     problem: str | None = None
 
 
@@ -52,15 +56,19 @@ def render(method: Method, y: np.ndarray, samplerate: int, rate: float, pitch: f
 
 def _stretch_and_measure(result: Rendering, method: Method, y: np.ndarray, samplerate: int, rate: float, pitch: float) -> None:
     stretcher = method.stretch
+    time_map = TimeMap.from_rate(rate)
     if isinstance(stretcher, Ourselves):
         stretcher.warm_up()
         began = time.perf_counter()
-        output, result.field = stretch_and_watch(y, samplerate, rate, pitch=pitch, **dict(stretcher.options))
+        options = dict(stretcher.options)
+        if (pauses := options.pop("pauses", None)) is not None:
+            time_map = map_of_pauses(y, samplerate, rate, pauses)
+        output, result.field = stretch_and_watch(y, samplerate, time_map=time_map, pitch=pitch, **options)
     else:
         began = time.perf_counter()
         output = stretcher(y, samplerate, rate, *([pitch] if pitch else []))
     seconds = time.perf_counter() - began
-    result.samples = np.asarray(output, np.float32)
+    result.samples, result.time_map = np.asarray(output, np.float32), time_map.in_seconds(samplerate)
     if not result.samples.shape[1]:
         raise TsmganError(f"{method.name} gave no samples.")
     if not np.all(np.isfinite(result.samples)):

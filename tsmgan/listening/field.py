@@ -11,17 +11,17 @@ from tsmgan.core.field import BAND_CENTRES_HZ, Field
 from tsmgan.core.geometry import geometry
 
 
-def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float, **options: Any) -> tuple[np.ndarray, Field]:
+def stretch_and_watch(y: np.ndarray, samplerate: int, rate: float | None = None, **options: Any) -> tuple[np.ndarray, Field]:
     """Stretch as `tsmgan.stretch` does, and return the field as well.
 
     Args:
         y: (channels, samples), float32, full scale 1.0.
         samplerate: in Hz.
-        rate: speed, 0.05 to 20.
-        options: model, coherence, seed, pitch, formants, as of `Stretcher`.
+        rate: speed, 0.05 to 20; None with a time map.
+        options: time_map, model, coherence, seed, pitch, formants, as of `Stretcher`.
 
     Returns:
-        The output, (channels, round(samples / rate)); and the field, arrays (frames, bands) with a row for
+        The output, (channels, samples); and the field, arrays (frames, bands) with a row for
         each frame of the output, `frame_seconds` apart.
 
     Raises:

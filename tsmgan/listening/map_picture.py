@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from tsmgan.errors import UsageError
 from tsmgan.maps import Planned
@@ -12,19 +13,26 @@ PARTS = 800
 """Of the passage, whose mean rates are drawn."""
 
 
+def format_of(path: str) -> str:
+    """The format of a picture by the ending of its name.
+
+    Raises:
+        UsageError: it is none of FORMATS.
+    """
+    ending = Path(path).suffix.lower()
+    if ending[1:] not in FORMATS:
+        raise UsageError(f"A map is drawn as .png or .svg, not as {ending or path}; give one of these endings with -o.")
+    return ending[1:]
+
+
 def draw(planned: Planned, name: str, format: str) -> bytes:
     """The picture as a whole file.
 
     Args:
         planned: the map.
         name: of the recording, for the title.
-        format: png or svg.
-
-    Raises:
-        UsageError: another format.
+        format: one of FORMATS.
     """
-    if format not in FORMATS:
-        raise UsageError(f"A map is drawn as .png or .svg, not as .{format}; give one of these endings with -o.")
     import numpy as np
     from matplotlib.figure import Figure
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from tsmgan import __version__
 from tsmgan.core.field import BAND_CENTRES_HZ, Field
+from tsmgan.core.timemap import TimeMap
 from tsmgan.evaluation.peers import PEERS
 from tsmgan.listening.comparison import Rendering
 from tsmgan.listening.field import bands_below, frame_seconds
@@ -61,7 +62,8 @@ def build_page(subject: Subject, renderings: Sequence[Rendering]) -> str:
     recordings = [subject.samples, *(result.samples for result in heard if result.samples is not None)]
     sounds, gains = _sounds(recordings, subject.samplerate)
     names, fields = [ORIGINAL, *(result.name for result in heard)], [None, *(result.field for result in heard)]
-    tracks = [_track(name, y.shape[1], subject, field) for name, y, field in zip(names, recordings, fields)]
+    maps = [None, *(result.time_map for result in heard)]
+    tracks = [_track(name, y.shape[1], subject, field, map) for name, y, field, map in zip(names, recordings, fields, maps)]
     for track, scale, gain in zip(tracks, sounds.scales, gains):
         track |= {"scale": scale, "gain": gain}
     data = {
@@ -120,9 +122,18 @@ def _sounds(recordings: Sequence[np.ndarray], samplerate: int) -> tuple[Sounds, 
     return sounds, [round(float(np.clip(gain, -HIGHEST_MATCH_DB, HIGHEST_MATCH_DB)), 3) for gain in gains]
 
 
-def _track(name: str, length: int, subject: Subject, field: Field | None) -> dict[str, Any]:
-    shown = None if field is None else _field(field, subject.samplerate, subject.pitch)
-    return {"name": name, "seconds": length / subject.samplerate, "field": shown}
+def _track(name: str, length: int, subject: Subject, field: Field | None, time_map: TimeMap | None) -> dict[str, Any]:
+    shown, seconds = None if field is None else _field(field, subject.samplerate, subject.pitch), length / subject.samplerate
+    return {"name": name, "seconds": seconds, "field": shown, "map": None if time_map is None else _pieces(time_map, seconds)}
+
+
+def _pieces(time_map: TimeMap, seconds: float) -> list[tuple[float, float]]:
+    """Where the pieces of one rate begin in the output, in seconds, and their rates."""
+    inner = time_map.knots[1]
+    edges = np.concatenate([[0.0], inner[(inner > 0) & (inner < seconds)], [seconds]])
+    rates = time_map.rate_at((edges[:-1] + edges[1:]) / 2)
+    pieces = [(round(float(edge), 4), float(f"{rate:.4g}")) for edge, rate in zip(edges, rates)]
+    return [piece for k, piece in enumerate(pieces) if k == 0 or piece[1] != pieces[k - 1][1]]
 
 
 def _field(field: Field, samplerate: int, pitch: float) -> dict[str, Any]:

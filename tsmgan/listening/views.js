@@ -153,7 +153,10 @@ class Views {
     }
     this._layOut();
     this._drawOverview();
-    for (const track of this.visibleTracks) this._drawWave(track);
+    for (const track of this.visibleTracks) {
+      this._drawMap(track);
+      this._drawWave(track);
+    }
     this._drawField();
     this.drawHead();
     clearTimeout(this._later);
@@ -171,6 +174,7 @@ class Views {
     for (const [track, panel] of this.panels) {
       panel.note.textContent = track === 0 ? this._originalNote() : "";
       const name = this.data.tracks[track].name, span = `${this.from.toFixed(2)} to ${this.to.toFixed(2)} s`;
+      panel.map?.setAttribute("aria-label", this._mapLabel(track));
       panel.wave.setAttribute("aria-label", `Waveform of ${name}, ${span}`);
       panel.spectrum.setAttribute("aria-label", `Spectrogram of ${name}, ${span}`);
     }
@@ -189,16 +193,17 @@ class Views {
     title.textContent = `${track + 1}. ${this.data.tracks[track].name}`;
     const note = document.createElement("small");
     title.append(note);
-    const [wave, spectrum] = ["wave", "spectrum"].map((kind) => {
+    const [map, wave, spectrum] = ["map", "wave", "spectrum"].map((kind) => {
+      if (kind === "map" && !this.data.tracks[track].map) return null;
       const canvas = document.createElement("canvas");
       canvas.className = `panel ${kind}`;
       canvas.setAttribute("role", "img");
       this._listen(canvas, track);
       return canvas;
     });
-    block.append(title, wave, spectrum);
+    block.append(title, ...(map ? [map] : []), wave, spectrum);
     this._host.append(block);
-    return { wave, spectrum, note };
+    return { map, wave, spectrum, note };
   }
 
   // A canvas's context, in CSS pixels, cleared.
@@ -227,6 +232,41 @@ class Views {
     context.globalAlpha = 1;
     context.strokeStyle = this.colours.accent;
     context.strokeRect(left + 0.5, 0.5, Math.max(2, right - left) - 1, height - 1);
+  }
+
+  // The lowest and the highest rate of a track.
+  _rates(track) {
+    const rates = this.data.tracks[track].map.map(([, rate]) => rate);
+    return [Math.min(...rates), Math.max(...rates)];
+  }
+
+  _mapLabel(track) {
+    const [low, high] = this._rates(track), name = this.data.tracks[track].name;
+    return low === high ? `Time map of ${name}: rate ${low} throughout` : `Time map of ${name}: rates from ${low} to ${high}`;
+  }
+
+  // How fast each moment is: a line of steps, on a logarithmic scale that all tracks share.
+  _drawMap(track) {
+    const canvas = this.panels.get(track).map;
+    if (!canvas) return;
+    const { context, width, height } = this._context(canvas, this.colours.ground);
+    const all = this.data.tracks.flatMap((each, i) => (each.map ? this._rates(i) : []));
+    const low = Math.log(Math.min(...all) / 1.3), high = Math.log(Math.max(...all) * 1.3);
+    const place = (rate) => height * (1 - (Math.log(rate) - low) / (high - low));
+    const { map, seconds } = this.data.tracks[track];
+    const across = (second) => ((second - this.from) / (this.to - this.from)) * width;
+    context.strokeStyle = this.colours.wave;
+    context.lineWidth = 1.6;
+    context.beginPath();
+    map.forEach(([begin, rate], i) => {
+      context.lineTo(across(begin), place(rate));
+      context.lineTo(across(i + 1 < map.length ? map[i + 1][0] : seconds), place(rate));
+    });
+    context.stroke();
+    const [least, most] = this._rates(track);
+    const labels = least === most ? [[least, `rate ${least}`]] : [[most, `${most}`], [least, `rate ${least}`]];
+    const within = (y) => Math.min(Math.max(0, y), height - LABEL_HEIGHT);
+    this._label(canvas, "second", labels.map(([rate, text]) => ({ text, left: 4, top: within(place(rate) - LABEL_HEIGHT / 2) })));
   }
 
   _drawWave(track) {
@@ -453,7 +493,8 @@ class Views {
   // The play head, an element over each picture rather than a stroke in it.
   drawHead() {
     const position = this.player.position;
-    for (const canvas of [this._overview, this._field, ...[...this.panels.values()].flatMap((panel) => [panel.wave, panel.spectrum])]) {
+    for (const canvas of [this._overview, this._field, ...[...this.panels.values()].flatMap((panel) => [panel.map, panel.wave, panel.spectrum])]) {
+      if (!canvas) continue;
       let share = canvas === this._overview ? position / this.player.duration : (position - this.from) / (this.to - this.from);
       const original = this.panels.get(0);
       if (original && (canvas === original.wave || canvas === original.spectrum)) {

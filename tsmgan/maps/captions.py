@@ -20,6 +20,8 @@ CHECKS = {".srt": move_subrip, ".vtt": move_webvtt, ".ass": move_substation, ".s
 """Endings that pysubs2 reads, and what finds a line of such a text that cannot be read. pysubs2 passes over these."""
 TABLES = (".csv", ".tsv")
 ENDINGS = (*CHECKS, *TABLES)
+MOST_SECONDS = 86400.0
+"""A day. A cue that lies behind it has a slip of the pen in it, and would fill a disk with silence."""
 
 
 def read_captions(place: str) -> list[Slot]:
@@ -30,7 +32,7 @@ def read_captions(place: str) -> list[Slot]:
 
     Raises:
         AudioError: the file cannot be read.
-        UsageError: it holds no cues, one of them ends before it begins, or its ending is unknown.
+        UsageError: it holds no cues, one of them ends before it begins or behind MOST_SECONDS, or its ending is unknown.
     """
     ending = suffix(place).lower()
     if ending not in ENDINGS:
@@ -41,6 +43,11 @@ def read_captions(place: str) -> list[Slot]:
         if not found:
             raise UsageError("it holds no cues")
     for slot in found:
+        if not slot.end <= MOST_SECONDS:
+            raise UsageError(
+                f"Cue {slot.number} of {place} lies at {slot.end / 3600:.0f} hours, and times up to {MOST_SECONDS / 3600:g} hours are "
+                "possible; mend its times."
+            )
         if slot.end < slot.begin:
             raise UsageError(f"Cue {slot.number} of {place} ends before it begins, at {slot.end:g} and {slot.begin:g} s; mend its times.")
     return found

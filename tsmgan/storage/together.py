@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tsmgan.errors import AudioError
+from tsmgan.errors import AudioError, UsageError
 from tsmgan.storage.atomic import Unfinished, taken, temporary_path, write_error
-from tsmgan.storage.names import is_url
+from tsmgan.storage.names import absolute, is_url
 from tsmgan.storage.places import exists
 
 
@@ -127,7 +127,10 @@ def _told(name: str) -> Iterator[None]:
 
 
 def require_all_free(names: list[str], *, force: bool) -> None:
-    """Raise AudioError when a file exists and must not be overwritten."""
+    """Raise AudioError when a file exists and must not be overwritten, UsageError when two files would have one name."""
+    if len({absolute(name) for name in names}) < len(names):
+        twice = next(name for k, name in enumerate(names) if absolute(name) in map(absolute, names[:k]))
+        raise UsageError(f"Two files would be called {twice}; give one of them another name.")
     for name in names:
         if not force and exists(name):
             raise taken(name)
