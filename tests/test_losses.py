@@ -94,7 +94,7 @@ def test_the_cycle_term_is_least_when_each_output_frame_looks_like_the_input_fra
 
 def test_the_prior_is_zero_at_the_default_and_grows_with_the_departure():
     shape = (2, 10, BANDS)
-    default = Field(torch.full(shape, 0.9), torch.full(shape, 0.1), *(torch.zeros(shape) for _ in range(4)))
+    default = Field(torch.full(shape, 0.9), torch.full(shape, 0.1), *(torch.zeros(shape) for _ in range(5)))
     near, far = (default._replace(coherence=torch.full(shape, c)) for c in (0.8, 0.2))
     assert prior(default, default).eq(0).all()
     assert (prior(far, default) > prior(near, default)).all()

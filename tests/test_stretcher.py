@@ -454,7 +454,7 @@ def test_the_output_follows_the_input_down_to_minus_100_db(make, rate):
         assert abs(10 * np.log10((out**2).mean() / (expected**2).mean())) < 0.25
 
 
-@pytest.mark.parametrize("extreme", ["coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window"])
+@pytest.mark.parametrize("extreme", ["coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "breath"])
 @pytest.mark.parametrize("value", [1e30, -1e30])
 def test_whatever_a_model_decides_the_vocoder_stage_stays_within_3_db(extreme, value):
     g, frames = geometry(SECOND), 40

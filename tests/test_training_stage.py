@@ -41,10 +41,11 @@ def analysed(y, rate, frames, g=G):
 
 def random_field(frames, seed=0):
     generator = np.random.default_rng(seed)
-    bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.4, 0.4), (-0.3, 0.8))
+    bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.4, 0.4), (-0.3, 0.8), (-0.3, 0.8))
     values = [generator.uniform(a, b, (frames, BANDS)).astype(np.float32) for a, b in bounds]
     lengths = SHORTEST_WINDOW + (LONGEST_WINDOW - SHORTEST_WINDOW) * generator.integers(0, WINDOW_STEPS + 1, (frames, 1)) / WINDOW_STEPS
-    return Field(*values[:4], np.maximum(values[4], 0), lengths.repeat(BANDS, 1).astype(np.float32))
+    noise, breath = (np.maximum(each, 0) for each in values[4:])
+    return Field(*values[:4], noise, lengths.repeat(BANDS, 1).astype(np.float32), breath)
 
 
 def tensors(frames):
@@ -81,7 +82,7 @@ def test_the_torch_stage_gives_the_numba_stages_waveform_within_1e_4(make, rate)
 def test_they_agree_on_recordings_with_attacks_and_with_coherence(name, coherence, alpha_mix, rate):
     y, samplerate = soundfile.read(EXAMPLES / f"{name}.flac", dtype="float32", always_2d=True)
     shape = (400, BANDS)
-    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, -0.3, 0.0, SYNTHESIS_SHARE)))
+    field = Field(*(np.full(shape, value, np.float32) for value in (coherence, alpha_mix, 0.0, -0.3, 0.0, SYNTHESIS_SHARE, 0.0)))
     frames = analysed(y[:, 0], rate, 400, geometry(samplerate))
     assert name != "band" or (frames.attack_share * alpha_mix).max() > 0.9
     assert difference(y[:, 0], rate, field, samplerate) < 1e-4
@@ -138,7 +139,7 @@ def test_frames_that_are_not_rotated_overlap_add_to_the_recording():
     y = voice(1.0, SAMPLERATE)
     frames = analysed(y, 1.0, 40)
     stage = Stage(G)
-    plain = Field(*(torch.full((1, 40, BANDS), value) for value in (0.0, 0.0, 0.0, 0.0, 0.0, SYNTHESIS_SHARE)))
+    plain = Field(*(torch.full((1, 40, BANDS), value) for value in (0.0, 0.0, 0.0, 0.0, 0.0, SYNTHESIS_SHARE, 0.0)))
     ones, white = torch.ones(1, 40, G.bins), torch.zeros(1, 45 * G.hop)
     still = Rotated(torch.zeros(1, 40, G.bins), torch.zeros(1, 40, dtype=torch.long))
     output = stage.synthesise(torch.from_numpy(frames.spectra), ones, 0 * ones, still, ones, plain, white)[0].numpy()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "tsmgan-3"
 """The shipped model that `default` stands for."""
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout and of the features that a generator expects."""
 LARGEST_CONFIG_BYTES = 1 << 20
 LARGEST_ONNX_BYTES = 1 << 28

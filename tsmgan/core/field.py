@@ -15,11 +15,9 @@ LARGEST_LOG_GAIN = 0.35
 """The gain of a band in amplitude stays within this natural logarithm either way (3 dB), whatever a model decides."""
 LARGEST_TEXTURE = 0.75
 """The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
-
-
 SOFT_NOISE = 1e-3
-"""The share of noise nu counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a straight line, so that a
-rounding error of nu is not heard."""
+"""A share nu of noise or breath counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a straight line, so
+that a rounding error of nu is not heard."""
 LEAST_NOISE = 1e-6
 """A smaller nu is none: a rounding error must not keep a recording at rate 1 from coming out bit for bit."""
 
@@ -56,6 +54,9 @@ class Field(NamedTuple):
     window: Any
     """Length of the synthesis window as a share of the analysis window's, SHORTEST_WINDOW to LONGEST_WINDOW. A frame has one window, so its
     bands' mean counts."""
+    breath: Any
+    """The share of each bin's power that is breath: the frame filtered by a random response of BURST_SECONDS, another one in each frame. It
+    is noise that comes and goes with the pulses of the voice. Bins that begin with an attack take none."""
 
     def bounded(self) -> Field:
         """The field with every value in the range that the vocoder stage allows; arrays only."""
@@ -66,6 +67,7 @@ class Field(NamedTuple):
             np.clip(self.texture, -LARGEST_TEXTURE, LARGEST_TEXTURE),
             np.clip(self.noise_share, 0, 1),
             np.clip(self.window, SHORTEST_WINDOW, LONGEST_WINDOW),
+            np.clip(self.breath, 0, 1),
         )
 
 

@@ -3,6 +3,7 @@
 The envelope is found as CheapTrick finds it (Morise, "CheapTrick, a spectral envelope estimator for high-quality speech synthesis", 2015),
 with the steps that follow the pitch F0 carried out along the frequency axis, where they are running sums:
 
+- below F0, the power at F0 - f is added to that at f, as if a harmonic stood at 0: the fundamental of a lowered voice needs a level there;
 - power is averaged over 2/3 F0, which fills the valleys between the harmonics;
 - its logarithm is averaged over F0. In the cepstrum this is a sinc with its zeros at the periods of the harmonics, so none is left;
 - what the average has blurred is sharpened: 1.18 L(f) - 0.09 (L(f + F0) + L(f - F0)).
@@ -192,10 +193,10 @@ def running_mean(values, top, pad, width, sums, out):
 
 
 @helper()
-def fill_envelope(power, top, f0_bins, blurred, sums, out):
+def fill_envelope(power, top, f0_bins, voiced, blurred, sums, out):
     """Fills out (top,) with the natural logarithm of the envelope of power (bins,), as far as the bins below `top` tell it.
 
-    f0_bins is F0 in bins. blurred (top,) and sums (3 top,) are scratch.
+    f0_bins is F0 in bins, and the frame is `voiced` where it has one. blurred (top,) and sums (3 top,) are scratch.
     """
     pad = min(top - 1, int(f0_bins) + 1)
     width = max(min(f0_bins, np.float32(pad)), np.float32(1.0))
@@ -203,7 +204,13 @@ def fill_envelope(power, top, f0_bins, blurred, sums, out):
     for f in range(top):
         loudest = max(loudest, power[f])
     floor = np.float32(RELATIVE_FLOOR) * loudest + np.float32(SMALLEST_POWER)
-    running_mean(power, top, pad, max(np.float32(2 / 3) * width, np.float32(1.0)), sums, out)
+    for f in range(top):
+        blurred[f] = power[f]
+    if voiced:
+        for f in range(min(int(f0_bins) + 1, top - 1)):
+            below = min(int(f0_bins - f), top - 2)
+            blurred[f] += power[below] + (f0_bins - f - below) * (power[below + 1] - power[below])
+    running_mean(blurred, top, pad, max(np.float32(2 / 3) * width, np.float32(1.0)), sums, out)
     for f in range(top):
         out[f] = np.log(max(out[f], np.float32(0.0)) + floor)
     running_mean(out, top, pad, width, sums, blurred)
@@ -236,7 +243,7 @@ def envelope_gains(
     for k in range(len(rows)):
         m = rows[k]
         f0 = pitch_of(power[m], lags, cosines, scratch[2])
-        fill_envelope(power[m], top, f0 / bin_hz, scratch[1], sums, envelope)
+        fill_envelope(power[m], top, f0 / bin_hz, f0 < np.float32(UNVOICED_F0), scratch[1], sums, envelope)
         for f in range(max(top, last)):
             b, w = lower[f], upper_share[f]
             source = f if f < top else f - copied

@@ -13,8 +13,17 @@ from tsmgan.core.compiled import fft
 from tsmgan.core.frames import RUN
 from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
 
+BURST_SECONDS = 0.0015
+"""Length of the random responses of breath, the whole of a Hann window: short beside a period of a voice."""
 STREAM = 1 << 63
 """Keeps the keys of this noise apart from those of the network's."""
+
+
+def burst_window(geometry: Geometry) -> np.ndarray:
+    """The Hann window of a burst, of an even number of samples, float32; the sum of its squares is 1."""
+    length = 2 * max(1, round(BURST_SECONDS * geometry.samplerate / 2))
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(length) + 0.5) / length)
+    return (window / np.sqrt((window**2).sum())).astype(np.float32)
 
 
 class NoiseFrames:
@@ -29,6 +38,7 @@ class NoiseFrames:
         self._geometry, self._seed = geometry, seed
         window = geometry.window()
         self._window = window / np.sqrt(np.float32((window**2).sum()))
+        self._burst = burst_window(geometry)
 
     def __call__(self, first: int, frames: np.ndarray) -> np.ndarray:
         """Spectra of some frames behind frame `first`.
@@ -40,10 +50,25 @@ class NoiseFrames:
         Returns:
             (n, bins), complex64; each bin's power is 1 in the mean.
         """
+        return fft.rfft(self._cut(first, frames) * self._window)
+
+    def bursts(self, first: int, frames: np.ndarray) -> np.ndarray:
+        """Spectra of what lies at the middle of some frames for BURST_SECONDS, with the middle as time 0. As `__call__` otherwise.
+
+        A frame's spectrum times this is the frame filtered by a short random response.
+        """
+        half = len(self._burst) // 2
+        middle = self._geometry.window_length // 2
+        response = np.zeros((len(frames), self._geometry.window_length), np.float32)
+        short = self._cut(first, frames)[:, middle - half : middle + half] * self._burst
+        response[:, :half], response[:, -half:] = short[:, half:], short[:, :half]
+        return fft.rfft(response)
+
+    def _cut(self, first: int, frames: np.ndarray) -> np.ndarray:
+        """The samples of some frames, (n, N) float32."""
         g = self._geometry
         samples = self.samples(first, int(frames[-1]) + HOPS_PER_WINDOW)
-        cut = np.lib.stride_tricks.sliding_window_view(samples, g.window_length)[frames * g.hop]
-        return fft.rfft(cut * self._window)
+        return np.lib.stride_tricks.sliding_window_view(samples, g.window_length)[frames * g.hop]
 
     def samples(self, first: int, hops: int) -> np.ndarray:
         """White noise of variance 1 for as many hops as frames begin at, from frame `first` on: (hops * H,) float32."""

@@ -30,19 +30,23 @@ RULE_CONTEXT = 48
 FRESH_FROM_HZ = (150.0, 400.0)
 """Fresh noise begins here and is whole there: what is lower is hum, rumble or an offset more often than noise."""
 NOISE_SLOWNESS, WINDOW_SLOWNESS, UNVOICED_SLOWNESS = 0.6, 0.3, 0.3
-"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74) at which noise, the synthesis window of voices, and the coherence of their
-frames without a period have gone all the way."""
+"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74) at which noise and breath, the synthesis window of voices, and the coherence of
+their frames without a period have gone all the way."""
 FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.9, 0.35, 20.0, 0.80
 """Share of slowed noise that is fresh noise, in frames whose periodicity and concentration are below these. Slowed frames of the
 recording's own noise repeat. A fresh critic's bits at rate 0.5 fall from 0.185 to 0.158 by it, and PESQ by 0.06."""
+BREATH, BREATH_FROM_HZ = 0.20, (2000.0, 4500.0)
+"""Share of a slow voice's highs that is breath, and the frequencies at which it begins and is whole. A slowed voice plays each of its
+periods twice, and what should be irregular in them becomes a second set of harmonics."""
 WINDOW_CUT = 0.30
 """How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher."""
 VOICED_COHERENCE, COHERENCE_SLOPE, SLOW_COHERENCE = 0.70, 0.06, 0.45
 """Coherence where a voice has a period, what goes of it with each unit of log rate above 0, and what comes to it below: pulses stay about
 as peaky as they were. A voice's other frames come to 1 where it is slow: bits at rate 0.75 fall from 0.11 to 0.07, and PESQ stays."""
-LOWERED_COHERENCE = 0.7
-"""Coherence of a voice that is lowered by p is multiplied by p to minus this. Its breath comes down with it, into bands where its harmonics
-should be heard, and its pulses get duller: in WORLD voices whose aperiodicity alone is moved by 5 semitones, by 12 to 18 %."""
+PITCH_COHERENCE = 0.7
+"""Coherence of a voice that is shifted by p is multiplied by p to minus this. A lowered voice's breath comes down with it, into bands where
+its harmonics should be heard, and its pulses get duller: in WORLD voices whose aperiodicity alone is moved down by 5 semitones, by 12 to
+18 %. In raised ones they get sharper, by 14 to 17 %."""
 LARGEST_COHERENCE = 1.0
 """Of the rule. At 1 a frame is moved as one piece."""
 MARGIN = 0.002
@@ -86,6 +90,8 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     fresh = FRESH * noise * (unvoiced * _slow(log_rate, NOISE_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     window = SYNTHESIS_SHARE - WINDOW_CUT * _slow(log_rate, WINDOW_SLOWNESS) * stretched
+    breath = BREATH * (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, NOISE_SLOWNESS))[..., None]
+    breath = breath * np.interp(BAND_CENTRES_HZ, BREATH_FROM_HZ, (0, 1))
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
         np.broadcast_to(alpha_mix[..., None], noise.shape),
@@ -93,6 +99,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
         NOISE_TEXTURE * log_rate[..., None] * noise,
         fresh,
         np.broadcast_to(window[..., None], noise.shape),
+        breath,
     )
     return Field(*(np.ascontiguousarray(values, np.float32) for values in per_band))
 
@@ -110,7 +117,7 @@ def for_pitch(field: Field, log_rate: np.ndarray, log_pitch: float) -> Field:
     """
     log_rate = np.asarray(log_rate, np.float64)[:, None]
     heard = log_rate + log_pitch
-    coherence = _most_coherence(heard) / _most_coherence(log_rate) * np.exp(LOWERED_COHERENCE * max(0.0, -log_pitch))
+    coherence = _most_coherence(heard) / _most_coherence(log_rate) * np.exp(-PITCH_COHERENCE * log_pitch)
     window = WINDOW_CUT * (_slow(log_rate, WINDOW_SLOWNESS) - _slow(heard, WINDOW_SLOWNESS)) * (1 - field.alpha_mix)
     changed = field._replace(coherence=field.coherence * coherence, window=field.window + window).bounded()
     return Field(*(np.ascontiguousarray(values, np.float32) for values in changed))

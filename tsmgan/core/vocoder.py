@@ -19,7 +19,10 @@ mu is the alpha mix: where alpha = 1, as on voices, attacks are stretched with t
 Of each bin the share nu of its power is noise: with g the gain, S the power averaged (in logarithms) over SMOOTH_BINS on
 either side, N the spectrum of white noise, and R the channels' common phase, X becomes
 
-    X (sqrt(1 - nu) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
+    X (sqrt(1 - nu) (sqrt(1 - beta) + sqrt(beta) B) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
+
+beta is the share of breath, and B the spectrum of a short burst of white noise: X B is the frame filtered by a response that is random and
+much shorter than a period, so breath comes with the pulses, where noise fills the gaps between them.
 
 A bin with more than TONE_RATIO times the power of S loses only what one with so much would. The factor is the same for all channels. With
 one channel, the second term is sqrt(nu S) N: noise that owes its phases to N alone.
@@ -30,6 +33,7 @@ frames from jumping between shifts that explain them almost equally well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -110,17 +114,22 @@ class Vocoder:
         field = field.bounded()
         theta, delays = self._rotations(frames, field)
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(len(theta), np.bool_)
-        noisy = np.flatnonzero(field.noise_share.max(1) >= LEAST_NOISE)
-        noise = self._noise(self._first, noisy) if len(noisy) else np.zeros((1, self._geometry.bins), np.complex64)
-        rows = np.full(len(theta), -1, np.int64)
-        rows[noisy] = np.arange(len(noisy))
+        noise, noise_rows = self._where_there_is(field.noise_share, self._noise)
+        bursts, burst_rows = self._where_there_is(field.breath, self._noise.bursts)
         self._first += len(theta)
         rotate(
-            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, rows, frames.attack_share,
-            *self._spread, np.empty((3, self._geometry.bins), np.float32), spectra, unmoved,
+            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, noise_rows, field.breath, bursts,
+            burst_rows, frames.attack_share, *self._spread, np.empty((3, self._geometry.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
         windows = (field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW))
         return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), windows.astype(np.float32), unmoved)
+
+    def _where_there_is(self, share: np.ndarray, make: Callable[[int, np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra of the frames that take some of them, (.., bins) complex64, and which row is each frame's, (frames,); -1 is none."""
+        frames = np.flatnonzero(share.max(1) >= LEAST_NOISE)
+        rows = np.full(len(share), -1, np.int64)
+        rows[frames] = np.arange(len(frames))
+        return make(self._first, frames) if len(frames) else np.zeros((1, self._geometry.bins), np.complex64), rows
 
     def _rotations(self, frames: Frames, field: Field) -> tuple[np.ndarray, np.ndarray]:
         """theta, (frames, bins) float32, radians; and each frame's delay, (frames,) float32, seconds."""
@@ -236,36 +245,55 @@ def propagate(
         previous = now
 
 
-@kernel()
-def rotate(spectra, power, theta, log_gain, texture, nu, noise, rows, attack_share, lower, weight, scratch, out, unmoved):
-    """out (channels, frames, bins): spectra times gain and exp(i theta), and noise; unmoved (frames,): whether that left them alone.
+@helper()
+def counted(share):
+    """How much a share of noise or breath counts: it begins along a straight line, and one that is a rounding error is none."""
+    return share * share / (share + np.float32(SOFT_NOISE)) if share >= np.float32(LEAST_NOISE) else np.float32(0.0)
 
-    noise is (.., bins) complex64, and rows (frames,) says which row of it a frame takes; -1 is none. scratch is (3, bins) float32.
+
+@kernel()
+def rotate(
+    spectra, power, theta, log_gain, texture, nu, noise, noise_rows, beta, bursts, burst_rows, attack_share,
+    lower, weight, scratch, out, unmoved,
+):  # fmt: skip
+    """out (channels, frames, bins): spectra times gain and exp(i theta), breath and noise; unmoved (frames,): whether that left them alone.
+
+    noise and bursts are (.., bins) complex64; noise_rows and burst_rows (frames,) say which row of them a frame takes, and -1 is none.
+    scratch is (3, bins) float32.
     """
     channels, frames, bins = spectra.shape
     gains, smooth = scratch[0], scratch[2]
     for m in range(frames):
         fill_gains(power[m], log_gain[m], texture[m], lower, weight, scratch[1], gains)
-        if rows[m] >= 0:
+        if noise_rows[m] >= 0:
             fill_levels(power[m], scratch[1], smooth)
         for f in range(bins):
             gain, angle = gains[f], theta[m, f]
-            share = np.float32(0.0)
-            if rows[m] >= 0:
-                b, w = lower[f], weight[f]
-                share = (nu[m, b] + w * (nu[m, b + 1] - nu[m, b])) * (1 - attack_share[m, f])
-                share = share * share / (share + np.float32(SOFT_NOISE)) if share >= np.float32(LEAST_NOISE) else np.float32(0.0)
-            if angle != 0 or gain != 1 or share != 0:
+            b, w = lower[f], weight[f]
+            share, breath = np.float32(0.0), np.float32(0.0)
+            if noise_rows[m] >= 0:
+                share = counted((nu[m, b] + w * (nu[m, b + 1] - nu[m, b])) * (1 - attack_share[m, f]))
+            if burst_rows[m] >= 0:
+                breath = counted((beta[m, b] + w * (beta[m, b + 1] - beta[m, b])) * (1 - attack_share[m, f]))
+            if angle != 0 or gain != 1 or share != 0 or breath != 0:
                 unmoved[m] = False
             lost, level = np.float32(0.0), np.float32(0.0)
             if share > 0:
                 around = smooth[f] * smooth[f] / (power[m, f] + np.float32(SMALLEST_POWER))
                 lost, level = share * min(np.float32(1.0), np.float32(TONE_RATIO) * around), np.sqrt(share * around)
-            gain *= np.sqrt(1 - lost)
+            # What is kept of the recording is divided between its own waveform and breath.
+            kept = np.sqrt((1 - lost) * (1 - breath))
             re, im = gain * np.cos(angle), gain * np.sin(angle)
+            if breath > 0:
+                z = bursts[burst_rows[m], f]
+                breathed = np.sqrt((1 - lost) * breath)
+                x, y = kept + breathed * z.real, breathed * z.imag
+                re, im = re * x - im * y, re * y + im * x
+            else:
+                re, im = re * kept, im * kept
             if share > 0:
                 x, y = common_phase(spectra, m, f)
-                z = noise[rows[m], f]
+                z = noise[noise_rows[m], f]
                 re += level * (z.real * x + z.imag * y)
                 im += level * (z.imag * x - z.real * y)
             for ch in range(channels):

@@ -117,7 +117,8 @@ class Game:
         slow = batch.mean_rate < 0
         if bool(slow.any()):
             numbers |= {
-                f"slow/{name}": float(getattr(field, name).detach()[slow].mean()) for name in ("coherence", "noise_share", "window")
+                f"slow/{name}": float(getattr(field, name).detach()[slow].mean())
+                for name in ("coherence", "noise_share", "window", "breath")
             }
         return numbers
 

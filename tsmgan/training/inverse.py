@@ -31,7 +31,7 @@ def _own(y: np.ndarray, samplerate: int, time_map: TimeMap, coherence: float, al
     g, length = geometry(samplerate), time_map.output_length(len(y))
     positions, rates = time_map.instants(0, g.frames_for(length) + HOPS_PER_WINDOW, g.hop)
     frames = Analyser(g, 1)(y[None], 0, positions, rates)
-    plain = (coherence, alpha_mix, 0.0, 0.0, 0.0, SYNTHESIS_SHARE)
+    plain = (coherence, alpha_mix, 0.0, 0.0, 0.0, SYNTHESIS_SHARE, 0.0)
     field = Field(*(np.full((len(positions), BANDS), value, np.float32) for value in plain))
     out = OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
     return fit(out[0, g.window_length // 2 :], length)

@@ -81,9 +81,9 @@ class Generator(nn.Module):
     def departures(self, features: Tensor, log_rate: Tensor, noise: Tensor, by_hand: Tensor) -> Field:
         """What the network adds to the rule: to coherence and alpha mix before their sigmoids, to the rest as it is.
 
-        log_gain, texture, noise_share and window fade to zero where the rate is 1, so that nothing is changed there. The window departs
-        as a whole: it is the same for all bands. Coherence, gain, noise and window depart on voices alone, as far as the rule takes a
-        frame for one (by its alpha mix). Left free, they cost music at rate 0.5 a fourteenth of its log-mel distance.
+        log_gain, texture, noise_share, window and breath fade to zero where the rate is 1, so that nothing is changed there. The window
+        departs as a whole: it is the same for all bands. Coherence, gain, noise, window and breath depart on voices alone, as far as the
+        rule takes a frame for one (by its alpha mix). Left free, they cost music at rate 0.5 a fourteenth of its log-mel distance.
 
         Args:
             by_hand: the rule's field, (B, T, bands of all its values), as `rule_inputs` gives it. The rest is as of forward.
@@ -96,7 +96,7 @@ class Generator(nn.Module):
         x = self.inlet(torch.cat([features, noise, by_hand], -1).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, condition)
-        coherence, alpha_mix, log_gain, texture, noise_share, window = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
+        coherence, alpha_mix, log_gain, texture, noise_share, window, breath = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
         fade = (log_rate.abs() / math.log(1.05)).clamp(max=1.0)[..., None]
         voice = 1 - by_hand[..., ALPHA_MIX]
         return Field(
@@ -106,6 +106,7 @@ class Generator(nn.Module):
             fade * c.largest_texture * torch.tanh(texture),
             fade * voice * c.largest_noise_change * torch.tanh(noise_share),
             (fade * voice * c.largest_window_change * torch.tanh(window.mean(-1, keepdim=True))).mean(-1, keepdim=True).expand_as(window),
+            fade * voice * c.largest_breath_change * torch.tanh(breath),
         )
 
 

@@ -120,6 +120,9 @@ class GeneratorRecipe:
     largest_window_change: float = setting(
         0.25, 0, 1, "bound of the departure from the default's synthesis window, in analysis windows; 0 leaves it to the default"
     )
+    largest_breath_change: float = setting(
+        4.0, 0, 10, "bound of the departure from the default's share of breath, before the sigmoid; 0 leaves it to the default"
+    )
 
     @property
     def context(self) -> int:

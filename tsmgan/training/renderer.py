@@ -41,7 +41,7 @@ class Renderer:
 
     def levelled(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:
         """The same waveform with a gradient towards gain and texture alone."""
-        held = field._replace(noise_share=field.noise_share.detach(), window=field.window.detach())
+        held = field._replace(noise_share=field.noise_share.detach(), window=field.window.detach(), breath=field.breath.detach())
         return self._synthesise(batch, held, rotated.detached())
 
     def _synthesise(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:

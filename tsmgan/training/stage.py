@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, SOFT_NOISE, Field, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
+from tsmgan.core.noise import burst_window
 from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
     CLIMB_STEPS,
@@ -224,6 +225,7 @@ class Stage(nn.Module):
     spread: Tensor
     delayed: Tensor
     analysis: Tensor
+    burst: Tensor
     places: Tensor
 
     def __init__(self, geometry: Geometry) -> None:
@@ -240,6 +242,7 @@ class Stage(nn.Module):
             ("spread", torch.from_numpy(matrix)),
             ("delayed", torch.stack([analysis.roll(d) for d in range(n)])),
             ("analysis", analysis / analysis.square().sum().sqrt()),
+            ("burst", torch.from_numpy(burst_window(geometry))),
             ("places", (torch.arange(n) - n // 2).abs() / n),
         ):
             self.register_buffer(name, table, persistent=False)
@@ -295,25 +298,36 @@ class Stage(nn.Module):
         """Short-time spectra (batch, frames, bins), complex64, of white noise (batch, (frames + HOPS_PER_WINDOW - 1) H); power 1 a bin."""
         return torch.fft.rfft(white.unfold(1, self.geometry.window_length, self.geometry.hop) * self.analysis)
 
+    def bursts(self, white: Tensor) -> Tensor:
+        """Spectra of bursts at the middle of frames, as `tsmgan.core.noise.NoiseFrames.bursts` has them; shapes as of `noise`."""
+        n, half = self.geometry.window_length, len(self.burst) // 2
+        middle = white.unfold(1, n, self.geometry.hop)[..., n // 2 - half : n // 2 + half] * self.burst
+        return torch.fft.rfft(functional.pad(middle, (0, n - 2 * half)).roll(-half, -1))
+
     def synthesise(
         self, spectra: Tensor, power: Tensor, attack_share: Tensor, rotated: Rotated, gain: Tensor, field: Field, white: Tensor
     ) -> Tensor:
         """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64).
 
         Args:
-            gain: of the bins. field: its noise and window count. white: noise as `noise` takes it. The rest is as of `rotations`.
+            gain: of the bins. field: its noise, window and breath count. white: noise as `noise` takes it. The rest is as of `rotations`.
         """
         with torch.autocast(spectra.device.type, enabled=False):
-            share = (field.noise_share.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
-            root = share / (share + SOFT_NOISE).sqrt()
+            root, breath = (self._root(share, attack_share) for share in (field.noise_share, field.breath))
             level = noise_level(power)
             lost = root**2 * (TONE_RATIO * level**2 / (power + SMALLEST_POWER)).clamp(max=1)
             kept = spectra * torch.polar(gain * (1 - lost).clamp(min=1e-6).sqrt(), rotated.theta)
+            kept = kept * ((1 - breath**2).clamp(min=1e-6).sqrt() + breath * self.bursts(white))
             blocks = torch.fft.irfft(kept + root * level * self.noise(white), n=self.geometry.window_length)
             window = self.windows(field.window.float().mean(-1))
             norm = self.overlap_add(self.delayed[rotated.delays % self.geometry.window_length] * window)
             plain = self.overlap_add(self.delayed[torch.zeros_like(rotated.delays)] * window)
             return self.overlap_add(blocks * window) / torch.maximum(norm, float(LEAST_NORM_SHARE) * plain).clamp(min=float(SMALLEST_NORM))
+
+    def _root(self, share: Tensor, attack_share: Tensor) -> Tensor:
+        """Root of what a share of noise or breath (batch, frames, BANDS) counts for in each bin."""
+        counted = (share.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
+        return counted / (counted + SOFT_NOISE).sqrt()
 
     def windows(self, share: Tensor) -> Tensor:
         """Synthesis windows (batch, frames, N) of lengths (batch, frames), in analysis windows, with a gradient towards the length."""
