@@ -112,6 +112,7 @@ def test_the_streaming_example_gives_what_a_stretch_gives(tmp_path):
 
 def test_the_waveform_example_gives_what_a_stretch_gives(tmp_path):
     import tsmgan
+    from tsmgan.evaluation.measures.log_mel import log_mel_distance
     from tsmgan.models import find_model
 
     model, source = str(find_model().onnx), ROOT / "examples" / "voice.flac"
@@ -119,8 +120,9 @@ def test_the_waveform_example_gives_what_a_stretch_gives(tmp_path):
     y, samplerate = soundfile.read(source, dtype="float32")
     out, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
     expected = tsmgan.stretch(y, samplerate, 1.3)
-    # The two draw different values of the noise, to which this model listens a little.
-    assert out.shape == expected.shape and np.square(out - expected).mean() < 5e-3 * np.square(expected).mean()
+    # The two draw different values of the noise, so waveforms differ, and spectra hardly do.
+    assert out.shape == expected.shape and log_mel_distance(expected, out, samplerate) < 0.15
+    assert abs(10 * np.log10(np.square(out).mean() / np.square(expected).mean())) < 0.1
 
 
 def test_the_feature_example_shows_the_decisions_of_a_model(capsys):

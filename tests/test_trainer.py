@@ -278,7 +278,9 @@ def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
     """The mel loss falls by a twentieth, though the gain, which alone it trains, stays within 3 dB."""
     settings = {"generator.width": 64, "generator.blocks": 2, "train.learning_rate": 1e-3, "losses.mel": 5.0}
     settings |= dict.fromkeys(("data.unpaired", "augment.level", "losses.adversarial", "losses.adversarial_unpaired"), 0)
-    settings |= dict.fromkeys([f"losses.{name}" for name in ("feature_matching", "cycle", "sorted_envelope", "convergence", "prior")], 0)
+    settings |= dict.fromkeys(
+        [f"losses.{name}" for name in ("feature_matching", "cycle", "sorted_envelope", "convergence", "pulses", "prior")], 0
+    )
     t = made(tree, cache, tmp_path, "train.warm_up=1", *(f"{key}={value}" for key, value in settings.items()))
     batch = batch_of(t)
     batch.exact = batch.paired

@@ -26,6 +26,7 @@ from fuzz_cases import Verdict, case_by_number, judge
 import tsmgan
 from tsmgan.batch.plan import Task
 from tsmgan.batch.work import stretch_task
+from tsmgan.core.field import BANDS, Field
 from tsmgan.errors import ModelError, TsmganError, UsageError
 from tsmgan.models import find_model
 from tsmgan.options import StretchOptions
@@ -278,7 +279,12 @@ def _model(folder: Path, values: dict[str, float], odd: str | None) -> Path:
         nodes += _odd_nodes(odd, constants)
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("features", [*frames, 130]), ("log_rate", frames), ("noise", [*frames, 4]), ("rule", [*frames, 120]))
+        for name, shape in (
+            ("features", [*frames, 130]),
+            ("log_rate", frames),
+            ("noise", [*frames, 4]),
+            ("rule", [*frames, BANDS * len(Field._fields)]),
+        )
     ]
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [*frames, 20]) for name in values]
     graph = helper.make_graph(nodes, "generator", inputs, outputs, [bands, *constants])

@@ -142,7 +142,7 @@ class LossesRecipe:
     mel: float = setting(5.0, 0, 1e6, "log-mel distance on exact pairs; trains the gain alone")
     sorted_envelope: float = setting(40.0, 0, 1e6, "distance of sorted short-time envelopes")
     convergence: float = setting(20.0, 0, 1e6, "spectral convergence")
-    pulses: float = setting(100.0, 0, 1e6, "how much sharper or softer the pulses of voices are than the recording's")
+    pulses: float = setting(60.0, 0, 1e6, "how much sharper or softer the pulses of voices are than the recording's")
     adversarial: float = setting(0.0, 0, 1e6, "what the critics say of pairs; 0: they never hear a pair")
     adversarial_unpaired: float = setting(20.0, 0, 1e6, "what the critics say of items without an answer")
     feature_matching: float = setting(0.0, 0, 1e6, "distance of the critics' feature maps")
