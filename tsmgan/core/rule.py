@@ -37,7 +37,8 @@ FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.9, 0.35, 20.0, 0.
 recording's own noise repeat. A fresh critic's bits at rate 0.5 fall from 0.185 to 0.158 by it, and PESQ by 0.06."""
 BREATH, BREATH_FROM_HZ = 0.20, (2000.0, 4500.0)
 """Share of a slow voice's highs that is breath, and the frequencies at which it begins and is whole. A slowed voice plays each of its
-periods twice, and what should be irregular in them becomes a second set of harmonics."""
+periods twice, and what should be irregular in them becomes a second set of harmonics. Breath grows with the square of the slowness, since
+at rate 0.75 few periods are played twice."""
 WINDOW_CUT = 0.30
 """How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher."""
 VOICED_COHERENCE, COHERENCE_SLOPE, SLOW_COHERENCE = 0.70, 0.06, 0.45
@@ -90,7 +91,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     fresh = FRESH * noise * (unvoiced * _slow(log_rate, NOISE_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     window = SYNTHESIS_SHARE - WINDOW_CUT * _slow(log_rate, WINDOW_SLOWNESS) * stretched
-    breath = BREATH * (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, NOISE_SLOWNESS))[..., None]
+    breath = BREATH * (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, NOISE_SLOWNESS) ** 2)[..., None]
     breath = breath * np.interp(BAND_CENTRES_HZ, BREATH_FROM_HZ, (0, 1))
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
