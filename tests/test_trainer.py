@@ -275,8 +275,8 @@ def test_an_untrained_generator_renders_the_hand_made_default(tree, cache, tmp_p
 
 
 def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
-    """The mel loss falls by a twentieth, though the gain, which alone it trains, stays within 3 dB."""
-    settings = {"generator.width": 64, "generator.blocks": 2, "train.learning_rate": 1e-3, "losses.mel": 5.0}
+    """The mel loss falls by a fiftieth, though the gain, which alone it trains, stays within 3 dB and departs on slow voices alone."""
+    settings = {"generator.width": 64, "generator.blocks": 2, "train.learning_rate": 1e-3, "losses.mel": 5.0, "data.rates": "[0.4, 0.7]"}
     settings |= dict.fromkeys(("data.unpaired", "augment.level", "losses.adversarial", "losses.adversarial_unpaired"), 0)
     settings |= dict.fromkeys(
         [f"losses.{name}" for name in ("feature_matching", "cycle", "sorted_envelope", "convergence", "pulses", "prior")], 0
@@ -285,7 +285,7 @@ def test_one_batch_can_be_overfitted(tree, cache, tmp_path):
     batch = batch_of(t)
     batch.exact = batch.paired
     losses = [t.game.take_step(batch)["losses/mel"] for _ in range(150)]
-    assert losses[-1] < 0.95 * losses[0]
+    assert losses[-1] < 0.98 * losses[0]
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------------------------
