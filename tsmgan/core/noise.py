@@ -7,6 +7,8 @@ seed and its position alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tsmgan.core.compiled import fft
@@ -43,6 +45,8 @@ class NoiseFrames:
         window = geometry.window()
         self._window = window / np.sqrt(np.float32((window**2).sum()))
         self._burst = burst_window(geometry)
+        # Noise and bursts of a run look at the same samples, which lie in two blocks at most.
+        self._block = lru_cache(maxsize=2)(self._draw)
 
     def __call__(self, first: int, frames: np.ndarray) -> np.ndarray:
         """Spectra of some frames behind frame `first`.
@@ -80,7 +84,7 @@ class NoiseFrames:
         start = (first - blocks[0] * RUN) * self._geometry.hop
         return np.concatenate([self._block(number) for number in blocks])[start : start + hops * self._geometry.hop]
 
-    def _block(self, number: int) -> np.ndarray:
+    def _draw(self, number: int) -> np.ndarray:
         """The samples of RUN hops: a function of the seed and the block alone."""
         bits = np.random.Philox(key=np.array([self._seed % 2**64, STREAM + number], np.uint64))
         return np.random.Generator(bits).standard_normal(RUN * self._geometry.hop, dtype=np.float32)
