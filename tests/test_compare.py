@@ -277,10 +277,14 @@ def chromium(tmp_path_factory):
 
 
 def wait_for(browser, expression: str) -> None:
+    """Wait until something has come about that the page does when it finds the time: a picture, a sound that begins."""
     deadline = time.monotonic() + 60
     while not browser.execute_script(f"return {expression}"):
         assert time.monotonic() < deadline, f"never came true: {expression}"
         time.sleep(0.05)
+
+
+DRAWN = "report.views.isDrawn"
 
 
 def open_page(chromium, page):
@@ -399,9 +403,10 @@ class TestBrowser:
             "const copy = new OffscreenCanvas(c.width, c.height).getContext('2d', { willReadFrequently: true }); copy.drawImage(c, 0, 0);"
             "return new Set(new Uint32Array(copy.getImageData(0, 0, c.width, c.height).data.buffer)).size; })"
         )
-        wait_for(small, "colourCounts().every(count => count >= 3)")
+        wait_for(small, DRAWN)
         counts = small.execute_script("return colourCounts()")
         assert len(counts) == 2 * len(state(small, "player.tracks.map(t => t.name)")) + 2
+        assert all(count >= 3 for count in counts), counts
 
     def test_an_abx_test_hides_the_answer_and_ends_with_a_score_and_its_probability(self, opened, report):
         if not report[1]:
@@ -418,10 +423,27 @@ class TestBrowser:
             assert opened.find_element("id", "now").text == "X"
             x = state(opened, "abx.x")
             drawn.add(x)
-            assert state(opened, "player.selected") == state(opened, "abx.pair")[x] and state(opened, "player.playing")
+            assert state(opened, "player.selected") == state(opened, "abx.pair")[x]
+            wait_for(opened, "report.player.playing")
             press(opened, "AB"[x if turn else 1 - x])
         assert opened.find_element("id", "abx-score").text == "4 of 5 right, p = 0.188"
         assert opened.find_element("id", "listen").is_displayed() and not state(opened, "player.playing")
+
+    def test_a_sound_that_is_asked_for_twice_plays_once_and_one_that_is_paused_before_it_begins_never_plays(self, opened):
+        opened.execute_script(
+            "document.addEventListener('keydown', () => { report.player.play(); report.player.pause(); }, { once: true })"
+        )
+        press(opened, "q")  # a page may not play before somebody has pressed a key
+        settled = "let p = report.player; p._context.resume().then(() => setTimeout(() => arguments[0](p.playing), 50))"
+        assert opened.execute_async_script(settled) is False
+        opened.execute_script(
+            "window.begun = 0; const start = AudioBufferSourceNode.prototype.start;"
+            "AudioBufferSourceNode.prototype.start = function (...all) { window.begun++; start.apply(this, all); };"
+            "report.player._context.suspend().then(() => { report.player.play(); report.player.play(); })"
+        )
+        wait_for(opened, "report.player.playing")
+        assert opened.execute_async_script(settled) is True
+        assert opened.execute_script("return window.begun") == 1
 
     def test_preferences_and_ratings_are_asked_blindly_and_saved_as_answers_that_can_be_summed_up(self, opened, report, tmp_path):
         if not report[1]:
@@ -433,7 +455,8 @@ class TestBrowser:
         assert not opened.find_element("id", "listen").is_displayed() and not opened.find_element("id", "blind").is_displayed()
         while state(opened, "opinion.running"):
             opened.find_element("id", "opinion-second").send_keys("\n")  # a page may not play before somebody has pressed a key
-            assert opened.find_element("id", "now").text == "second" and state(opened, "player.playing")
+            assert opened.find_element("id", "now").text == "second"
+            wait_for(opened, "report.player.playing")
             first, second = state(opened, "opinion.pair")
             assert state(opened, "player.selected") == second
             nearer = "first" if first < second else "second"  # always the method that stands earlier
@@ -470,6 +493,7 @@ class TestBrowser:
     @pytest.mark.parametrize("theme", ["light", "dark"])
     def test_a_phone_needs_no_sideways_scrolling_and_text_keeps_its_contrast(self, small, theme):
         with emulated(small, 360, theme):
+            wait_for(small, DRAWN)
             assert small.execute_script("return document.documentElement.scrollWidth") <= 360
             colours = small.execute_script(
                 "const s = getComputedStyle(document.documentElement);"
@@ -485,15 +509,28 @@ class TestBrowser:
         with emulated(small, width, theme):
             for button in ("pulses", "whole"):
                 small.execute_script("document.getElementById(arguments[0]).click()", button)
-                wait_for(small, "document.querySelectorAll('#panels .tick.hertz').length >= 6")
-                wait_for(small, "document.querySelectorAll('#panels .tick.second').length >= 2")
+                wait_for(small, DRAWN)
                 labels = small.execute_script(LABELS)
+                assert sum(label["kind"] == "hertz" for label in labels) >= 8 and sum(label["kind"] == "second" for label in labels) >= 4
                 assert {"100 Hz", "1 kHz"} <= {label["text"] for label in labels if label["picture"] == "field"}
                 assert all(label["inside"] for label in labels), labels
                 for label in labels:
                     ink, (*ground, alpha) = colour_parts(label["colour"])[:3], colour_parts(label["ground"])
                     below = [[alpha * part + (1 - alpha) * picture for part in ground] for picture in (0, 255)]
                     assert min(contrast(ink, mixed) for mixed in below) >= 4.5, label
+
+    def test_labels_of_axes_are_whole_in_every_picture_of_a_screen_that_changes_its_width(self, small):
+        wait_for(small, DRAWN)
+        small.execute_script(  # this observer is asked after the page's own, before the screen shows anything of the new width
+            f"window.seen = []; const labels = () => {{{LABELS}}};"
+            "new ResizeObserver(() => seen.push(labels())).observe(document.getElementById('panels'))"
+        )
+        for width in (360, 900, 500, 640, 641, 360):
+            before = small.execute_script("return seen.length")
+            with emulated(small, width, "light"):
+                wait_for(small, f"seen.length > {before} && {DRAWN}")
+                assert small.execute_script("return [...document.querySelectorAll('.tick.second')].length") >= 4
+        assert [label for labels in small.execute_script("return seen") for label in labels if not label["inside"]] == []
 
     def test_a_phone_shows_no_hints_on_keys_and_a_keyboard_does(self, small):
         shown = "return [...document.querySelectorAll('kbd, .keyboard')].filter(e => e.checkVisibility()).map(e => e.textContent)"
@@ -532,7 +569,8 @@ return [...document.querySelectorAll(".tick")].filter((label) => label.checkVisi
   const canvas = label.parentElement.querySelector("canvas"), style = getComputedStyle(label);
   const inner = label.getBoundingClientRect(), outer = canvas.getBoundingClientRect();
   return {
-    text: label.textContent, picture: canvas.id || canvas.className, colour: style.color, ground: style.backgroundColor,
+    text: label.textContent, kind: label.classList[1], picture: canvas.id || canvas.className,
+    colour: style.color, ground: style.backgroundColor,
     inside: inner.left >= outer.left && inner.right <= outer.right && inner.top >= outer.top && inner.bottom <= outer.bottom,
   };
 });
@@ -562,9 +600,14 @@ def emulated(browser, width: int, theme: str):
     """A screen of that width; narrow ones belong to phones, which are touched."""
     is_phone = width < 600
     screen = {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": is_phone}
+    arrived = (
+        f"Math.round(innerWidth * visualViewport.scale) === {width} && matchMedia('(prefers-color-scheme: {theme})').matches"
+        f" && matchMedia('(pointer: coarse)').matches === {str(is_phone).lower()}"
+    )
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": is_phone})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+    wait_for(browser, arrived)
     try:
         yield
     finally:

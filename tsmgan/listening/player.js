@@ -62,6 +62,7 @@ class Player extends EventTarget {
   }
 
   async play() {
+    this._wanted = true;
     if (this.playing) return;
     if (!this._context) {
       try {
@@ -71,6 +72,7 @@ class Player extends EventTarget {
       }
     }
     await this._context.resume();
+    if (!this._wanted || this.playing) return; // paused meanwhile, or asked for twice
     if (this._position >= this.duration - 0.01) this._position = this.loop ? this.loop[0] : 0;
     this.playing = true;
     this._start(this._position, 0);
@@ -78,6 +80,7 @@ class Player extends EventTarget {
   }
 
   pause() {
+    this._wanted = false;
     if (!this.playing) return;
     this._position = this.position;
     this.playing = false;

@@ -85,9 +85,9 @@ class Views {
   ready() {
     for (const track of this.data.tracks) track.mono = mixed(track.buffer);
     for (const element of [this._overview, this._field]) this._listen(element);
-    new ResizeObserver(() => this.draw()).observe(this._host);
+    new ResizeObserver(() => this._drawAll()).observe(this._host); // at once: a frame later the old pictures would have been seen
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    this.draw();
+    this._drawAll();
   }
 
   // Shows [from, to] seconds, moved into the recording and no shorter than 10 ms.
@@ -136,15 +136,17 @@ class Views {
   }
 
   draw() {
-    if (this._asked) return;
-    this._asked = true;
-    requestAnimationFrame(() => {
-      this._asked = false;
-      this._drawAll();
-    });
+    this._asked ??= requestAnimationFrame(() => this._drawAll());
+  }
+
+  // Whether every picture shows what it is to show.
+  get isDrawn() {
+    return this._asked === undefined && this._later === undefined;
   }
 
   _drawAll() {
+    cancelAnimationFrame(this._asked);
+    this._asked = undefined;
     if (!this.data.tracks[0].mono || !this._host.clientWidth) return;
     const style = getComputedStyle(document.documentElement);
     this.colours = {};
@@ -265,8 +267,7 @@ class Views {
     context.stroke();
     const [least, most] = this._rates(track);
     const labels = least === most ? [[least, `rate ${least}`]] : [[most, `${most}`], [least, `rate ${least}`]];
-    const within = (y) => Math.min(Math.max(0, y), height - LABEL_HEIGHT);
-    this._label(canvas, "second", labels.map(([rate, text]) => ({ text, left: 4, top: within(place(rate) - LABEL_HEIGHT / 2) })));
+    this._label(canvas, "second", labels.map(([rate, text]) => ({ text, place: `left:4px;top:${beside(place(rate) / height, 0)}` })));
   }
 
   _drawWave(track) {
@@ -314,18 +315,17 @@ class Views {
       context.moveTo(x, 0);
       context.lineTo(x, height);
       context.stroke();
-      labels.push({ text: `${t.toFixed(digits)} s`, left: x + 2, top: height - LABEL_HEIGHT - 1 });
+      labels.push({ text: `${t.toFixed(digits)} s`, place: `left:calc(${(100 * x) / width}% + 2px);bottom:1px` });
     }
     this._label(canvas, "second", labels);
   }
 
-  async _drawSpectra() {
-    const turn = (this._turn = (this._turn ?? 0) + 1);
-    for (const track of this.visibleTracks) {
-      if (turn !== this._turn || !this.panels.has(track)) return;
-      this._drawSpectrum(track);
-      await new Promise((resolve) => setTimeout(resolve)); // the page stays responsive
-    }
+  // One after the other, so that the page stays responsive.
+  _drawSpectra(waiting = this.visibleTracks) {
+    this._later = undefined;
+    const [track, ...others] = waiting;
+    if (this.panels.has(track)) this._drawSpectrum(track);
+    if (others.length) this._later = setTimeout(() => this._drawSpectra(others));
   }
 
   _drawSpectrum(track) {
@@ -371,10 +371,15 @@ class Views {
         }
       }
     }
-    createImageBitmap(image).then((bitmap) => {
-      context.drawImage(bitmap, 0, 0, width, height);
-      this._drawHertz(this.panels.get(track)?.spectrum, context, height, low, high);
-    });
+    this._put(image, context, width, height);
+    this._drawHertz(this.panels.get(track).spectrum, context, height, low, high);
+  }
+
+  // Draws an image over a whole canvas, and at once: what is drawn later may find a canvas of another size.
+  _put(image, context, width, height) {
+    const sheet = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+    sheet.getContext("2d").putImageData(image, 0, 0);
+    context.drawImage(sheet, 0, 0, width, height);
   }
 
   // Level of the original's loudest sine, roughly, in dB: the top of the colours.
@@ -397,7 +402,6 @@ class Views {
   // Marks of the frequency axis. A label stands beside its mark, moved as far as it must be to be whole; one that would cover the label
   // below is left out with its mark.
   _drawHertz(canvas, context, height, low, high) {
-    if (!canvas) return; // another track was chosen meanwhile
     const labels = [];
     let lowest = height;
     for (const hz of this.data.scales.ticks) {
@@ -409,23 +413,24 @@ class Views {
       context.fillRect(0, y - 1, 7, 3);
       context.fillStyle = "#ffffff";
       context.fillRect(0, y, 6, 1);
-      labels.push({ text: hertzLabel(hz), left: 9, top });
+      labels.push({ text: hertzLabel(hz), place: `left:9px;top:${beside(y / height, 1)}` });
     }
     this._label(canvas, "hertz", labels);
   }
 
-  // Labels are elements over a picture: they keep their contrast whatever is drawn below them.
+  // Labels are elements over a picture: they keep their contrast whatever is drawn below them. Their places are shares of the picture, so
+  // that they stay in it when its size changes before they are drawn anew.
   _label(canvas, kind, labels) {
     const width = canvas.clientWidth;
     this._holder(canvas).querySelectorAll(".tick").forEach((old) => old.remove());
-    for (const { text, left, top } of labels) {
+    for (const { text, place } of labels) {
       const element = document.createElement("span");
       element.className = `tick ${kind}`;
       element.ariaHidden = "true";
       element.textContent = text;
-      element.style.cssText = `left:${left}px;top:${top}px`;
+      element.style.cssText = place;
       this._holder(canvas).append(element);
-      if (left + element.offsetWidth > width) element.remove();
+      if (element.offsetLeft + element.offsetWidth > width) element.remove();
     }
   }
 
@@ -463,11 +468,8 @@ class Views {
         pixels[y * columns + x] = this.fieldColours[values[frame * bands + band]];
       }
     }
-    createImageBitmap(image).then((bitmap) => {
-      context.drawImage(bitmap, 0, 0, width, height);
-      this._drawHertz(this._field, context, height, low, high);
-      this.drawHead();
-    });
+    this._put(image, context, width, height);
+    this._drawHertz(this._field, context, height, low, high);
     const what = this.fieldKind === "coherence" ? "Coherence field" : "Attack mix";
     this._field.setAttribute("aria-label", `${what} of ${track.name} over time and frequency; the mean coherence is ${track.field.mean}`);
   }
@@ -580,6 +582,11 @@ function mixed(buffer) {
     alone += first[i] * first[i];
   }
   return sum > 0.01 * alone ? out : first;
+}
+
+// CSS for the top of a label beside a mark at that share of a picture's height, no nearer to its edges than `margin` pixels.
+function beside(share, margin) {
+  return `clamp(${margin}px, ${100 * share}% - ${LABEL_HEIGHT >> 1}px, 100% - ${LABEL_HEIGHT + margin}px)`;
 }
 
 // Filled waveform: the lowest and highest sample of each pixel.
