@@ -10,9 +10,11 @@
   noise. What is kept of it does not add up to the noise's level, nor to its distribution of amplitudes. What is missing was measured on
   white noise. Its inverse, a straight line in the logarithm of the rate, is given to the same bands, in sounds that are neither voices nor
   attacks.
-- Slowed speech is nearer to nature where fewer frames sound at once, and where they move as one piece, with or without a period. So a
-  voice's synthesis window gets shorter and its coherence larger the slower it goes. On music a short window would cost a tenth of the
-  log-mel distance.
+- Slowed speech is nearer to nature where fewer frames sound at once, where they move as one piece, with or without a period, and where
+  periods that are played twice differ. So a voice's synthesis window gets shorter, its coherence larger and its breath louder the slower
+  it goes. On music a short window would cost a tenth of the log-mel distance.
+
+`docs/realism.md` has what the constants of slow voices trade, with the command.
 """
 
 from __future__ import annotations
@@ -29,21 +31,25 @@ RULE_CONTEXT = 48
 """Frames on either side (0.32 s) over which voices are told from other sounds."""
 FRESH_FROM_HZ = (150.0, 400.0)
 """Fresh noise begins here and is whole there: what is lower is hum, rumble or an offset more often than noise."""
-NOISE_SLOWNESS, WINDOW_SLOWNESS, UNVOICED_SLOWNESS = 0.6, 0.3, 0.3
-"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74) at which noise and breath, the synthesis window of voices, and the coherence of
-their frames without a period have gone all the way."""
-FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.9, 0.35, 20.0, 0.80
+NOISE_SLOWNESS, WINDOW_SLOWNESS = 0.6, 0.3
+"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74) at which noise and breath, and the synthesis window of voices, have gone all the
+way."""
+FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.5, 0.35, 20.0, 0.80
 """Share of slowed noise that is fresh noise, in frames whose periodicity and concentration are below these. Slowed frames of the
-recording's own noise repeat. A fresh critic's bits at rate 0.5 fall from 0.185 to 0.158 by it, and PESQ by 0.06."""
-BREATH, BREATH_FROM_HZ = 0.20, (2000.0, 4500.0)
+recording's own noise repeat. Breath is the other half of the cure: with it a share of 0.9 is no nearer to nature, and PESQ is lower."""
+BREATH, BREATH_FROM_HZ = 0.40, (2000.0, 4500.0)
 """Share of a slow voice's highs that is breath, and the frequencies at which it begins and is whole. A slowed voice plays each of its
-periods twice, and what should be irregular in them becomes a second set of harmonics. Breath grows with the square of the slowness, since
-at rate 0.75 few periods are played twice."""
-WINDOW_CUT = 0.30
-"""How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher."""
-VOICED_COHERENCE, COHERENCE_SLOPE, SLOW_COHERENCE = 0.70, 0.06, 0.45
+periods twice, and what should be irregular in them becomes a second set of harmonics. Breath grows with the slowness, as the share of
+repeated periods does. From 1.5 kHz it is nearer to nature still, and costs intelligibility (eSTOI)."""
+WINDOW_CUT = 0.28
+"""How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher. PESQ and the
+critics disagree about it: PESQ likes long windows."""
+VOICED_COHERENCE, COHERENCE_SLOPE, SLOW_COHERENCE = 0.70, 0.06, 0.40
 """Coherence where a voice has a period, what goes of it with each unit of log rate above 0, and what comes to it below: pulses stay about
-as peaky as they were. A voice's other frames come to 1 where it is slow: bits at rate 0.75 fall from 0.11 to 0.07, and PESQ stays."""
+as peaky as they were."""
+UNVOICED_COHERENCE = ((0.0, 0.3, 0.7), (0.0, 1.0, 0.8))
+"""Coherence of a voice's other frames, at three values of slowness (rates 1, 0.74 and 0.5). Around 0.75 both PESQ and the critics want
+these frames moved as one piece. At 0.5 PESQ wants less of it and the critics do not mind."""
 PITCH_COHERENCE = 0.7
 """Coherence of a voice that is shifted by p is multiplied by p to minus this. A lowered voice's breath comes down with it, into bands where
 its harmonics should be heard, and its pulses get duller: in WORLD voices whose aperiodicity alone is moved down by 5 semitones, by 12 to
@@ -83,7 +89,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     voice = _voice(features, periodicity, attack)
     voiced = _sigmoid(voice) * _sigmoid(PERIOD_SLOPE * (periodicity - PERIOD_THRESHOLD))
     stretched = _sigmoid(2 * voice)
-    slowness, still = np.maximum(-log_rate, 0), stretched * _slow(log_rate, UNVOICED_SLOWNESS)
+    slowness, still = np.maximum(-log_rate, 0), stretched * np.interp(-log_rate, *UNVOICED_COHERENCE)
     coherence = LARGEST_COHERENCE * _inside(_most_coherence(log_rate) / LARGEST_COHERENCE * voiced + still * (1 - voiced))
     alpha_mix = _inside(1 - stretched * (1 - attack))
     noise = ((1 - _tonality(features)) / NOISE_TONALITY).clip(0, 1) ** 2
@@ -91,7 +97,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     fresh = FRESH * noise * (unvoiced * _slow(log_rate, NOISE_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     window = SYNTHESIS_SHARE - WINDOW_CUT * _slow(log_rate, WINDOW_SLOWNESS) * stretched
-    breath = BREATH * (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, NOISE_SLOWNESS) ** 2)[..., None]
+    breath = BREATH * (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, NOISE_SLOWNESS))[..., None]
     breath = breath * np.interp(BAND_CENTRES_HZ, BREATH_FROM_HZ, (0, 1))
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
