@@ -209,7 +209,7 @@ def _values(arguments: tuple[Any, ...]) -> Iterator[Any]:
 def _address(array: np.ndarray) -> int:
     """Where an array's data begins. A run of frames passes a hundred arrays, and for most of them this takes a fifth of NumPy's own way."""
     if array.size and array.flags.c_contiguous:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return int(array.ctypes.data)
 
 
