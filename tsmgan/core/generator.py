@@ -144,6 +144,7 @@ class Generator:
         self._content, self._threads = content, threads
         self._sizes, self._name, self._time_limit = sizes, name, time_limit
         self.context, self.noise = sizes.context, sizes.noise
+        self._session: Any
         self._session, self.device = (None, "cpu") if deferred else self._load(device)
         self.batch = 1 if self.device == "cpu" else GPU_BATCH
 
