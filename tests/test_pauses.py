@@ -104,6 +104,18 @@ def test_room_tone_silence_and_applause_alone_have_no_pauses(sound):
     assert len(tsmgan.pauses(sound, SAMPLERATE)) == 0
 
 
+@pytest.mark.parametrize("keep", ["first", "0.4"])
+@pytest.mark.parametrize("sound", ["one pause", "no pause", "a word and one pause"])
+def test_a_recording_that_is_one_pause_or_has_none_is_stretched_all_the_same(folder, capsys, sound, keep):
+    y = {"one pause": np.zeros(3 * SAMPLERATE), "no pause": voice(), "a word and one pause": np.append(voice(), np.zeros(20 * SAMPLERATE))}
+    soundfile.write("in.wav", y[sound], SAMPLERATE)
+    assert run(["stretch", "in.wav", "--rate", "1.25", "--pauses", keep, "-o", "out.wav"]) == 0
+    frames = soundfile.info("out.wav").frames
+    expected = round(len(y[sound]) / 1.25)
+    assert frames == expected if keep == "first" or sound != "a word and one pause" else frames < 0.7 * expected
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_applause_after_a_talk_is_no_pause():
     y, labels = talk(GAPS)
     found = tsmgan.pauses(np.concatenate([y, _applause(8)]), SAMPLERATE)
