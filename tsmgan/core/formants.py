@@ -27,6 +27,7 @@ from functools import lru_cache
 import numpy as np
 
 from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.elementary import cos_sin, exp, log
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.field import Field, band_spread
 from tsmgan.core.frames import Frames
@@ -79,7 +80,7 @@ class Formants:
         self._last = min(geometry.bins, 2 * self._top - COPY_STEP, int(self._top / raised)) if resampled > 1 else self._top
         self._copied = -(-max(self._last - self._top, 0) // COPY_STEP) * COPY_STEP
         self._lags, self._cosines = _pitch_table(geometry)
-        self._lower, self._upper_share = band_spread(geometry)
+        self._lower, self._upper_share, _ = band_spread(geometry)
 
     def __call__(self, turned: Turned, frames: Frames, field: Field) -> Turned:
         """The same frames with other envelopes. Their spectra are changed in place."""
@@ -212,7 +213,7 @@ def fill_envelope(power, top, f0_bins, voiced, blurred, sums, out):
             blurred[f] += power[below] + (f0_bins - f - below) * (power[below + 1] - power[below])
     running_mean(blurred, top, pad, max(np.float32(2 / 3) * width, np.float32(1.0)), sums, out)
     for f in range(top):
-        out[f] = np.log(max(out[f], np.float32(0.0)) + floor)
+        out[f] = log(max(out[f], np.float32(0.0)) + floor)
     running_mean(out, top, pad, width, sums, blurred)
     step = int(width + np.float32(0.5))
     for f in range(top):
@@ -268,12 +269,18 @@ def apply_gains(spectra, of_frame, changed, log_gains, phases, top, last, copied
             continue
         if k != made:
             made = k
+            levels, angles, gain = log_gains[k], phases[k], scratch[2]
             for f in range(max(top, last)):
-                gain, phase = np.exp(log_gains[k, f]), phases[k, f]
-                re[f], im[f] = gain * np.cos(phase), gain * np.sin(phase)
+                gain[f] = exp(levels[f])
+            for f in range(max(top, last)):
+                re[f], im[f] = cos_sin(angles[f])
+            for f in range(max(top, last)):
+                re[f] *= gain[f]
+                im[f] *= gain[f]
         for c in range(channels):
+            row = spectra[c, m]
             for f in range(top, last):
-                spectra[c, m, f] = spectra[c, m, f - copied]
+                row[f] = row[f - copied]
             for f in range(max(top, last)):
-                z = spectra[c, m, f]
-                spectra[c, m, f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))
+                z = row[f]
+                row[f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))
