@@ -256,6 +256,37 @@ def test_only_commands_whose_file_exists_are_offered(capsys):
         assert (f"│ {name} " in shown) == exists
 
 
+@pytest.mark.parametrize(
+    "asked, words, position, message",
+    [
+        ("complete_bash", None, None, "COMP_WORDS"),
+        ("complete_bash", "tsmgan st", None, "COMP_CWORD"),
+        ("complete_bash", "tsmgan st", "x", "COMP_CWORD"),
+        ("complete_bash", "tsmgan st", "9" * 5000, "COMP_CWORD"),
+        ("bash", None, None, "'bash'"),
+        ("complete_dos", None, None, "'complete_dos'"),
+    ],
+)
+def test_a_request_for_completion_that_cannot_be_answered_is_refused_in_a_sentence(monkeypatch, capsys, asked, words, position, message):
+    for name, value in (("_TSMGAN_COMPLETE", asked), ("COMP_WORDS", words), ("COMP_CWORD", position)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    assert run(["--help"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and message in shown.err and "unset it" in shown.err and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words, position, offered", [("tsmgan str", "1", "stretch"), ("tsmgan 'str", "1", ""), ("tsmgan stretch --mo", "2", "--model")]
+)
+def test_a_shell_that_asks_is_answered(monkeypatch, capsys, words, position, offered):
+    for name, value in (("_TSMGAN_COMPLETE", "complete_bash"), ("COMP_WORDS", words), ("COMP_CWORD", position)):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        run([])
+    assert ended.value.code == 0
+    assert offered in capsys.readouterr().out
+
+
 def test_a_traceback_is_shown_with_debug_only(folder, monkeypatch, capsys):
     monkeypatch.setattr("tsmgan.cli.stretch.parse_rate", lambda text: 1 / 0)
     assert run(["stretch", "in.wav", "--rate", "2"]) == 1

@@ -437,11 +437,26 @@ def test_lines_begin_with_their_cues_and_end_within_them_to_the_sample(spoken):
     assert np.array_equal(sound[8 * SAMPLERATE :], soundfile.read("lines/4.wav")[0]), "a line that fits is not touched"
 
 
+def test_a_line_without_a_recording_is_told_as_missing_and_not_as_too_long(spoken, capsys):
+    Path("lines/2.wav").unlink()
+    assert run(["fit", "lines", "cues.srt", "-o", "dub.wav"]) == 0
+    err = capsys.readouterr().err
+    assert "1 of 4 lines is not heard (2); the table says what is missing." in err and "fit" not in err.split("Warning:")[1].split("\n")[0]
+    assert "shorten" not in err
+
+
+def test_a_line_that_comes_too_early_is_not_told_to_be_shorter(talk, capsys):
+    write_captions("late.srt", [(1.0, 2.0, "eins"), (300.0, 301.0, "zwei")])
+    assert run(["stretch", "talk.wav", "--slots", "late.srt", "--captions", "talk.srt", "-o", "dub.wav"]) == 0
+    err = capsys.readouterr().err
+    assert "1 of 2 lines does not fit (2); the table says why; give them other times." in err
+
+
 def test_lines_belong_to_cues_by_number_or_by_order(spoken):
     Path("lines/2.wav").unlink()
     done = tsmgan.fit_lines("lines", "cues.srt", "dub.wav")
     assert [Path(line.name).name for line in done.lines] == ["1.wav", "", "3.wav", "4.wav"]
-    assert done.lines[1].problem == "There is no recording of it."
+    assert done.lines[1].problem == "There is no recording of it." and not done.lines[1].is_heard
     for name in ("a", "b10", "b9", "c"):
         soundfile.write(f"lines/{name}.wav", burst(1.0, 0), SAMPLERATE)
     for k in (1, 3, 4):

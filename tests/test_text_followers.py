@@ -331,6 +331,9 @@ def test_cues_that_do_not_overlap_do_not_overlap_afterwards(tmp_path_factory, st
     assert all(a.end <= b.start for a, b in zip(after, after.events[1:]))
 
 
+DIALOGUE = "[Events]\nFormat: Layer, Start, End, Text\nDialogue: 0,0:00:00.00,0:00:01.00,"
+
+
 @pytest.mark.parametrize(
     "ending, content, reason",
     [
@@ -352,7 +355,18 @@ def test_cues_that_do_not_overlap_do_not_overlap_afterwards(tmp_path_factory, st
         (".srt", f"1\n00:00:00,{'9' * 5000} --> 00:00:01,000\nx\n", "line 2 holds times that cannot be read"),
         (".vtt", f"WEBVTT\n\n{'9' * 5000}:00:00.000 --> 00:00:01.000\nx\n", "line 3 holds times that cannot be read"),
         (".ass", f"[Events]\nFormat: Layer, Start, End, Text\nDialogue: 0,{'9' * 400}:00:00.00,0:00:01.00,x\n", "line 3 holds no start"),
-        (".lrc", f"[{'9' * 400}:00.00]x\n", "nothing of LRC lyrics is in it"),
+        (".lrc", f"[{'9' * 400}:00.00]x\n", "line 1 holds a time that cannot be read"),
+        (".lrc", f"[00:01.00]x\n[{'1' * 20}:00.00]y\n", "line 2 holds a time that cannot be read"),
+        (".lrc", "[00:01.00][00:02,5]x\n", "line 1 holds a time that cannot be read: '[00:02,5]'"),
+        (".lrc", "[00:01.00]x <00:01.123456> y\n", "line 1 holds a time that cannot be read"),
+        (".lrc", "[01:00:01.00]x\n", "line 1 holds a time that cannot be read"),
+        (".lrc", f"[length: {'1' * 20}:00]\n[00:01.00]x\n", "line 1 holds a time that cannot be read"),
+        (".vtt", f"WEBVTT\n\n00:01.000 --> 00:02.000\na <{'1' * 20}:01.500> b\n", "line 4 holds a time that cannot be read"),
+        (".ass", DIALOGUE + f"{{\\k{'1' * 20}}}x\n", "line 3 holds a time that cannot be read"),
+        (".ass", DIALOGUE + f"{{\\fad(100,{'1' * 20})}}x\n", "line 3 holds a time that cannot be read"),
+        (".ass", DIALOGUE + f"{{\\move(1,2.{'1' * 20},3,4,0,{'1' * 20})}}x\n", "line 3 holds a time that cannot be read"),
+        (".csv", "start,text\n1.5,x\n01:00:00:12,y\n", "holds a time that cannot be read: '01:00:00:12'"),
+        (".csv", f"start,end,text\n1.5,2,x\n3,{'1' * 20}:00:00,y\n", "holds a time that cannot be read"),
         (".cue", CUE.replace("00:08:00", f"{'9' * 400}:08:00"), "minutes:seconds:frames"),
         (".txt", f"{'9' * 400}\t1\tx\n", "a number that no time is"),
         (".csv", "start,text\n1e999,x\n", "a number that no time is"),
@@ -362,6 +376,19 @@ def test_cues_that_do_not_overlap_do_not_overlap_afterwards(tmp_path_factory, st
 def test_a_text_that_cannot_be_moved_is_refused_in_a_sentence(tmp_path, ending, content, reason):
     with pytest.raises(UsageError, match=re.escape(reason)):
         move(tmp_path, ending, content, at(2))
+
+
+@pytest.mark.parametrize(
+    "ending, content",
+    [
+        (".lrc", "[00:01.00]verse [119:105] and <b>\n[ar:1:2]\n"),
+        (".ass", DIALOGUE + "{\\pos(1.12345678901,2)\\move(1.12345678901,2,3,4)}x\n"),
+        (".csv", "start,text\n,x\nN/A,y\n1.5,z\n"),
+        (".vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n3 < 4: 5 <b> <c.x>\n"),
+    ],
+)
+def test_what_is_no_time_is_left_alone(tmp_path, ending, content):
+    assert move(tmp_path, ending, content, at(1))[0].decode() == content
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "coherence as in the rule": ("generator.largest_coherence_change=0",),
     "noise as in the rule": ("generator.largest_noise_change=0",),
     "window as in the rule": ("generator.largest_window_change=0",),
+    "breath departs as well": ("generator.largest_breath_change=1",),
     "no guard of pulses": ("losses.pulses=0",),
     "critics of half a second": (
         "critics.moment_channels=0", "critics.spectrogram_channels=8", "critics.period_channels=8", "critics.envelope_channels=32",

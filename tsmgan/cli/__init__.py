@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import signal
 import sys
 from typing import Any, NoReturn
@@ -138,11 +139,23 @@ def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
     return rest, len(rest) < len(arguments) or os.environ.get("TSMGAN_DEBUG", "0") not in ("", "0")
 
 
+def _require_words_to_complete() -> None:
+    """Raise UsageError where a shell's request for completion, which comes in the environment, is none that can be answered."""
+    asked = os.environ.get("_TSMGAN_COMPLETE")
+    if not asked:
+        return
+    if not re.fullmatch("(source|complete)_(bash|zsh|fish|powershell|pwsh)", asked):
+        raise UsageError(f"_TSMGAN_COMPLETE is {asked[:40]!r}, which no shell asks for; unset it.")
+    if asked == "complete_bash" and not ("COMP_WORDS" in os.environ and re.fullmatch("[0-9]{1,9}", os.environ.get("COMP_CWORD", ""))):
+        raise UsageError("_TSMGAN_COMPLETE asks for completion, and COMP_WORDS and COMP_CWORD do not say of what; unset it.")
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line, without the program's name, and return its exit code; errors have been printed then."""
     arguments, debug = _take_debug(arguments)
     command = typer.main.get_command(app)
     try:
+        _require_words_to_complete()
         result = command.main(arguments or ["--help"], prog_name="tsmgan", standalone_mode=False)
         stopping.check()
         if sys.stdout is not None:

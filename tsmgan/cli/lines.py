@@ -54,13 +54,22 @@ def show_lines(lines: Sequence[Line], *, to_pipe: bool) -> None:
         slot, heard = (f"{_clock(begin)} - {_clock(end)}" for begin, end in ((line.slot_begin, line.slot_end), (line.begin, line.end)))
         table.add_row(str(line.number), slot, heard, f"{line.rate:.2f}", f"{line.pauses:+.2f} s", f"{mark}{told} {text}".strip())
     console.print_table(table, to_error=to_pipe)
-    problems = [line for line in lines if not line.fits]
-    if problems:
-        which = ", ".join(str(line.number) for line in problems[:10]) + (" ..." if len(problems) > 10 else "")
-        fit = "does" if len(problems) == 1 else "do"
+    missing = [line for line in lines if not line.is_heard]
+    if missing:
+        is_or_are = "is" if len(missing) == 1 else "are"
         console.warning(
-            f"{len(problems)} of {len(lines)} lines {fit} not fit ({which}); shorten their text, give them more time, or raise --fastest."
+            f"{len(missing)} of {len(lines)} lines {is_or_are} not heard ({_numbers(missing)}); the table says what is missing."
         )
+    problems = [line for line in lines if line.is_heard and not line.fits]
+    if problems:
+        do = "does" if len(problems) == 1 else "do"
+        is_long = any(line.needed > line.rate * (1 + 1e-9) for line in problems)
+        advice = "shorten their text, give them more time, or raise --fastest" if is_long else "the table says why; give them other times"
+        console.warning(f"{len(problems)} of {len(lines)} lines {do} not fit ({_numbers(problems)}); {advice}.")
+
+
+def _numbers(lines: Sequence[Line]) -> str:
+    return ", ".join(str(line.number) for line in lines[:10]) + (" ..." if len(lines) > 10 else "")
 
 
 def _clock(seconds: float) -> str:

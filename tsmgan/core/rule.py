@@ -37,10 +37,10 @@ way."""
 FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.5, 0.35, 20.0, 0.80
 """Share of slowed noise that is fresh noise, in frames whose periodicity and concentration are below these. Slowed frames of the
 recording's own noise repeat. Breath is the other half of the cure: with it a share of 0.9 is no nearer to nature, and PESQ is lower."""
-BREATH, BREATH_FROM_HZ = 0.40, (2000.0, 4500.0)
+BREATH, BREATH_FROM_HZ = 0.30, (2500.0, 5000.0)
 """Share of a slow voice's highs that is breath, and the frequencies at which it begins and is whole. A slowed voice plays each of its
 periods twice, and what should be irregular in them becomes a second set of harmonics. Breath grows with the slowness, as the share of
-repeated periods does. From 1.5 kHz it is nearer to nature still, and costs intelligibility (eSTOI)."""
+repeated periods does. Critics ask for more of it, and for lower frequencies. PESQ would bear that, eSTOI, log-mel and DistillMOS do not."""
 WINDOW_CUT = 0.28
 """How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher. PESQ and the
 critics disagree about it: PESQ likes long windows."""

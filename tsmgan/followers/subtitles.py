@@ -16,6 +16,9 @@ SUBRIP_CUE = re.compile(rf"{_START}(?:[ \t]*(?P<number>{WHOLE})[ \t]*{_BREAK})?{
 WEBVTT_CUE = re.compile(rf"{_START}(?:(?P<number>[^\r\n]*\S[^\r\n]*){_BREAK})?{_TIMING}", re.MULTILINE | re.ASCII)
 _ARROW = re.compile(rf"{_START}[^\r\n]*?\d:\d[^\r\n]*-->[^\r\n]*", re.MULTILINE | re.ASCII)
 _INSIDE = re.compile(rf"<({CLOCK})>", re.ASCII)
+_LIKE_A_TIME = r"[ \t]*\d+[ \t]*:[ \t]*\d[\d:., \t]*"
+"""What looks like a time between brackets, whether it can be read or not."""
+_LIKE_INSIDE = re.compile(rf"<{_LIKE_A_TIME}>", re.ASCII)
 _BLANK = re.compile(rf"{_BREAK}[ \t]*(?:{_BREAK}|$)")
 
 
@@ -48,7 +51,10 @@ def _move_cues(text: str, times: Times, pattern: re.Pattern[str], decimals: int)
         for name, clock in (("begin", begin), ("end", end)):
             edits.replace(*cue.span(name), clock.at(times.at(clock.second), least_decimals=decimals))
         if pattern is WEBVTT_CUE:
-            for inside in _INSIDE.finditer(text, cue.end(), behind):
+            for found in _LIKE_INSIDE.finditer(text, cue.end(), behind):
+                inside = _INSIDE.fullmatch(text, *found.span())
+                if inside is None:
+                    raise _unreadable(text, found.start(), found[0])
                 clock = Clock.read(inside[1])
                 edits.replace(*inside.span(1), clock.at(times.at(clock.second), least_decimals=decimals))
     return edits.applied()
@@ -60,6 +66,10 @@ def _require_all_read(text: str, cues: list[re.Match[str]]) -> None:
     for line in _ARROW.finditer(text):
         if not any(line.start() <= end <= line.end() for end in ends.intersection(range(line.start(), line.end() + 1))):
             raise UsageError(f"line {line_number(text, line.start())} holds times that cannot be read: {line[0].strip()[:60]!r}")
+
+
+def _unreadable(text: str, position: int, written: str) -> UsageError:
+    return UsageError(f"line {line_number(text, position)} holds a time that cannot be read: {written.strip()[:60]!r}")
 
 
 def line_number(text: str, position: int) -> int:
@@ -90,6 +100,8 @@ _LONG_FADE = re.compile(
     rf"[ \t]*(?P<c>{WHOLE})[ \t]*,[ \t]*(?P<d>{WHOLE})[ \t]*\)",
     re.ASCII,
 )
+_UNREADABLE_TAG = re.compile(r"\\(?:(?:kt|k[fo]?|K[fo]?)|(?:t|move|fade?)[ \t]*\([^()\\]*?(?<![\d.]))\d{10,}", re.ASCII)
+"""A tag with a whole number that has more digits than WHOLE."""
 EVENT_CLOCK = re.compile(rf"(?<!\d){WHOLE}:\d{{1,2}}:\d{{1,2}}(?:[.,]\d{{1,18}})?(?!\d)", re.ASCII)
 
 
@@ -145,6 +157,8 @@ def _move_tags(text: str, first: int, behind: int, begin: float, end: float, edi
         return str(round(1000 * (times.at(begin + int(milliseconds) / 1000) - base)))
 
     for block in _BLOCK.finditer(text, first, behind):
+        if unreadable := _UNREADABLE_TAG.search(text, *block.span()):
+            raise _unreadable(text, unreadable.start(), unreadable[0])
         for tag in _KARAOKE.finditer(text, *block.span()):
             if tag["kind"] == "kt":
                 sung = int(tag["cs"])
@@ -171,7 +185,8 @@ def _padded(written: str, value: int) -> str:
 # LRC.
 
 _STAMP = re.compile(rf"(?P<open>[\[<])(?P<m>{WHOLE}):(?P<s>\d{{1,2}})(?:(?P<point>[.:])(?P<rest>\d{{1,3}}))?[\]>]", re.ASCII)
-_HEAD = re.compile(rf"(?:[ \t]*\[{WHOLE}:\d{{1,2}}(?:[.:]\d{{1,3}})?\])+", re.ASCII)
+_LIKE_STAMP = re.compile(rf"\[{_LIKE_A_TIME}\]", re.ASCII)
+_HEAD = re.compile(rf"(?:[ \t]*\[{_LIKE_A_TIME}\])+", re.ASCII)
 _TAG = re.compile(r"[ \t]*\[(?P<name>offset|length)[ \t]*:[ \t]*(?P<value>[-+]?[\d:.]+)[ \t]*\]", re.ASCII | re.IGNORECASE)
 
 
@@ -188,6 +203,9 @@ def move_lyrics(text: str, times: Times) -> str:
                 raise UsageError(f"the offset {tag['value']!r} is no number of milliseconds") from None
     for (position, line), (following, _) in zip(lines, [*lines[1:], (len(text), "")]):
         if head := _HEAD.match(line):
+            for found in (*_LIKE_STAMP.finditer(head[0]), *_LIKE_INSIDE.finditer(line)):
+                if _STAMP.fullmatch(line, *found.span()) is None:
+                    raise _unreadable(text, position, found[0])
             stamps = list(_STAMP.finditer(line, 0, head.end()))
             kept = [times.holds(second := _lyric_clock(each).second - early, second) for each in stamps]
             if not any(kept):
@@ -198,7 +216,9 @@ def move_lyrics(text: str, times: Times) -> str:
                     edits.remove(position + each.start(), position + each.end())
             for each in _STAMP.finditer(line):
                 _move_lyric(position, each, early, edits, times)
-        elif (tag := _TAG.match(line)) and tag["name"].lower() == "length" and re.fullmatch(CLOCK, tag["value"]):
+        elif (tag := _TAG.match(line)) and tag["name"].lower() == "length":
+            if not re.fullmatch(CLOCK, tag["value"], re.ASCII):
+                raise _unreadable(text, position, tag[0])
             clock = Clock.read(tag["value"])
             first, behind = tag.span("value")
             moved = clock.at(times.at(clock.second), long_minutes=True)

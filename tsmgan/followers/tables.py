@@ -17,6 +17,8 @@ _WORDS = {"time", "second", "seconds", "sec", "s", "ms", "msec", "milliseconds",
 """What a heading may say besides: `start_time`, `End (s)`, `onset_ms`."""
 _MILLISECONDS = {"ms", "msec", "milliseconds", "millisecond"}
 _UNKNOWN_UNITS = {"samples", "sample", "frames", "frame", "smp"}
+_LIKE_A_TIME = re.compile(r"[-+]?[.,]?\d[\d:;.,]*", re.ASCII)
+"""What looks like a time, whether it can be read or not."""
 _TIME = re.compile(rf"(?P<clock>{CLOCK})|(?P<number>{NUMBER})", re.ASCII)
 
 
@@ -63,9 +65,17 @@ class Columns:
         return 1000.0 if column in self.milliseconds else 1.0
 
     def second(self, row: list[Cell], column: int | None) -> float | None:
-        """The time in a column of a row, in seconds."""
-        found = row[column].second if column is not None and column < len(row) else None
-        return None if found is None or column is None else found / self.scale(column)
+        """The time in a column of a row, in seconds; None where there is none.
+
+        Raises:
+            UsageError: what stands there looks like a time and cannot be read. It would be left where it was.
+        """
+        if column is None or column >= len(row):
+            return None
+        cell = row[column]
+        if cell.second is None and _LIKE_A_TIME.fullmatch(cell.text):
+            raise UsageError(f"it holds a time that cannot be read: {cell.text[:60]!r}")
+        return None if cell.second is None else cell.second / self.scale(column)
 
 
 def rows_of(text: str) -> list[list[Cell]]:

@@ -121,6 +121,11 @@ class Line:
     """Why it does not fit, a sentence; empty where it does."""
 
     @property
+    def is_heard(self) -> bool:
+        """Whether there is sound of it in the output."""
+        return self.end > self.begin
+
+    @property
     def fits(self) -> bool:
         """Whether it begins with its slot and ends before the next one, within all limits."""
         return not self.problem
