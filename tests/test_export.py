@@ -89,6 +89,15 @@ def test_outputs_equal_those_of_torch_on_real_features_at_every_rate(config):
     assert max(d.size for d in found) < 1e-4
 
 
+def test_an_export_that_departs_where_it_is_not_asked_is_refused():
+    quiet = replace(SMALL, largest_alpha_change=0.0, largest_texture=0.0)
+    assert taught(quiet).idle_from == 1.0 and taught(replace(quiet, largest_texture=0.1)).idle_from is None
+    sound = example_sound(seconds=2)
+    differences(taught(quiet), onnx_bytes(taught(quiet)), sound, SAMPLERATE)
+    with pytest.raises(ModelError, match="departs from the rule at rate 1"):
+        differences(taught(quiet), onnx_bytes(taught(replace(quiet, largest_texture=0.1))), sound, SAMPLERATE)
+
+
 @pytest.mark.parametrize("frames", [1, 2, 7, 1000, 100_000])
 def test_any_number_of_frames_can_be_run(content, frames):
     inputs = random_inputs(frames)

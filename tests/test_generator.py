@@ -23,15 +23,35 @@ from tsmgan.models import find_model, load_config, open_decider
 MODEL = find_model()
 
 
-def field_of(generator: Generator):
+def field_of(generator: Generator, rate: float = 0.7):
     frames = silence(250)
     frames += np.random.default_rng(0).uniform(0, 0.3, frames.shape).astype(np.float32)
-    return generator.decide([Seen(frames, np.full(250, 1.5), np.zeros((250, generator.noise), np.float32))])[0]
+    return generator.decide([Seen(frames, np.full(250, rate), np.zeros((250, generator.noise), np.float32))])[0]
 
 
 def absent(device: str) -> None:
     if device in available_devices():
         pytest.skip(f"{device} is installed here")
+
+
+@pytest.mark.parametrize("rate", [0.9, 1.0, 1.7])
+def test_a_network_that_need_not_be_asked_would_have_changed_nothing(tmp_path, rate):
+    always = tmp_path / "always"
+    shutil.copytree(MODEL.path, always)
+    config = json.loads((always / "config.json").read_text())
+    assert config.pop("idle_from") == 1.0
+    (always / "config.json").write_text(json.dumps(config))
+    asked, spared = (open_decider(model, "cpu", slowest=rate) for model in (load_config(always), MODEL))
+    assert asked._session is not None and (spared._session is None) == (rate >= 1)
+    for expected, found in zip(field_of(asked, rate), field_of(spared, rate)):
+        np.testing.assert_array_equal(expected, found)
+    assert (spared._session is None) == (rate >= 1)
+
+
+def test_a_network_whose_loading_was_put_off_is_loaded_when_a_slow_run_comes():
+    expected = field_of(open_decider(MODEL, "cpu"))
+    for a, b in zip(expected, field_of(open_decider(MODEL, "cpu", slowest=1.2))):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("device", sorted(PACKAGES))

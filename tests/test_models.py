@@ -35,7 +35,7 @@ def use(path, **options) -> Field:
     """Run a model on half a second of nothing."""
     generator = open_decider(find_model(path), "cpu", **options)
     frames = 50 + 2 * generator.context
-    seen = Seen(np.zeros((frames, 130), np.float32), np.ones(frames), np.zeros((frames, generator.noise), np.float32))
+    seen = Seen(np.zeros((frames, 130), np.float32), np.full(frames, 0.8), np.zeros((frames, generator.noise), np.float32))
     return generator.decide([seen])[0]
 
 

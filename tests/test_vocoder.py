@@ -5,7 +5,8 @@ import heapq
 import numpy as np
 import pytest
 
-from tsmgan.core.analysis import Analyser, arctan2, propagation_table
+from tsmgan.core.analysis import Analyser, propagation_table
+from tsmgan.core.compiled import elementary
 from tsmgan.core.field import BANDS, Field
 from tsmgan.core.geometry import HOPS_PER_WINDOW, WINDOW_SECONDS, geometry
 from tsmgan.core.noise import BURST_POWER, BURST_SECONDS, NoiseFrames
@@ -65,12 +66,23 @@ def test_horizontal_steps_are_summed_over_channels_so_that_antiphase_does_not_ca
     np.testing.assert_allclose(mono[2], anti[2], atol=1e-6)
 
 
-def test_arctan2_is_numpys_within_float32():
-    angles = np.linspace(-np.pi, np.pi, 10001).astype(np.float32)
-    y, x = np.sin(angles), np.cos(angles)
-    ours = np.array([arctan2(a, b) for a, b in zip(y, x)])
-    assert np.abs(np.angle(np.exp(1j * (ours - np.arctan2(y, x))))).max() < 4e-7
-    assert arctan2(np.float32(0), np.float32(3)) == 0 and arctan2(np.float32(0), np.float32(0)) == 0
+def test_elementary_functions_are_numpys_within_float32():
+    angles = np.linspace(-np.pi, np.pi, 1001).astype(np.float32)
+    ours = np.array([elementary.arctan2(y, x) for y, x in zip(np.sin(angles), np.cos(angles))])
+    assert np.abs(np.angle(np.exp(1j * (ours - angles)))).max() < 4e-7
+    x = np.linspace(-20, 20, 1001).astype(np.float32)
+    c, s = np.array([elementary.cos_sin(each) for each in x]).T
+    exact = x.astype(np.float64)
+    assert max(np.abs(c - np.cos(exact)).max(), np.abs(s - np.sin(exact)).max()) < 1e-7
+    assert np.abs([elementary.exp(each) / np.exp(np.float64(each)) - 1 for each in x]).max() < 2e-7
+    powers = np.exp(2 * x)
+    assert np.abs([elementary.log(each) - np.log(np.float64(each)) for each in powers]).max() < 4e-6  # half of the last bit of 40
+
+
+def test_elementary_functions_are_exact_where_nothing_is_to_be_changed():
+    zero, one = np.float32(0), np.float32(1)
+    assert elementary.arctan2(zero, np.float32(3)) == 0 and elementary.arctan2(zero, zero) == 0
+    assert elementary.cos_sin(zero) == (1, 0) and elementary.exp(zero) == 1 and elementary.log(one) == 0
 
 
 @pytest.mark.parametrize("samplerate", [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000])

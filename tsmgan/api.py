@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 
 from tsmgan.core.field import Field
-from tsmgan.core.pitch import Formanting, PitchShifter
+from tsmgan.core.pitch import Formanting, PitchShifter, ratio_of
 from tsmgan.core.runs import Run
 from tsmgan.core.samples import MOST_CHANNELS, checked_block, require_channels_first
 from tsmgan.core.timemap import TimeMap, check_rate
@@ -79,7 +79,7 @@ class Stretcher(PitchShifter):
         require_pitch(pitch)
         require_formants(formants)
         chosen = time_map if time_map is not None else TimeMap.from_rate(rate)  # type: ignore[arg-type]
-        decider = open_decider(find_model(model), device, threads)
+        decider = open_decider(find_model(model), device, threads, slowest=chosen.slowest / ratio_of(pitch))
         super().__init__(
             samplerate,
             channels,

@@ -1,4 +1,4 @@
-"""The first run: two other processes compile the kernels, one those up to the features, the other those of the vocoder stage.
+"""The first run: two other processes compile the kernels, one those of the vocoder stage, the other the rest.
 
 Compiling is most of what a first run does, and numba compiles one function at a time, mostly in Python. Where two cores are free, two
 processes take little more than half the time, and the process that stretches needs neither numba nor its memory. The results are passed on
@@ -14,7 +14,7 @@ import sys
 from tsmgan import processes, stopping
 from tsmgan.core.compiled import kernels
 
-SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features"), ("tsmgan.core.vocoder", "tsmgan.core.overlap"))
+SHARES = (("tsmgan.core.attacks", "tsmgan.core.analysis", "tsmgan.core.features", "tsmgan.core.overlap"), ("tsmgan.core.vocoder",))
 """The modules whose kernels each process compiles."""
 FORMANTS = "tsmgan.core.formants"
 """Compiled by the first process, which has less to do, and only where formants are moved: its kernels take half as long as that process's

@@ -8,6 +8,7 @@ ever executed as code.
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from dataclasses import dataclass, field
@@ -211,12 +212,16 @@ def _parsed(text: bytes, file: Path) -> dict[str, Any]:
     return config
 
 
-def open_decider(model: Model, device: str = "auto", threads: int | None = None, *, time_limit: float | None = None) -> Rule | Generator:
+def open_decider(
+    model: Model, device: str = "auto", threads: int | None = None, *, slowest: float = 0.0, time_limit: float | None = None
+) -> Rule | Generator:
     """What decides the fields of a stretch with this model: the rule alone, or its generator.
 
     Args:
         device, time_limit: as of `tsmgan.core.generator.Generator`.
         threads: of the network on the CPU, 1 to MOST_THREADS; None is one.
+        slowest: the lowest rate of the stretch, as far as it is known. Where the network has nothing to say from there on, it is loaded
+            only if it is needed after all. A device that is named is tried at once.
 
     Raises:
         UsageError: there is no such device, or threads is out of its range.
@@ -238,7 +243,9 @@ def open_decider(model: Model, device: str = "auto", threads: int | None = None,
         raise ModelError(f"{model.onnx} is missing; write it with `tsmgan export-onnx`.") from None
     except ModelError as error:
         raise ModelError(f"The model {model.onnx} cannot be loaded. {error}") from error
-    return Generator(content, sizes, str(model.path), device, threads, time_limit=TIME_LIMIT if time_limit is None else time_limit)
+    deferred = device in ("auto", "cpu") and slowest >= sizes.idle_from
+    limit = TIME_LIMIT if time_limit is None else time_limit
+    return Generator(content, sizes, str(model.path), device, threads, deferred=deferred, time_limit=limit)
 
 
 @lru_cache(maxsize=8)
@@ -267,4 +274,7 @@ def _sizes(model: Model) -> Sizes:
     bound = config.get("largest_coherence")
     if type(bound) not in (int, float) or not 0.01 <= bound <= 1:
         raise ModelError(f"{model.path} states largest_coherence {bound!r} in its config; 0.01 to 1 can be.")
-    return Sizes(config["context"], config["noise"], float(bound))
+    idle_from = model.config.get("idle_from")
+    if idle_from is not None and (type(idle_from) not in (int, float) or not 0 < idle_from < math.inf):
+        raise ModelError(f"{model.path} states idle_from {idle_from!r} in its config; a rate, or null, can be.")
+    return Sizes(config["context"], config["noise"], float(bound), math.inf if idle_from is None else float(idle_from))

@@ -16,25 +16,13 @@ import numpy as np
 
 from tsmgan.core.attacks import frame_attacks
 from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.elementary import arctan2, bits, of_bits
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.frames import Frames
 from tsmgan.core.geometry import Geometry
 
 RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
-
-ARCTAN = (
-    0.9999999864,
-    -0.3333309394,
-    0.1999305384,
-    -0.142071315,
-    0.1065466877,
-    -0.07533657395,
-    0.0430391445,
-    -0.01628286906,
-    0.002903517465,
-)
-"""Coefficients of the polynomial in `arctan2`."""
 
 
 class Analyser:
@@ -59,38 +47,59 @@ class Analyser:
             origin: position of the signal's first sample in the whole recording.
             positions, rates: t_m and local rate of each frame, as `TimeMap.instants` gives them.
         """
-        g, count = self._geometry, len(positions)
+        g = self._geometry
+        signal = np.ascontiguousarray(signal, np.float32)
         instants, delay, share = frame_attacks(signal, origin, positions, rates, g)
-        # An instant that serves twice is transformed once. It saves time at rates near 1, and it is what makes rate 1 exact:
-        # there P_m *is* X_{m-1}, so no rotation arises.
-        places, index = np.unique(np.concatenate([instants, instants - g.hop]), return_inverse=True)
-        blocks = cut_frames(signal, places - origin - g.window_length // 2, self._window)
-        spectra = fft.rfft(blocks)
-        if self._last_instant is not None:
-            spectra[:, places == self._last_instant] = self._last
-        x, p = spectra.take(index[:count], axis=1), spectra.take(index[count:], axis=1)
+        x, p = self._transforms(signal, origin, instants)
         power, source, horizontal, vertical = propagation_table(x, p, self._last)
         if self._last_instant is None:  # the first frame keeps its own phases
             horizontal[0], vertical[0], source[0] = 0.0, 0.0, np.arange(g.bins)
         self._last, self._last_instant = x[:, -1:].copy(), int(instants[-1])
         return Frames(instants, rates, x, p, power, source, horizontal, vertical, delay, share)
 
+    def _transforms(self, signal: np.ndarray, origin: int, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """X and P of frames at some instants, as in `Frames`."""
+        g, channels, count = self._geometry, len(signal), len(instants)
+        both, edge = np.stack([instants, instants - g.hop]), origin + g.window_length // 2
+        # An instant that serves twice is transformed once. It saves time at rates near 1, and it is what makes rate 1 exact:
+        # there P_m *is* X_{m-1}, so no rotation arises.
+        places, index = np.unique(both, return_inverse=True)
+        if len(places) < both.size:
+            spectra = fft.rfft(cut_frames(signal, places - edge, self._window))
+            x, p = (spectra.take(each, axis=1) for each in index.reshape(2, count))
+        else:
+            blocks = np.empty((2, channels, count, g.window_length), np.float32)
+            for each, part in zip(both, blocks):
+                cut(signal, each - edge, self._window, part)
+            x, p = fft.rfft(blocks)
+        if self._last_instant is not None:
+            x[:, both[0] == self._last_instant] = p[:, both[1] == self._last_instant] = self._last
+        return x, p
+
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Windowed frames (channels, frames, N), float32, of a signal (channels, samples) from the given first samples on."""
-    (channels, samples), length = signal.shape, len(window)
-    out = np.zeros((channels, len(starts), length), np.float32)
-    for m, start in enumerate(starts.tolist()):
-        first, last = max(0, -start), min(length, samples - start)
-        if first < last:
-            np.multiply(
-                signal[:, start + first : start + last],
-                window[first:last],
-                out=out[:, m, first:last],
-                dtype=np.float32,
-                casting="same_kind",
-            )
+    out = np.empty((len(signal), len(starts), len(window)), np.float32)
+    cut(np.ascontiguousarray(signal, np.float32), starts, window, out)
     return out
+
+
+@kernel()
+def cut(signal, starts, window, out):
+    """Fills out (channels, frames, N) with windowed frames of signal (channels, samples), float32, which is 0 beyond its ends."""
+    channels, samples = signal.shape
+    length = len(window)
+    for c in range(channels):
+        for m in range(len(starts)):
+            row, start = out[c, m], starts[m]
+            first = min(max(0, -start), length)
+            last = max(first, min(length, samples - start))
+            row[:first] = 0
+            row[last:] = 0
+            if first < last:
+                frame, heard, shape = row[first:last], signal[c, start + first : start + last], window[first:last]
+                for i in range(last - first):
+                    frame[i] = heard[i] * shape[i]
 
 
 def propagation_table(x: np.ndarray, p: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -112,82 +121,102 @@ def propagation_table(x: np.ndarray, p: np.ndarray, last: np.ndarray) -> tuple[n
         power, source, horizontal and vertical as in Frames.
     """
     _, frames, bins = x.shape
-    power, horizontal, vertical = (np.zeros((frames, bins), np.float32) for _ in range(3))
+    power, horizontal, vertical = np.zeros((3, frames, bins), np.float32)
     source = np.empty((frames, bins), np.int32)
-    _propagation_table(x, p, last, power, source, horizontal, vertical, np.zeros((5, bins), np.float32))
+    scratch = np.empty((7, bins), np.float32), np.empty(bins), np.empty((2, bins), np.int32)
+    _propagation_table(x, p, last, power, source, horizontal, vertical, *scratch)
     return power, source, horizontal, vertical
 
 
-@helper(error_model="numpy")
-def arctan2(y, x):
-    """Angle of x + iy in radians to 2e-7, float32; exactly 0 on the positive real axis. Unlike libm's it runs in vector registers.
-
-    The polynomial is a minimax fit of arctan(t) / t in t^2 on [0, 1].
-    """
-    ax, ay = abs(x), abs(y)
-    t = min(ax, ay) / max(max(ax, ay), np.float32(1e-37))
-    u = t * t
-    r = np.float32(ARCTAN[8])
-    r = r * u + np.float32(ARCTAN[7])
-    r = r * u + np.float32(ARCTAN[6])
-    r = r * u + np.float32(ARCTAN[5])
-    r = r * u + np.float32(ARCTAN[4])
-    r = r * u + np.float32(ARCTAN[3])
-    r = r * u + np.float32(ARCTAN[2])
-    r = r * u + np.float32(ARCTAN[1])
-    r = (r * u + np.float32(ARCTAN[0])) * t
-    r = np.float32(np.pi / 2) - r if ay > ax else r
-    r = np.float32(np.pi) - r if x < 0 else r
-    return -r if y < 0 else r
-
-
 @kernel()
-def _propagation_table(x, p, last, power, source, horizontal, vertical, scratch):
+def _propagation_table(x, p, last, power, source, horizontal, vertical, rows, sums, ways):
     channels, frames, bins = x.shape
-    known, below, above, re, im = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
+    known, below, above, re, im, passed, step = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
     for m in range(frames):
         now = power[m]
+        fill_phase_steps(x, m, re, im, step)
         for f in range(bins):
             re[f], im[f] = np.float32(0.0), np.float32(0.0)
         for c in range(channels):
+            here, earlier = x[c, m], p[c, m]
+            before = x[c, m - 1] if m > 0 else last[c, 0]
             for f in range(bins):
-                now[f] += x[c, m, f].real ** 2 + x[c, m, f].imag ** 2
-                a = x[c, m - 1, f] if m > 0 else last[c, 0, f]
-                b = p[c, m, f]
+                now[f] += here[f].real ** 2 + here[f].imag ** 2
+            for f in range(bins):
+                a, b = before[f], earlier[f]
                 re[f] += a.real * b.real + a.imag * b.imag
                 im[f] += a.imag * b.real - a.real * b.imag
-        loudest = np.float32(0.0)
         for f in range(bins):
-            loudest = max(loudest, now[f])
-            source[m, f] = f
-            horizontal[m, f] = arctan2(im[f], re[f])
             known[f] = np.sqrt(re[f] * re[f] + im[f] * im[f])
-        floor = np.float32(RELATIVE_FLOOR) * loudest
         # Weak bins pass nothing on and take nothing from their neighbours.
-        level = np.float32(-1.0)
+        floor = np.float32(RELATIVE_FLOOR) * largest(now)
         for f in range(bins):
-            below[f] = max(known[f], level)
-            level = min(below[f], now[f]) if now[f] > floor else np.float32(-1.0)
-        level = np.float32(-1.0)
-        for f in range(bins - 1, -1, -1):
-            above[f] = max(known[f], level)
-            level = min(above[f], now[f]) if now[f] > floor else np.float32(-1.0)
-        for f in range(1, bins):
-            if now[f] > floor and below[f] > known[f] and below[f] >= above[f]:
-                source[m, f], horizontal[m, f] = source[m, f - 1], horizontal[m, f - 1]
-                vertical[m, f] = vertical[m, f - 1] + phase_step(x, m, f - 1, f)
-        for f in range(bins - 2, -1, -1):
-            if now[f] > floor and above[f] > known[f] and above[f] > below[f]:
-                source[m, f], horizontal[m, f] = source[m, f + 1], horizontal[m, f + 1]
-                vertical[m, f] = vertical[m, f + 1] + phase_step(x, m, f + 1, f)
+            passed[f] = now[f] if now[f] > floor else np.float32(-1.0)
+        sweep(known, passed, step, below, above, sums, ways)
+        angle = step
+        for f in range(bins):
+            angle[f] = arctan2(im[f], re[f])
+        for f in range(bins):
+            origin = ways[0, f] if ways[0, f] != f else ways[1, f]
+            source[m, f] = origin
+            horizontal[m, f] = angle[origin]
+            vertical[m, f] = np.float32(sums[f] - sums[origin])
 
 
 @helper()
-def phase_step(x, m, f, g):
-    """Phase difference in radians from bin f to its neighbour g, from the products of all channels, phase zero at the centre."""
-    re, im = np.float32(0.0), np.float32(0.0)
+def sweep(known, passed, step, below, above, sums, ways):
+    """Fills ways (2, bins), int32, with the bin from which each bin is reached from below, and from above: itself where it is not.
+
+    known, passed, step (bins,) are h, c (negative where nothing passes), and phase differences, of which sums is filled with the running
+    sums; below and above are scratch. Each loop's next turn waits for the last. So both ways go at once, numbers that are not negative are
+    compared by their bits, which takes a third of the time, and masks choose instead of jumps.
+    """
+    bins = len(known)
+    from_below, from_above, total = bits(-1.0), bits(-1.0), 0.0
+    for f in range(bins):
+        g = bins - 1 - f
+        here, there, here_passed, there_passed = bits(known[f]), bits(known[g]), bits(passed[f]), bits(passed[g])
+        here, there = here if here > from_below else from_below, there if there > from_above else from_above
+        below[f], above[g] = of_bits(here), of_bits(there)
+        from_below, from_above = here if here < here_passed else here_passed, there if there < there_passed else there_passed
+        total += step[f]
+        sums[f] = total
+    up, down = ways[0], ways[1]
+    for f in range(bins):
+        up[f] = np.int32((passed[f] > 0) & (below[f] > known[f]) & (below[f] >= above[f])) - 1
+    for f in range(bins):
+        down[f] = np.int32((passed[f] > 0) & (above[f] > known[f]) & (above[f] > below[f])) - 1
+    # Nowhere is a bin reached from a neighbour that is itself reached from the other side.
+    first, last = np.int32(0), np.int32(bins - 1)
+    for f in range(bins):
+        g = bins - 1 - f
+        first = np.int32((first & ~up[f]) | (f & up[f]))
+        last = np.int32((last & ~down[g]) | (g & down[g]))
+        up[f], down[g] = first, last
+
+
+@helper(fastmath={"nnan", "nsz"})
+def largest(values):
+    """The largest of values (n,), or 0."""
+    found = np.float32(0.0)
+    for value in values:
+        found = max(found, value)
+    return found
+
+
+@helper()
+def fill_phase_steps(x, m, re, im, step):
+    """Fills step (bins,) with the phase difference in radians of each bin of frame m from the one below it; the first's is 0.
+
+    It is that of the products of all channels, phase zero at the centre. re and im (bins,) are scratch.
+    """
+    for f in range(len(step)):
+        re[f], im[f] = np.float32(0.0), np.float32(0.0)
     for c in range(x.shape[0]):
-        a, b = x[c, m, g], x[c, m, f]
-        re += a.real * b.real + a.imag * b.imag
-        im += a.imag * b.real - a.real * b.imag
-    return arctan2(-im, -re)  # minus: the transform starts at the frame's edge, (-1)^bin moves phase zero to its centre
+        row = x[c, m]
+        for f in range(1, len(step)):
+            a, b = row[f], row[f - 1]
+            re[f] += a.real * b.real + a.imag * b.imag
+            im[f] += a.imag * b.real - a.real * b.imag
+    for f in range(len(step)):
+        step[f] = arctan2(-im[f], -re[f])  # minus: the transform starts at the frame's edge, (-1)^bin moves phase zero to its centre

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tsmgan.core.compiled.kernels import kernel
+from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.frames import Frames
 from tsmgan.core.geometry import NETWORK_HZ, Geometry, between_bands
 
@@ -52,19 +52,24 @@ def band_weights(frequencies: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(frequencies, centres, row) for row in np.eye(len(centres))]).astype(np.float32)
 
 
-def _in_bands(values: np.ndarray, shares: tuple[np.ndarray, np.ndarray, int]) -> np.ndarray:
-    """Sums of values (..., bins) over bands, (..., bands) float32."""
-    lower, upper_share, bands = shares
-    out = np.zeros((*values.shape[:-1], bands), np.float32)
-    band_sums(values.reshape(-1, values.shape[-1]), lower, upper_share, out.reshape(-1, bands))
+def _in_bands(values: np.ndarray, starts: np.ndarray, upper_share: np.ndarray) -> np.ndarray:
+    """Sums of values (rows, bins) over bands, (rows, bands) float32."""
+    out = np.zeros((len(values), len(starts)), np.float32)
+    band_sums(values, starts, upper_share, out)
     return out
+
+
+def _shares(hz: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first bin of each lower band, (bands,) int64, the last one's behind the last bin; and each bin's share of the upper band."""
+    lower, upper_share = between_bands(hz, centres)
+    return np.searchsorted(lower, np.arange(len(centres))), upper_share
 
 
 @lru_cache(maxsize=16)
 def _tables(geometry: Geometry) -> tuple[Any, Any, np.ndarray, list[np.ndarray]]:
     hz = geometry.frequencies()
     hz = hz[hz < NETWORK_HZ]
-    narrow, wide = ((*between_bands(hz, centres), len(centres)) for centres in (NARROW_HZ, WIDE_HZ))
+    narrow, wide = (_shares(hz, centres) for centres in (NARROW_HZ, WIDE_HZ))
     # The autocorrelation of a windowed frame falls with the window's own; dividing by that makes a periodic frame give 1.
     window = geometry.window().astype(np.float64)
     own = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * len(window))) ** 2)
@@ -93,19 +98,18 @@ def frame_features(frames: Frames, geometry: Geometry) -> np.ndarray:
     - loudness: log power of the whole band.
     """
     narrow, wide, edges, periodicity = _tables(geometry)
-    bins = len(narrow[0])
+    bins = len(narrow[1])
     scale = np.float32((2.0 / geometry.window_length) ** 2)
     power = frames.power[:, :bins] * scale
     floor = np.float32(RELATIVE_FLOOR) * power.sum(1) + np.float32(SMALLEST_POWER)
     out = np.empty((len(power), FEATURES), np.float32)
-    out[:, COLUMNS["log power"]] = (np.log(_in_bands(power, narrow) + np.float32(FLOOR)) + 12) / 5
+    out[:, COLUMNS["log power"]] = (np.log(_in_bands(power, *narrow) + np.float32(FLOOR)) + 12) / 5
     out[:, COLUMNS["loudness"]] = (np.log(power.sum(1, keepdims=True) + np.float32(FLOOR)) + 8) / 5
-    measures, totals = np.zeros((4, len(power), bins), np.float32), np.zeros((3, len(power), bins), np.float32)
+    shares, totals = np.zeros((2, 4, len(power), len(WIDE_HZ)), np.float32)
     modulation = out[:, COLUMNS["modulation"]]
-    scratch = np.zeros((4 + 2 * len(frames.spectra), bins), np.float32)
-    local_measures(frames.spectra, frames.before, scale, *_pulse_bins(geometry), floor, measures, totals, modulation, scratch)
-    shares = _in_bands(measures, wide)
-    totals = _in_bands(totals, wide) + np.stack([floor, floor, np.sqrt(floor)])[..., None]
+    scratch = np.empty((6 + 2 * len(frames.spectra), bins), np.float32)
+    local_measures(frames.spectra, frames.before, scale, *_pulse_bins(geometry), floor, *wide, shares, totals, modulation, scratch)
+    totals = totals[:3] + np.stack([floor, floor, np.sqrt(floor)])[..., None]
     out[:, COLUMNS["tonality"]] = shares[0] / totals[0]
     out[:, COLUMNS["concentration"]] = np.sqrt(shares[1] ** 2 + shares[2] ** 2) / totals[1]
     out[:, COLUMNS["position"]] = shares[2] / totals[1]
@@ -144,14 +148,23 @@ def _pulse_bins(geometry: Geometry) -> tuple[np.ndarray, int, int]:
 
 
 @kernel()
-def band_sums(values, lower, upper_share, out):
-    """Adds values (rows, bins) to out (rows, bands): each bin is shared by band `lower` and the next."""
+def band_sums(values, starts, upper_share, out):
+    """Adds values (rows, bins) to out (rows, bands), see `add_to_bands`."""
     for m in range(len(values)):
-        for f in range(len(lower)):
-            value, b = values[m, f], lower[f]
-            part = upper_share[f] * value
-            out[m, b] += value - part
-            out[m, b + 1] += part
+        add_to_bands(values[m], starts, upper_share, out[m])
+
+
+@helper(fastmath={"reassoc", "nsz"})
+def add_to_bands(values, starts, upper_share, out):
+    """Adds values (bins,) to out (bands,). The bins from starts[b] to starts[b + 1] are shared by band b and the next."""
+    for b in range(len(out) - 1):
+        lower, upper = np.float32(0.0), np.float32(0.0)
+        for f in range(starts[b], starts[b + 1]):
+            part = upper_share[f] * values[f]
+            lower += values[f] - part
+            upper += part
+        out[b] += lower
+        out[b + 1] += upper
 
 
 @kernel()
@@ -159,47 +172,78 @@ def lag_sums(power, low, table, out):
     """Adds to out (frames, lags) the products of power (frames, bins), from bin `low` on, with table (some bins, lags)."""
     for m in range(len(power)):
         for f in range(len(table)):
-            value = power[m, low + f]
-            for lag in range(out.shape[1]):
-                out[m, lag] += value * table[f, lag]
+            value, row, products = power[m, low + f], out[m], table[f]
+            for lag in range(len(row)):
+                row[lag] += value * products[lag]
+
+
+@helper(fastmath={"reassoc", "nsz"})
+def add_neighbours(values, out):
+    """Fills out (bins,) with the sums of values (bins,) over three neighbouring bins. The outermost two lack a neighbour."""
+    for f in range(len(values)):
+        out[f] = values[f]
+    above, below = values[1:], out[1:]
+    for f in range(len(above)):
+        out[f] += above[f]
+    for f in range(len(above)):
+        below[f] += values[f]
 
 
 @kernel(fastmath={"reassoc", "nsz"})  # no contraction: a fused sum over channels depends on their order
-def local_measures(x, p, scale, edges, lowest, highest, floor, measures, totals, modulation, scratch):
-    """Sums over channels, per frame and bin, from which the band measures are made.
+def local_measures(x, p, scale, edges, lowest, highest, floor, starts, upper_share, measures, totals, modulation, scratch):
+    """Sums over channels, per frame and band, from which the band measures are made.
 
-    Fills measures (4, frames, bins), all zero before: size of the product X conj(P) over three neighbouring bins; real and imaginary part
-    of the product of neighbouring bins; growth of amplitude. totals (3, frames, bins): what each of them would be at most. modulation
-    (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power, to which floor
-    (frames,) is added.
+    Adds to measures (4, frames, bands): size of the product X conj(P) over three neighbouring bins; real and imaginary part of the product
+    of neighbouring bins; growth of amplitude. To totals (3 or more, frames, bands): what the first, the next two and the last would be at
+    most. modulation (frames, bands): the largest of |sum_f X(f + k) conj X(f)| over k = lowest..highest, relative to the band's power, to
+    which floor (frames,) is added.
     """
+    # Loops over a few rows each, and over views where bins are shifted, run in vector registers.
     channels, frames, _ = x.shape
-    bins = measures.shape[2]
-    now, then, re, im = scratch[0], scratch[1], scratch[2], scratch[3]
-    real, imag = scratch[4 : 4 + channels], scratch[4 + channels :]
+    bins = scratch.shape[1]
+    now, then, re, im, cosine, sine = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
+    real, imag = scratch[6 : 6 + channels], scratch[6 + channels :]
     for m in range(frames):
-        for f in range(bins):
-            now[f], then[f], re[f], im[f] = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        scratch[:6] = 0
         for c in range(channels):
+            here, earlier, a_re, a_im = x[c, m], p[c, m], real[c], imag[c]
             for f in range(bins):
-                a, b = x[c, m, f], p[c, m, f]
-                real[c, f], imag[c, f] = a.real, a.imag
-                now[f] += scale * (a.real * a.real + a.imag * a.imag)
-                then[f] += scale * (b.real * b.real + b.imag * b.imag)
-                re[f] += scale * (a.real * b.real + a.imag * b.imag)
-                im[f] += scale * (a.imag * b.real - a.real * b.imag)
-            for f in range(1, bins):  # minus: the transform's phase zero is the frame's edge, this one's is its centre
-                measures[1, m, f] -= scale * (real[c, f] * real[c, f - 1] + imag[c, f] * imag[c, f - 1])
-                measures[2, m, f] += scale * (imag[c, f] * real[c, f - 1] - real[c, f] * imag[c, f - 1])
-        for f in range(1, bins - 1):
-            r, i = re[f - 1] + re[f] + re[f + 1], im[f - 1] + im[f] + im[f + 1]
-            measures[0, m, f] = np.sqrt(r * r + i * i)
-            totals[0, m, f] = np.sqrt((now[f - 1] + now[f] + now[f + 1]) * (then[f - 1] + then[f] + then[f + 1]))
+                a_re[f], a_im[f] = here[f].real, here[f].imag
+            for f in range(bins):
+                now[f] += scale * (a_re[f] * a_re[f] + a_im[f] * a_im[f])
+            for f in range(bins):
+                then[f] += scale * (earlier[f].real * earlier[f].real + earlier[f].imag * earlier[f].imag)
+            for f in range(bins):
+                re[f] += scale * (a_re[f] * earlier[f].real + a_im[f] * earlier[f].imag)
+            for f in range(bins):
+                im[f] += scale * (a_im[f] * earlier[f].real - a_re[f] * earlier[f].imag)
+            b_re, b_im, along, across = a_re[1:], a_im[1:], cosine[1:], sine[1:]
+            for f in range(bins - 1):  # minus: the transform's phase zero is the frame's edge, this one's is its centre
+                along[f] -= scale * (b_re[f] * a_re[f] + b_im[f] * a_im[f])
+            for f in range(bins - 1):
+                across[f] += scale * (b_im[f] * a_re[f] - b_re[f] * a_im[f])
+        add_to_bands(cosine, starts, upper_share, measures[1, m])
+        add_to_bands(sine, starts, upper_share, measures[2, m])
+        add_to_bands(now, starts, upper_share, totals[1, m])
+        size, most = cosine, sine
+        add_neighbours(re, size)
+        add_neighbours(im, most)
         for f in range(bins):
-            totals[1, m, f] = now[f]
+            size[f] = np.sqrt(size[f] * size[f] + most[f] * most[f])
+        add_neighbours(now, re)
+        add_neighbours(then, im)
+        for f in range(bins):
+            most[f] = np.sqrt(re[f] * im[f])
+        size[0] = size[bins - 1] = most[0] = most[bins - 1] = 0
+        add_to_bands(size, starts, upper_share, measures[0, m])
+        add_to_bands(most, starts, upper_share, totals[0, m])
+        growth, sums = cosine, sine
+        for f in range(bins):
             louder, quieter = np.sqrt(now[f]), np.sqrt(then[f])
-            measures[3, m, f] = louder - quieter
-            totals[2, m, f] = louder + quieter
+            growth[f] = louder - quieter
+            sums[f] = louder + quieter
+        add_to_bands(growth, starts, upper_share, measures[3, m])
+        add_to_bands(sums, starts, upper_share, totals[2, m])
         for band in range(len(edges) - 1):
             low, high = edges[band], edges[band + 1]
             total = floor[m]
@@ -210,9 +254,10 @@ def local_measures(x, p, scale, edges, lowest, highest, floor, measures, totals,
                 r, i = np.float32(0.0), np.float32(0.0)
                 for c in range(channels):  # each channel's sum by itself, so that left and right may be exchanged
                     rc, ic = np.float32(0.0), np.float32(0.0)
-                    for f in range(low, high - k):
-                        rc += real[c, f + k] * real[c, f] + imag[c, f + k] * imag[c, f]
-                        ic += imag[c, f + k] * real[c, f] - real[c, f + k] * imag[c, f]
+                    a_re, a_im, b_re, b_im = real[c, low:high], imag[c, low:high], real[c, low + k : high], imag[c, low + k : high]
+                    for f in range(len(b_re)):
+                        rc += b_re[f] * a_re[f] + b_im[f] * a_im[f]
+                        ic += b_im[f] * a_re[f] - b_re[f] * a_im[f]
                     r += rc
                     i += ic
                 strongest = max(strongest, r * r + i * i)

@@ -15,11 +15,12 @@ LARGEST_LOG_GAIN = 0.35
 """The gain of a band in amplitude stays within this natural logarithm either way (3 dB), whatever a model decides."""
 LARGEST_TEXTURE = 0.75
 """The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
+LEAST_NOISE = 1e-3
+"""Of a share nu of noise or breath, this much is none. On music the rule leaves no more, and frames without noise take half the work; a
+rounding error must not keep a recording at rate 1 from coming out bit for bit."""
 SOFT_NOISE = 1e-3
-"""A share nu of noise or breath counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a straight line, so
-that a rounding error of nu is not heard."""
-LEAST_NOISE = 1e-6
-"""A smaller nu is none: a rounding error must not keep a recording at rate 1 from coming out bit for bit."""
+"""What a share nu has above LEAST_NOISE counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a straight
+line."""
 
 
 class Seen(NamedTuple):
@@ -75,9 +76,14 @@ class BandSpread(NamedTuple):
     """Linear interpolation from bands to bins: bin f takes (1 - weight) band[lower] + weight band[lower + 1]."""
 
     lower: np.ndarray
+    """(bins,), int32."""
     weight: np.ndarray
+    """(bins,), float32."""
+    starts: np.ndarray
+    """The first bin of each lower band, (BANDS,), int64; the last one's is behind the last bin."""
 
 
 def band_spread(geometry: Geometry) -> BandSpread:
     """How the values of the bands spread over the bins at a sample rate; the outermost bands hold to either end."""
-    return BandSpread(*between_bands(geometry.frequencies(), np.asarray(BAND_CENTRES_HZ)))
+    lower, weight = between_bands(geometry.frequencies(), np.asarray(BAND_CENTRES_HZ))
+    return BandSpread(lower, weight, np.searchsorted(lower, np.arange(BANDS)))

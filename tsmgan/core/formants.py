@@ -36,6 +36,7 @@ from functools import lru_cache
 import numpy as np
 
 from tsmgan.core.compiled import fft
+from tsmgan.core.compiled.elementary import cos_sin, exp, log
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.field import Field, band_spread
 from tsmgan.core.frames import Frames
@@ -98,7 +99,7 @@ class Formants:
         sharpening = np.clip(-SHARPENING * np.log(shifted), -MOST_SHARPENING, MOST_SHARPENING)
         self._sharpening = (sharpening * np.interp(hz[hz <= NETWORK_HZ], SHARPENED_HZ, (0, 1))).astype(np.float32)
         self._lags, self._cosines = _pitch_table(geometry)
-        self._lower, self._upper_share = band_spread(geometry)
+        self._lower, self._upper_share, _ = band_spread(geometry)
 
     def __call__(self, turned: Turned, frames: Frames, field: Field) -> Turned:
         """The same frames with other envelopes. Their spectra are changed in place."""
@@ -241,7 +242,7 @@ def fill_envelope(power, top, f0_bins, voiced, blurred, sums, out):
             blurred[f] += power[below] + (f0_bins - f - below) * (power[below + 1] - power[below])
     running_mean(blurred, top, pad, max(np.float32(2 / 3) * width, np.float32(1.0)), sums, out)
     for f in range(top):
-        out[f] = np.log(max(out[f], np.float32(0.0)) + floor)
+        out[f] = log(max(out[f], np.float32(0.0)) + floor)
     running_mean(out, top, pad, width, sums, blurred)
     step = int(width + np.float32(0.5))
     for f in range(top):
@@ -284,7 +285,7 @@ def envelope_gains(
                 gain = wanted - np.float32(0.5) * envelope[f]
                 gain = min(max(gain, np.float32(-LARGEST_LOG_GAIN)), np.float32(LARGEST_LOG_GAIN))
                 log_gains[k, f] = share * (1 - attack_share[m, f]) * gain
-                flattening[k, f] = np.exp(np.float32(-0.5) * envelope[f])
+                flattening[k, f] = exp(np.float32(-0.5) * envelope[f])
             else:
                 log_gains[k, f] = wanted + np.log(share + np.float32(1e-6))
 
@@ -402,10 +403,16 @@ def apply_gains(spectra, of_frame, changed, log_gains, phases, last, scratch):
             continue
         if k != made:
             made = k
+            levels, angles, gain = log_gains[k], phases[k], scratch[2]
             for f in range(last):
-                gain, phase = np.exp(log_gains[k, f]), phases[k, f]
-                re[f], im[f] = gain * np.cos(phase), gain * np.sin(phase)
+                gain[f] = exp(levels[f])
+            for f in range(last):
+                re[f], im[f] = cos_sin(angles[f])
+            for f in range(last):
+                re[f] *= gain[f]
+                im[f] *= gain[f]
         for c in range(channels):
+            row = spectra[c, m]
             for f in range(last):
-                z = spectra[c, m, f]
-                spectra[c, m, f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))
+                z = row[f]
+                row[f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))

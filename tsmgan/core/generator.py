@@ -69,6 +69,8 @@ class Sizes(NamedTuple):
     """Channels of the noise z."""
     largest_coherence: float
     """Bound of the coherence, in (0, 1]."""
+    idle_from: float
+    """The rate from which the network never departs from the rule, so that it need not be asked; infinite where there is none."""
 
 
 def rule_inputs(by_hand: Field) -> np.ndarray:
@@ -111,6 +113,8 @@ class Generator:
         name: what messages call it.
         device: one of DEVICES. `auto` takes the first of AUTO that works here.
         threads: of the network on the CPU. One leaves the other cores to the stages beside it.
+        deferred: the network is loaded when a run needs it, on the CPU, which may be never. Loading it, and ONNX Runtime, takes as long as
+            stretching some seconds.
         time_limit: seconds that loading, or one run, may take.
 
     Attributes:
@@ -126,20 +130,37 @@ class Generator:
     """
 
     def __init__(
-        self, content: bytes, sizes: Sizes, name: str, device: str = "auto", threads: int = 1, *, time_limit: float = TIME_LIMIT
+        self,
+        content: bytes,
+        sizes: Sizes,
+        name: str,
+        device: str = "auto",
+        threads: int = 1,
+        *,
+        deferred: bool = False,
+        time_limit: float = TIME_LIMIT,
     ) -> None:
         require_device(device)
+        self._content, self._threads = content, threads
         self._sizes, self._name, self._time_limit = sizes, name, time_limit
         self.context, self.noise = sizes.context, sizes.noise
+        self._session: Any
+        self._session, self.device = (None, "cpu") if deferred else self._load(device)
+        self.batch = 1 if self.device == "cpu" else GPU_BATCH
+
+    def _load(self, device: str) -> tuple[Any, str]:
+        """The network's session, and what it runs on."""
         with _lock:
             try:
-                self._session, self.device = _session(content, device, threads, time_limit)
+                return _session(self._content, device, self._threads, self._time_limit)
             except ModelError as error:
-                raise ModelError(f"The model {name} cannot be loaded. {error}") from error
-        self.batch = 1 if self.device == "cpu" else GPU_BATCH
+                raise ModelError(f"The model {self._name} cannot be loaded. {error}") from error
 
     def decide(self, seen: Sequence[Seen]) -> list[Field]:
         """Fields of the frames in the middle of what is seen, arrays (frames, BANDS) float32, for at most `batch` runs of equal length."""
+        reach = self.context - RULE_CONTEXT
+        if all((each.rates[self.context : -self.context] >= self._sizes.idle_from).all() for each in seen):
+            return [self._undeparted(each) for each in seen]
         asked = len(seen)
         # The batch is always full: what comes out for a run must not depend on how many others were ready.
         rows = [min(k, asked - 1) for k in range(max(asked, self.batch))]
@@ -160,8 +181,17 @@ class Generator:
         if not all(isinstance(output, np.ndarray) and output.shape == shape and np.isfinite(output).all() for output in outputs):
             raise ModelError(f"The model in {self._name} gives no usable field: its arrays must be {shape} and finite. Export it again.")
         field = depart(Field(*(values[:, heard] for values in by_hand)), Field(*outputs), self._sizes.largest_coherence)
-        reach = self.context - RULE_CONTEXT
         return [Field(*(values[k, reach : shape[1] - reach] for values in field)) for k in range(asked)]
+
+    def _undeparted(self, seen: Seen) -> Field:
+        """What comes out where the network departs from the rule nowhere, bit for bit."""
+        by_hand = rule(seen.features, np.log(seen.rates).astype(np.float32))
+        nothing = np.float32(0)
+        return depart(
+            Field(*(values[self.context : -self.context] for values in by_hand)),
+            Field(*[nothing] * len(by_hand)),
+            self._sizes.largest_coherence,
+        )
 
     def _run(self, inputs: dict[str, np.ndarray]) -> list[Any]:
         """The network's outputs for its inputs.
@@ -169,6 +199,8 @@ class Generator:
         A run that takes too long is told to stop, which ONNX Runtime does after the operator that is at work. No operator of a generator
         runs others, so each ends by itself.
         """
+        if self._session is None:
+            self._session, _ = self._load(self.device)
         options = onnx_runtime().RunOptions()
 
         def stop() -> None:

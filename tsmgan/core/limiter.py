@@ -58,7 +58,8 @@ class Limiter:
             levels: of these frames, (frames,), as `frame_levels` gives them.
         """
         hops, joined = samples.shape[1] // self._hop, np.concatenate([self._held.astype(samples.dtype, copy=False), samples], axis=1)
-        power = np.square(samples, dtype=np.float64).sum(0).reshape(hops, self._hop).mean(1)
+        parts = samples.reshape(len(samples), hops, self._hop)
+        power = np.einsum("chi,chi->h", parts, parts) / self._hop
         powers, levels = np.concatenate([self._powers, power]), np.concatenate([self._levels, levels])
         pieces, loudest = _windows(powers, PIECE_HOPS).mean(1), _windows(levels, PIECE_HOPS + HOPS_PER_WINDOW - 1).max(1)
         # A hop is turned down for the worst of all pieces that it belongs to.

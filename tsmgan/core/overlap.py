@@ -32,18 +32,24 @@ class OverlapAdd:
         g = self._geometry
         channels, count, _ = turned.spectra.shape
         blocks = fft.irfft(turned.spectra, g.window_length)
-        out = np.empty((channels, count * g.hop), np.float32)
-        overlap_add(
-            blocks, turned.delays, turned.windows, self._analysis_window, self._windows, np.empty(g.window_length, np.float32), g.hop,
-            self._tail, self._tail_norms, out,
-        )  # fmt: skip
-        return out
+        ready, length = count * g.hop, g.window_length
+        sums, norms = np.zeros((channels, ready + length), np.float32), np.zeros((2, ready + length), np.float32)
+        sums[:, :length], norms[:, :length] = self._tail, self._tail_norms
+        window = np.empty(length, np.float32)
+        overlap_add(blocks, turned.delays, turned.windows, self._analysis_window, self._windows, window, g.hop, sums, norms)
+        self._tail, self._tail_norms = sums[:, ready:].copy(), norms[:, ready:].copy()
+        return sums[:, :ready] / _norm(norms[:, :ready])
 
     def tail(self, hops: int) -> np.ndarray:
         """The next hops of H samples after the last run, (channels, hops * H) float32, when no frame follows."""
         count = hops * self._geometry.hop
-        delayed, plain = self._tail_norms[:, :count]
-        return self._tail[:, :count] / np.maximum(np.maximum(delayed, LEAST_NORM_SHARE * plain), SMALLEST_NORM)
+        return self._tail[:, :count] / _norm(self._tail_norms[:, :count])
+
+
+def _norm(sums: np.ndarray) -> np.ndarray:
+    """What a sum of blocks is divided by, from the two sums of what the windows let through, (2, samples)."""
+    delayed, plain = sums
+    return np.maximum(np.maximum(delayed, LEAST_NORM_SHARE * plain), SMALLEST_NORM)
 
 
 class ExactPieces:
@@ -94,38 +100,38 @@ class ExactPieces:
 
 
 @kernel()
-def overlap_add(blocks, delays, choices, analysis_window, windows, window, hop, tail, tail_norms, out):
-    """Windowed overlap-add into out (channels, frames * hop), normalised by the sum of what the windows let through.
+def overlap_add(blocks, delays, choices, analysis_window, windows, window, hop, sums, norms):
+    """Adds windowed blocks (channels, frames, N) to sums (channels, frames * hop + N), and what the windows let through to norms.
 
     choices (frames,) says where among the windows (.., N) each frame's own lies; window (N,) is scratch. What they let through is the
     product of analysis and synthesis window. Where the frame was delayed, the analysis window is delayed with it, and the product is
-    another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame.
-    What the later samples have gathered so far carries over in tail (channels, N) and tail_norms (2, N): the sum of the products as the
-    frames were delayed, and as they would be without delays.
+    another. Left out, a tone of 110 Hz loses 0.2 dB, and a voice a different share in each frame. So norms (2, frames * hop + N) are the
+    sum of the products as the frames were delayed, and as they would be without delays.
     """
     channels, frames, length = blocks.shape
-    delayed, plain = tail_norms[0], tail_norms[1]
     for m in range(frames):
         lower = min(int(choices[m]), len(windows) - 2)
         share = choices[m] - np.float32(lower)
+        below, above = windows[lower], windows[lower + 1]
         for i in range(length):
-            window[i] = windows[lower, i] + share * (windows[lower + 1, i] - windows[lower, i])
+            window[i] = below[i] + share * (above[i] - below[i])
         first = 0
         while window[first] == 0 and first < length // 2:
             first += 1
-        for i in range(first, length - first + 1):
-            delayed[i] += window[i] * analysis_window[(i - delays[m]) % length]
-            plain[i] += window[i] * analysis_window[i]
+        start, last = m * hop, length - first + 1 if first else length
+        shape = window[first:last]
+        plain = norms[1, start + first : start + last]
+        for i in range(last - first):
+            plain[i] += shape[i] * analysis_window[first + i]
+        # The delayed window comes round: its end, and then its beginning.
+        turned = (first - delays[m]) % length
+        until = min(last - first, length - turned)
+        delayed, its_end = norms[0, start + first : start + last], analysis_window[turned:]
+        for i in range(until):
+            delayed[i] += shape[i] * its_end[i]
+        for i in range(until, last - first):
+            delayed[i] += shape[i] * analysis_window[i - until]
         for c in range(channels):
-            for i in range(first, length - first + 1):
-                tail[c, i] += window[i] * blocks[c, m, i]
-            for i in range(hop):
-                out[c, m * hop + i] = tail[c, i] / max(delayed[i], LEAST_NORM_SHARE * plain[i], SMALLEST_NORM)
-            for i in range(length - hop):
-                tail[c, i] = tail[c, i + hop]
-            for i in range(length - hop, length):
-                tail[c, i] = np.float32(0.0)
-        for i in range(length - hop):
-            delayed[i], plain[i] = delayed[i + hop], plain[i + hop]
-        for i in range(length - hop, length):
-            delayed[i], plain[i] = np.float32(0.0), np.float32(0.0)
+            out, block = sums[c, start + first : start + last], blocks[c, m, first:last]
+            for i in range(last - first):
+                out[i] += shape[i] * block[i]

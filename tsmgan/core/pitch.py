@@ -58,6 +58,11 @@ class Resampler:
         return np.ascontiguousarray(self._stream.resample_chunk(np.ascontiguousarray(block.T), last=last).T)
 
 
+def ratio_of(semitones: float) -> float:
+    """Ratio of the frequencies after and before a shift of the pitch; the stretch within it is slower by as much."""
+    return float(2.0 ** (semitones / 12))
+
+
 class ScaledMap(TimeMap):
     """A map whose input and output positions are another one's, multiplied by factors. It looks at the other map at each call, which may
     have grown. Its rates may lie beyond those that users may ask for.
@@ -117,7 +122,7 @@ class PitchShifter:
         """
         self.samplerate, self.channels = geometry(samplerate).samplerate, int(channels)
         self.time_map = time_map.in_samples(self.samplerate)
-        ratio = 2.0 ** (semitones / 12)
+        ratio = ratio_of(semitones)
         before = max(1 / ratio, min(1.0, STRETCHED_HZ / self.samplerate))
         after = 1 / ratio / before
         self._before, self._after = Resampler(before, self.channels), Resampler(after, self.channels)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -71,6 +72,7 @@ class Surroundings:
         """
         self._context, self._noise_channels, self._seed = context, noise, seed
         self._past, self._past_rates = silence(context), np.ones(context)
+        self._noise = lru_cache(maxsize=3)(self._draw)
 
     def see(self, run: Run, after: Run | None) -> Seen:
         """What surrounds a run; `after` is the next one, None at the recording's end."""
@@ -88,7 +90,7 @@ class Surroundings:
         before, inside, after = (self._noise(first + step) for step in (-RUN, 0, RUN))
         return np.concatenate([before[RUN - self._context :], inside, after[: self._context]])
 
-    def _noise(self, first: int) -> np.ndarray:
+    def _draw(self, first: int) -> np.ndarray:
         """z for the run that starts at frame `first`, (RUN, channels): a function of the seed and the frame alone."""
         bits = np.random.Philox(key=np.array([self._seed % 2**64, first // RUN + 1], np.uint64))
         return np.random.Generator(bits).standard_normal((RUN, self._noise_channels), dtype=np.float32)

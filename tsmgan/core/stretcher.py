@@ -233,4 +233,5 @@ class Stretcher:
 
 def _power(turned: Turned) -> np.ndarray:
     """Power of each frame, summed over channels and bins, (frames,) float64."""
-    return np.square(turned.spectra.view(np.float32), dtype=np.float64).sum((0, 2))
+    parts = turned.spectra.view(np.float32)
+    return np.einsum("cmf,cmf->m", parts, parts).astype(np.float64)

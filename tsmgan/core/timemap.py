@@ -253,6 +253,11 @@ class TimeMap:
         return round(float(self.output_at(input_length)))
 
     @property
+    def slowest(self) -> float:
+        """The lowest of the rates."""
+        return float(self._rates.min())
+
+    @property
     def is_identity(self) -> bool:
         """Whether every output sample looks at the input sample of the same number."""
         return bool((self._rates == 1.0).all() and self._x[0] == self._y[0])

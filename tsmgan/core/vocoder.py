@@ -38,6 +38,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsmgan.core.compiled.elementary import cos_sin, exp, log
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.field import LEAST_NOISE, SOFT_NOISE, Field, band_spread
 from tsmgan.core.frames import Frames
@@ -67,6 +68,8 @@ coefficients comes within 3 % of it for |gamma| < 0.75."""
 TEXTURE_MARGIN = 1.15
 """Texture may change the power of a frame by this factor more, or less, than it changes that of noise: a tone that is taken for noise
 neither explodes nor sinks."""
+LEAST_TEXTURE = 1e-6
+"""A frame whose textures are all smaller has none: rounding errors are not worth the work."""
 SMALLEST_POWER = 1e-20
 """Added to powers before their logarithm is taken."""
 
@@ -102,7 +105,8 @@ class Vocoder:
 
     def __init__(self, geometry: Geometry, seed: int = 0) -> None:
         self._geometry = geometry
-        self._spread = band_spread(geometry)
+        spread = band_spread(geometry)
+        self._spread = spread.starts, spread.weight
         self._cosines, self._sines = shift_grid(geometry)
         self._omega = (2 * np.pi * geometry.frequencies()).astype(np.float32)
         self._theta = np.zeros(geometry.bins, np.float32)
@@ -119,14 +123,14 @@ class Vocoder:
         self._first += len(theta)
         rotate(
             frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, noise_rows, field.breath, bursts,
-            burst_rows, frames.attack_share, *self._spread, np.empty((3, self._geometry.bins), np.float32), spectra, unmoved,
+            burst_rows, frames.attack_share, *self._spread, np.empty((7, self._geometry.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
         windows = (field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW))
         return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), windows.astype(np.float32), unmoved)
 
     def _where_there_is(self, share: np.ndarray, make: Callable[[int, np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Spectra of the frames that take some of them, (.., bins) complex64, and which row is each frame's, (frames,); -1 is none."""
-        frames = np.flatnonzero(share.max(1) >= LEAST_NOISE)
+        frames = np.flatnonzero(share.max(1) > LEAST_NOISE)
         rows = np.full(len(share), -1, np.int64)
         rows[frames] = np.arange(len(frames))
         return make(self._first, frames) if len(frames) else np.zeros((1, self._geometry.bins), np.complex64), rows
@@ -135,7 +139,7 @@ class Vocoder:
         """theta, (frames, bins) float32, radians; and each frame's delay, (frames,) float32, seconds."""
         theta, (taus, delays) = np.empty(frames.power.shape, np.float32), np.zeros((2, len(frames.power)), np.float32)
         stretch = (1.0 / frames.rates - 1.0).astype(np.float32)
-        scratch = np.empty((3, max(self._cosines.shape[1], 2 * len(self._cosines))), np.float32)
+        scratch = np.empty((6, max(self._geometry.bins, 2 * len(self._cosines))), np.float32)
         propagate(
             frames.power, frames.source, frames.horizontal, frames.vertical, frames.attack_delay, frames.attack_share,
             field.coherence, field.alpha_mix, stretch,
@@ -187,133 +191,189 @@ def best_shift(c, s, total, cosines, sines, scores):
     return tau
 
 
-@helper()
-def frame_shift(power, theta, cosines, sines, scratch):
-    """tau of one frame in seconds, from its power and rotation (bins,), and the sum of the weights W; scratch is (3, ..) float32."""
-    c, s, scores = scratch[0], scratch[1], scratch[2]
-    total = np.float32(0.0)
-    for f in range(cosines.shape[1]):
-        amplitude = np.sqrt(power[f])
-        total += amplitude
-        c[f], s[f] = amplitude * np.cos(theta[f]), amplitude * np.sin(theta[f])
-    return best_shift(c, s, total, cosines, sines, scores) * np.float32(SHIFT_STEP_SECONDS), total
-
-
-@kernel()
+@kernel(error_model="numpy")
 def propagate(
     power, source, horizontal, vertical, attack_delays, attack_share, coherence, alpha_mix, stretch,
-    lower, weight, cosines, sines, omega, start, theta, taus, delays, scratch,
+    starts, weight, cosines, sines, omega, start, theta, taus, delays, scratch,
 ):  # fmt: skip
     """The recursion over frames, from the rotation `start` (bins,) of the frame before.
 
     Fills theta (frames, bins), and, where a frame has any coherence, taus (frames,) in seconds. Fills delays (frames,) in seconds: tau
     times the mean coherence below 6 kHz, and, for the share of the frame's amplitude that an attack moves, the attack's.
+
+    coherence and alpha_mix are (frames, bands), which starts and weight spread over the bins, or (frames, bins). scratch is (6, ..)
+    float32, of rows as long as the bins and as the shifts either way.
     """
+    # Most loops are over a few rows, and do one thing: those run in vector registers.
     frames, bins = power.shape
     low = cosines.shape[1]
+    mix, share, amplitude = scratch[0, :bins], scratch[1, :bins], scratch[2, :bins]
     previous = start
     for m in range(frames):
-        now = theta[m]
-        bands_alpha, bands_coherence, most = alpha_mix[m], coherence[m], np.float32(0.0)
-        for b in range(len(bands_coherence)):
-            most = max(most, bands_coherence[b])
+        now, sources, onward, across = theta[m], source[m], horizontal[m], vertical[m]
+        spread(alpha_mix[m], starts, weight, mix)
         for f in range(bins):
-            b, w = lower[f], weight[f]
-            mix = bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b])
-            now[f] = wrap(previous[source[m, f]] + horizontal[m, f] + stretch[m] * mix * vertical[m, f])
+            now[f] = previous[sources[f]]
+        for f in range(bins):
+            now[f] = wrap(now[f] + onward[f] + stretch[m] * mix[f] * across[f])
+        for f in range(bins):
+            amplitude[f] = np.sqrt(power[m, f])
+        most = np.float32(0.0)
+        for value in coherence[m]:
+            most = max(most, value)
         if most > 0:
-            tau, total = frame_shift(power[m], now, cosines, sines, scratch)
-            shared = np.float32(0.0)
+            spread(coherence[m], starts, weight, share)
+            total = sum_of(amplitude[:low])
+            tau = frame_shift(amplitude[:low], now, total, cosines, sines, scratch[3:])
             for f in range(bins):
-                b, w = lower[f], weight[f]
-                share = bands_coherence[b] + w * (bands_coherence[b + 1] - bands_coherence[b])
-                now[f] -= share * wrap(now[f] + omega[f] * tau)
-                if f < low:
-                    shared += share * np.sqrt(power[m, f])
-            taus[m], delays[m] = tau, tau * shared / max(total, np.float32(1e-30))
+                now[f] -= share[f] * wrap(now[f] + omega[f] * tau)
+            taus[m], delays[m] = tau, tau * product_of(share[:low], amplitude) / max(total, np.float32(1e-30))
         delay = attack_delays[m]
         if delay == delay:  # not NaN
-            moved, total = np.float32(0.0), np.float32(1e-30)
             for f in range(bins):
-                b, w = lower[f], weight[f]
-                share = attack_share[m, f] * (bands_alpha[b] + w * (bands_alpha[b + 1] - bands_alpha[b]))
-                now[f] -= share * wrap(now[f] + omega[f] * delay)
-                amplitude = np.sqrt(power[m, f])
-                moved += share * amplitude
-                total += amplitude
-            delays[m] += (delay - delays[m]) * moved / total
+                share[f] = attack_share[m, f] * mix[f]
+            for f in range(bins):
+                now[f] -= share[f] * wrap(now[f] + omega[f] * delay)
+            delays[m] += (delay - delays[m]) * product_of(share, amplitude) / (sum_of(amplitude) + np.float32(1e-30))
         previous = now
 
 
 @helper()
-def counted(share):
-    """How much a share of noise or breath counts: it begins along a straight line, and one that is a rounding error is none."""
-    return share * share / (share + np.float32(SOFT_NOISE)) if share >= np.float32(LEAST_NOISE) else np.float32(0.0)
+def frame_shift(amplitude, theta, total, cosines, sines, scratch):
+    """tau of one frame in seconds, from its amplitude and rotation (bins below 6 kHz,); total is the sum of W, scratch (3, ..) float32."""
+    c, s = scratch[0], scratch[1]
+    for f in range(len(amplitude)):
+        c[f], s[f] = cos_sin(theta[f])
+    for f in range(len(amplitude)):
+        c[f] *= amplitude[f]
+        s[f] *= amplitude[f]
+    return best_shift(c, s, total, cosines, sines, scratch[2]) * np.float32(SHIFT_STEP_SECONDS)
 
 
-@kernel()
+@helper(fastmath={"reassoc", "nsz"})
+def sum_of(values):
+    """Sum of values (n,)."""
+    total = np.float32(0.0)
+    for value in values:
+        total += value
+    return total
+
+
+@helper(fastmath={"reassoc", "nsz"})
+def product_of(values, weights):
+    """Sum of values (n,) times weights (n or more,)."""
+    total = np.float32(0.0)
+    for f in range(len(values)):
+        total += values[f] * weights[f]
+    return total
+
+
+@kernel(error_model="numpy")
 def rotate(
     spectra, power, theta, log_gain, texture, nu, noise, noise_rows, beta, bursts, burst_rows, attack_share,
-    lower, weight, scratch, out, unmoved,
+    starts, weight, scratch, out, unmoved,
 ):  # fmt: skip
     """out (channels, frames, bins): spectra times gain and exp(i theta), breath and noise; unmoved (frames,): whether that left them alone.
 
     noise and bursts are (.., bins) complex64; noise_rows and burst_rows (frames,) say which row of them a frame takes, and -1 is none.
-    scratch is (3, bins) float32.
+    scratch is (7, bins) float32.
     """
+    # As in `propagate`: loops that do one thing.
     channels, frames, bins = spectra.shape
-    gains, smooth = scratch[0], scratch[2]
+    re, im, share, breath, lost, gain, around = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5], scratch[6]
+    level = gain  # once the gain has been taken
     for m in range(frames):
-        fill_gains(power[m], log_gain[m], texture[m], lower, weight, scratch[1], gains)
-        if noise_rows[m] >= 0:
-            fill_levels(power[m], scratch[1], smooth)
+        angle = theta[m]
+        fill_gains(power[m], log_gain[m], texture[m], starts, weight, scratch[:5], gain)
         for f in range(bins):
-            gain, angle = gains[f], theta[m, f]
-            b, w = lower[f], weight[f]
-            share, breath = np.float32(0.0), np.float32(0.0)
-            if noise_rows[m] >= 0:
-                share = counted((nu[m, b] + w * (nu[m, b + 1] - nu[m, b])) * (1 - attack_share[m, f]))
-            if burst_rows[m] >= 0:
-                breath = counted((beta[m, b] + w * (beta[m, b + 1] - beta[m, b])) * (1 - attack_share[m, f]))
-            if angle != 0 or gain != 1 or share != 0 or breath != 0:
-                unmoved[m] = False
-            lost, level = np.float32(0.0), np.float32(0.0)
-            if share > 0:
-                around = smooth[f] * smooth[f] / (power[m, f] + np.float32(SMALLEST_POWER))
-                lost, level = share * min(np.float32(1.0), np.float32(TONE_RATIO) * around), np.sqrt(share * around)
-            # What is kept of the recording is divided between its own waveform and breath.
-            kept = np.sqrt((1 - lost) * (1 - breath))
-            re, im = gain * np.cos(angle), gain * np.sin(angle)
-            if breath > 0:
-                z = bursts[burst_rows[m], f]
-                breathed = np.sqrt((1 - lost) * breath)
-                x, y = kept + breathed * z.real, breathed * z.imag
-                re, im = re * x - im * y, re * y + im * x
-            else:
-                re, im = re * kept, im * kept
-            if share > 0:
-                x, y = common_phase(spectra, m, f)
-                z = noise[noise_rows[m], f]
-                re += level * (z.real * x + z.imag * y)
-                im += level * (z.imag * x - z.real * y)
-            for ch in range(channels):
-                z = spectra[ch, m, f]
-                out[ch, m, f] = np.complex64(complex(z.real * re - z.imag * im, z.real * im + z.imag * re))
+            re[f], im[f] = cos_sin(angle[f])
+        for f in range(bins):
+            re[f] *= gain[f]
+            im[f] *= gain[f]
+        moved = 0
+        for f in range(bins):
+            moved |= np.int32((angle[f] != 0) | (gain[f] != 1))
+        for f in range(bins):
+            share[f], breath[f], lost[f] = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        if noise_rows[m] >= 0:
+            fill_counted(nu[m], attack_share[m], starts, weight, share)
+            fill_levels(power[m], lost, around)
+            for f in range(bins):
+                around[f] = around[f] * around[f] / (power[m, f] + np.float32(SMALLEST_POWER))
+            for f in range(bins):
+                lost[f] = share[f] * min(np.float32(1.0), np.float32(TONE_RATIO) * around[f])
+            for f in range(bins):
+                moved |= np.int32(share[f] != 0)
+            for f in range(bins):
+                level[f] = np.sqrt(share[f] * around[f])
+        # What is kept of the recording is divided between its own waveform and breath.
+        if burst_rows[m] >= 0:
+            burst = bursts[burst_rows[m]]
+            fill_counted(beta[m], attack_share[m], starts, weight, breath)
+            for f in range(bins):
+                moved |= np.int32(breath[f] != 0)
+            for f in range(bins):
+                kept, breathed = np.sqrt((1 - lost[f]) * (1 - breath[f])), np.sqrt((1 - lost[f]) * breath[f])
+                x, y = kept + breathed * burst[f].real, breathed * burst[f].imag
+                re[f], im[f] = re[f] * x - im[f] * y, re[f] * y + im[f] * x
+        elif noise_rows[m] >= 0:
+            for f in range(bins):
+                kept = np.sqrt(1 - lost[f])
+                re[f] *= kept
+                im[f] *= kept
+        if noise_rows[m] >= 0:
+            x, y, row = share, breath, noise[noise_rows[m]]
+            fill_common_phase(spectra, m, lost, x, y)
+            for f in range(bins):
+                re[f] += level[f] * (row[f].real * x[f] + row[f].imag * y[f])
+                im[f] += level[f] * (row[f].imag * x[f] - row[f].real * y[f])
+        for c in range(channels):
+            before, after = spectra[c, m], out[c, m]
+            for f in range(bins):
+                z = before[f]
+                after[f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))
+        unmoved[m] = moved == 0
 
 
 @helper()
-def common_phase(spectra, m, f):
-    """Cosine and sine of the phase of the channels' sum in bin f of frame m, each channel weighted by its amplitude."""
-    x, y = np.float32(0.0), np.float32(0.0)
-    for ch in range(spectra.shape[0]):
-        z = spectra[ch, m, f]
-        size = np.sqrt(z.real * z.real + z.imag * z.imag)
-        x += z.real * size
-        y += z.imag * size
-    size = np.sqrt(x * x + y * y)
-    if size > 0:
-        return x / size, y / size
-    return np.float32(1.0), np.float32(0.0)
+def spread(values, starts, weight, out):
+    """Fills out (bins,) with values of the bands, as `BandSpread` says, or of the bins themselves."""
+    if len(values) == len(out):
+        for f in range(len(out)):
+            out[f] = values[f]
+        return
+    for b in range(len(values) - 1):
+        lower, step = values[b], values[b + 1] - values[b]
+        for f in range(starts[b], starts[b + 1]):
+            out[f] = lower + weight[f] * step
+
+
+@helper(error_model="numpy")
+def fill_counted(values, attack_share, starts, weight, out):
+    """Fills out (bins,) with what a share of noise or breath (bands,) counts for: it begins along a straight line."""
+    spread(values, starts, weight, out)
+    for f in range(len(out)):
+        share = max(out[f] * (1 - attack_share[f]) - np.float32(LEAST_NOISE), np.float32(0.0))
+        out[f] = share * share / (share + np.float32(SOFT_NOISE))
+
+
+@helper(error_model="numpy")
+def fill_common_phase(spectra, m, size, x, y):
+    """Fills x and y (bins,): cosine and sine of the phase of the channels' sum in frame m, each weighted by its amplitude."""
+    for f in range(len(x)):
+        x[f], y[f] = np.float32(0.0), np.float32(0.0)
+    for c in range(spectra.shape[0]):
+        row = spectra[c, m]
+        for f in range(len(x)):
+            size[f] = np.sqrt(row[f].real * row[f].real + row[f].imag * row[f].imag)
+        for f in range(len(x)):
+            x[f] += row[f].real * size[f]
+            y[f] += row[f].imag * size[f]
+    for f in range(len(x)):
+        size[f] = np.sqrt(x[f] * x[f] + y[f] * y[f])
+    for f in range(len(x)):
+        x[f] = x[f] / size[f] if size[f] > 0 else np.float32(1.0)
+        y[f] = y[f] / size[f] if size[f] > 0 else np.float32(0.0)
 
 
 @helper()
@@ -324,64 +384,71 @@ def fill_levels(power, logarithms, out):
     is lower than the logarithm of their mean by LOG_BIAS.
     """
     for f in range(len(power)):
-        logarithms[f] = np.log(power[f] + np.float32(SMALLEST_POWER))
+        logarithms[f] = log(power[f] + np.float32(SMALLEST_POWER))
     average(logarithms, SMOOTH_BINS, out)
     for f in range(len(power)):
-        out[f] = np.exp(np.float32(0.5) * (out[f] + np.float32(LOG_BIAS)))
+        out[f] = exp(np.float32(0.5) * (out[f] + np.float32(LOG_BIAS)))
 
 
-@helper()
+@helper(error_model="numpy")
 def average(power, width, out):
     """Mean of power (bins,) over `width` bins on either side, as far as they are there."""
     bins = len(power)
-    total = 0.0
-    for f in range(min(width, bins)):
-        total += power[f]
     for f in range(bins):
-        if f + width < bins:
-            total += power[f + width]
-        if f > width:
-            total -= power[f - width - 1]
-        out[f] = total / (min(f + width, bins - 1) - max(f - width, 0) + 1)
+        out[f] = power[f]
+    for d in range(1, min(width, bins - 1) + 1):
+        later, neighbours = out[d:], power[d:]
+        for f in range(bins - d):
+            out[f] += neighbours[f]
+        for f in range(bins - d):
+            later[f] += power[f]
+    for f in range(bins):
+        out[f] /= np.float32(min(f + width, bins - 1) - max(f - width, 0) + 1)
 
 
-@helper()
-def fill_gains(power, log_gain, texture, lower, weight, unevenness, gains):
-    """Fills gains (bins,): the gain of each bin in amplitude that log_gain and texture (bands,) ask for.
+@helper(error_model="numpy")
+def fill_gains(power, log_gain, texture, starts, weight, scratch, gains):
+    """Fills gains (bins,): the gain of each bin in amplitude that log_gain and texture (bands,) ask for. scratch is (5, bins) float32.
 
-    Texture alone changes the frame's power as it changes that of noise, up to TEXTURE_MARGIN either way. unevenness (bins,) is scratch.
+    Texture alone changes the frame's power as it changes that of noise, up to TEXTURE_MARGIN either way.
     """
     bins = len(power)
-    textured = False
+    textured, changed = False, False
     for b in range(len(texture)):
-        textured = textured or texture[b] != 0
-    if textured:
-        measure_unevenness(power, unevenness)
-    expected, found = 0.0, 0.0
+        textured = textured or abs(texture[b]) > np.float32(LEAST_TEXTURE)
+        changed = changed or log_gain[b] != 0
+    if not textured and not changed:
+        for f in range(bins):
+            gains[f] = np.float32(1.0)
+        return
+    spread(log_gain, starts, weight, gains)
+    if not textured:
+        for f in range(bins):
+            gains[f] = exp(gains[f])
+        return
+    unevenness, gamma, expected, found = scratch[0], scratch[1], scratch[2], scratch[3]
+    measure_unevenness(power, unevenness)
+    spread(texture, starts, weight, gamma)
     for f in range(bins):
-        b, w = lower[f], weight[f]
-        level = log_gain[b] + w * (log_gain[b + 1] - log_gain[b])
-        if textured:
-            gamma = texture[b] + w * (texture[b + 1] - texture[b])
-            before = power[f] * np.exp(2 * level)
-            level += unevenness[f] * gamma
-            expected += before * (1 + gamma * (np.float32(TEXTURE_LINEAR) + np.float32(TEXTURE_SQUARE) * gamma))
-            found += power[f] * np.exp(2 * level)
-        gains[f] = np.exp(level) if level != 0 else np.float32(1.0)
-    if textured and found > 0:
+        expected[f] = power[f] * exp(2 * gains[f]) * (1 + gamma[f] * (np.float32(TEXTURE_LINEAR) + np.float32(TEXTURE_SQUARE) * gamma[f]))
+    for f in range(bins):
+        gains[f] = exp(gains[f] + unevenness[f] * gamma[f])
+    for f in range(bins):
+        found[f] = power[f] * gains[f] * gains[f]
+    wanted, made = sum_of(expected), sum_of(found)
+    if made > 0:
         change = np.float32(1.0)
-        if found > TEXTURE_MARGIN * expected:
-            change = np.float32(np.sqrt(TEXTURE_MARGIN * expected / found))
-        elif TEXTURE_MARGIN * found < expected:
-            change = np.float32(np.sqrt(expected / (TEXTURE_MARGIN * found)))
-        if change != 1:
-            for f in range(bins):
-                gains[f] *= change
+        if made > TEXTURE_MARGIN * wanted:
+            change = np.float32(np.sqrt(TEXTURE_MARGIN * wanted / made))
+        elif TEXTURE_MARGIN * made < wanted:
+            change = np.float32(np.sqrt(wanted / (TEXTURE_MARGIN * made)))
+        for f in range(bins):
+            gains[f] *= change
 
 
-@helper()
+@helper(error_model="numpy")
 def measure_unevenness(power, out):
     """Logarithm of each bin's amplitude relative to the root mean square of its neighbourhood; power and out (bins,)."""
     average(power, TEXTURE_BINS, out)
     for f in range(len(power)):
-        out[f] = 0.5 * np.log((power[f] + SMALLEST_POWER) / (max(out[f], np.float32(0.0)) + SMALLEST_POWER))
+        out[f] = np.float32(0.5) * log((power[f] + np.float32(SMALLEST_POWER)) / (out[f] + np.float32(SMALLEST_POWER)))

@@ -117,7 +117,8 @@ def differences(generator: Generator, content: bytes, y: np.ndarray, samplerate:
     """The largest difference between torch and ONNX Runtime for each rate and length, on features of y (channels, samples).
 
     Raises:
-        ModelError: the export does not load or run, or gives outputs of another shape.
+        ModelError: the export does not load or run, gives outputs of another shape, or departs from the rule at a rate at which it is not
+            asked.
     """
     exported = Exported(content)
     y = y[:, : round(CHECK_SECONDS * samplerate)]
@@ -126,9 +127,12 @@ def differences(generator: Generator, content: bytes, y: np.ndarray, samplerate:
         for clip in clips(real_inputs(y, samplerate, rate, generator.config.noise)):
             frames = clip.features.shape[1]
             try:
-                ours, theirs = (_field(found, clip, generator) for found in (run_torch(generator, clip), exported(clip)))
+                departures = exported(clip)
+                ours, theirs = (_field(found, clip, generator) for found in (run_torch(generator, clip), departures))
             except Exception as error:  # of ONNX Runtime, see above
                 raise ModelError(f"The export fails on {frames} frames: {str(error).splitlines()[0]}") from error
+            if generator.idle_from is not None and rate >= generator.idle_from and any(values.any() for values in departures):
+                raise ModelError(f"The export departs from the rule at rate {rate:g}, where a stretch does not ask it.")
             for name, a, b in zip(Field._fields, ours, theirs):
                 if a.shape != b.shape:
                     raise ModelError(f"The export gives {name} of shape {b.shape} for {frames} frames; it must be {a.shape}.")

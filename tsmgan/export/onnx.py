@@ -41,7 +41,13 @@ def write_model(generator: Generator, folder: str | Path, description: str, **mo
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = safetensors_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()})
-    config = {"format": FORMAT, "description": description, "generator": generator.config.as_dict(), **more}
+    config = {
+        "format": FORMAT,
+        "description": description,
+        "generator": generator.config.as_dict(),
+        "idle_from": generator.idle_from,
+        **more,
+    }
     replace_file(folder / "generator.safetensors", weights)
     replace_file(folder / "generator.onnx", with_metadata(onnx_bytes(generator), metadata(config, weights)))
     replace_file(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())

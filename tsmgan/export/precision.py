@@ -69,7 +69,8 @@ def checked_onnx(model: Model, precision: str, y: np.ndarray, samplerate: int, p
         content = to_int8(full, calibration_inputs(pairs, generator.config.noise))
     else:
         content = full
-    content = with_metadata(content, metadata(model.config, model.weights.read_bytes(), precision))
+    config = {**model.config, "idle_from": generator.idle_from}
+    content = with_metadata(content, metadata(config, model.weights.read_bytes(), precision))
     try:
         onnx.checker.check_model(content, full_check=True)
     except Exception as error:  # the checker's errors share no base class with those of shape inference

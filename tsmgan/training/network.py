@@ -80,6 +80,11 @@ class Generator(nn.Module):
         departures = self.departures(features, log_rate, noise, rule_inputs(by_hand))
         return depart(by_hand, Field(*(each.float() for each in departures)), self.config.largest_coherence, torch)
 
+    @property
+    def idle_from(self) -> float | None:
+        """The rate from which the network never departs from the rule, see `departures`; None where there is none."""
+        return None if self.config.largest_alpha_change or self.config.largest_texture else 1.0
+
     def departures(self, features: Tensor, log_rate: Tensor, noise: Tensor, by_hand: Tensor) -> Field:
         """What the network adds to the rule: to coherence and alpha mix before their sigmoids, to the rest as it is.
 

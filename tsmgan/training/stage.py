@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, SOFT_NOISE, Field, band_spread
+from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, LEAST_NOISE, SOFT_NOISE, Field, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
 from tsmgan.core.noise import burst_window
 from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
@@ -141,18 +141,17 @@ def walk_cpu(walk: Walk, shifts: Shifts) -> tuple[Tensor, Tensor]:
     frames, bins = theta.shape[1:]
     coherence, attack, increment, source, power, attack_delay = (column.detach().contiguous().numpy() for column in walk)
     tables = [table.numpy() for table in (shifts.grid_cosines, shifts.grid_sines, shifts.omega)]
-    # The increments and shares are those of bins already, so each bin is a band here, and alpha has no further say.
-    lower, weight = np.minimum(np.arange(bins), bins - 2), np.zeros(bins, np.float32)
-    weight[-1] = 1
+    # The increments and shares are those of bins already, and alpha has no further say.
+    starts, weight = np.zeros(1, np.int64), np.zeros(1, np.float32)
     vertical, alpha_mix = np.zeros((frames, bins), np.float32), np.ones((frames, bins), np.float32)
     still, start = np.zeros(frames, np.float32), np.zeros(bins, np.float32)
-    size = max(shifts.low, 2 * len(shifts.grid_cosines))
+    size = max(bins, 2 * len(shifts.grid_cosines))
 
     def walk_row(b: int) -> None:
         propagate(
             power[b], source[b], increment[b], vertical, attack_delay[b], attack[b], coherence[b],
-            alpha_mix, still, lower, weight, *tables, start, theta[b].numpy(), taus[b].numpy(), np.empty(frames, np.float32),
-            np.empty((3, size), np.float32),
+            alpha_mix, still, starts, weight, *tables, start, theta[b].numpy(), taus[b].numpy(), np.empty(frames, np.float32),
+            np.empty((6, size), np.float32),
         )  # fmt: skip
 
     list(_row_threads(torch.get_num_threads()).map(walk_row, range(len(theta))))
@@ -326,7 +325,7 @@ class Stage(nn.Module):
 
     def _root(self, share: Tensor, attack_share: Tensor) -> Tensor:
         """Root of what a share of noise or breath (batch, frames, BANDS) counts for in each bin."""
-        counted = (share.float().clamp(0, 1) @ self.spread) * (1 - attack_share)
+        counted = ((share.float().clamp(0, 1) @ self.spread) * (1 - attack_share) - LEAST_NOISE).clamp(min=0)
         return counted / (counted + SOFT_NOISE).sqrt()
 
     def windows(self, share: Tensor) -> Tensor:

@@ -47,6 +47,8 @@ _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _C_TYPES = {"f4": ctypes.c_float, "f8": ctypes.c_double, "i8": ctypes.c_int64}
 """The C type in which a number is passed, by its NumPy type."""
 _LLVM_TYPES = {ctypes.c_float: "float", ctypes.c_double: "double", ctypes.c_int64: "i64", ctypes.c_void_p: "pointer"}
+_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
+"""Bits of an array's `flags.num`, as in NumPy's `ndarraytypes.h`."""
 _SUCCESS = (0, -2)
 """Status codes of numba's functions without an error: for a result, and for None."""
 
@@ -166,10 +168,7 @@ def helper(**options: Any) -> Callable[[Callable[..., Any]], Helper]:
 def _type_name(argument: Any) -> str | None:
     """`f4` for a number; `c8 3 C` for an array of three dimensions, where C means contiguous and A means any layout; else None."""
     if isinstance(argument, np.ndarray):
-        flags = argument.flags
-        if not (flags.aligned and flags.writeable and argument.dtype.isnative):
-            return None
-        return f"{argument.dtype.str[1:]} {argument.ndim} {'C' if flags.c_contiguous else 'A'}"
+        return _array_name(argument.dtype, argument.ndim, argument.flags.num)
     if isinstance(argument, (bool, np.bool_)):
         return None
     if isinstance(argument, (int, np.int64)):
@@ -177,6 +176,13 @@ def _type_name(argument: Any) -> str | None:
     if isinstance(argument, np.float32):
         return "f4"
     return "f8" if isinstance(argument, float) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _array_name(dtype: np.dtype[Any], dimensions: int, flags: int) -> str | None:
+    if not (flags & _ALIGNED and flags & _WRITEABLE and dtype.isnative):
+        return None
+    return f"{dtype.str[1:]} {dimensions} {'C' if flags & _CONTIGUOUS else 'A'}"
 
 
 def _c_types(names: list[str]) -> list[Any]:
@@ -195,9 +201,16 @@ def _c_types(names: list[str]) -> list[Any]:
 def _values(arguments: tuple[Any, ...]) -> Iterator[Any]:
     for argument in arguments:
         if isinstance(argument, np.ndarray):
-            yield from (None, None, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides)
+            yield from (None, None, argument.size, argument.itemsize, _address(argument), *argument.shape, *argument.strides)
         else:
             yield argument
+
+
+def _address(array: np.ndarray) -> int:
+    """Where an array's data begins. A run of frames passes a hundred arrays, and for most of them this takes a fifth of NumPy's own way."""
+    if array.size and array.flags.c_contiguous:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    return int(array.ctypes.data)
 
 
 # Compiling and linking
