@@ -234,3 +234,23 @@ def test_the_gain_of_a_film_is_that_of_all_its_tracks(folder):
             assert soft / loud == pytest.approx(10**-0.3, rel=0.01)
             before.seek(0), after.seek(0)
     assert RATE == 48000
+
+
+def test_a_broken_track_is_said_with_its_second_and_stays_out_of_the_way_of_the_others(folder):
+    make_film("whole.mkv", seconds=4, video="mpeg4", tracks=2)
+    chance = np.random.default_rng(0)
+    with av.open("whole.mkv") as source, av.open("film.mkv", "w") as film:
+        made = [film.add_stream_from_template(stream, opaque=True) for stream in source.streams]
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            is_broken = packet.stream.index == 2 and packet.pts * packet.time_base >= 2
+            kept = av.Packet(chance.integers(0, 256, packet.size, np.uint8).tobytes() if is_broken else bytes(packet))
+            kept.pts, kept.dts, kept.duration, kept.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+            kept.is_keyframe, kept.stream = packet.is_keyframe, made[packet.stream.index]
+            film.mux(kept)
+    with pytest.raises(AudioError, match=r"Audio track 2 of film\.mkv is damaged or cut short at second 2\."):
+        stretch_file("film.mkv", "out.mkv", rate=1.25, **QUICK)
+    assert not Path("out.mkv").exists()
+    stretch_file("film.mkv", "out.mkv", rate=1.25, track=1, **QUICK)
+    require_in_time("out.mkv", 4, 0.02)

@@ -10,6 +10,7 @@ from scipy.signal import resample_poly, welch
 import tsmgan
 from tsmgan.cli import run
 from tsmgan.errors import UsageError
+from tsmgan.evaluation.measures.peakiness import residual_kurtosis
 
 SAMPLERATE = 16000
 FORMANTS = (650.0, 1300.0, 2500.0)
@@ -84,6 +85,24 @@ def test_praat_finds_the_formants_where_they_were(pitch):
         np.nanmedian(formants(each, SAMPLERATE), 0) for each in (y, tsmgan.stretch(y, SAMPLERATE, pitch=pitch, formants="keep"))
     )
     np.testing.assert_allclose(after, before, rtol=0.05)
+
+
+def pulsed(f0, samples=24000):
+    """A voice whose pulses are as sharp as its resonances allow: of minimum phase, flat above them."""
+    t = np.arange(samples) / SAMPLERATE
+    phase = 2 * np.pi * np.cumsum(f0 * (1 + 0.02 * np.sin(2 * np.pi * 3 * t))) / SAMPLERATE
+    y = np.zeros(samples)
+    for k in range(1, int(0.48 * SAMPLERATE / f0)):
+        s = 1j * k * f0
+        shape = np.prod([(s**2 + 400 * s + centre**2) / (s**2 + 100 * s + centre**2) for centre in FORMANTS])
+        y += np.sqrt(f0) * np.abs(shape) * np.cos(k * phase + np.angle(shape))
+    return (0.0005 * y).astype(np.float32)
+
+
+def test_what_fills_the_band_of_a_lowered_voice_is_in_step_with_its_pulses():
+    """A recording of 16 kHz has nothing to give above 5.5 kHz once it is lowered by 5 semitones."""
+    out, expected = (tsmgan.stretch(pulsed(120), SAMPLERATE, pitch=-5, formants="keep"), pulsed(120 * 2 ** (-5 / 12)))
+    assert residual_kurtosis(out, SAMPLERATE) / residual_kurtosis(expected, SAMPLERATE) == pytest.approx(1, abs=0.2)
 
 
 def test_formants_alone_move_and_the_pitch_stays():

@@ -104,6 +104,18 @@ def test_room_tone_silence_and_applause_alone_have_no_pauses(sound):
     assert len(tsmgan.pauses(sound, SAMPLERATE)) == 0
 
 
+@pytest.mark.parametrize("keep", ["first", "0.4"])
+@pytest.mark.parametrize("sound", ["one pause", "no pause", "a word and one pause"])
+def test_a_recording_that_is_one_pause_or_has_none_is_stretched_all_the_same(folder, capsys, sound, keep):
+    y = {"one pause": np.zeros(3 * SAMPLERATE), "no pause": voice(), "a word and one pause": np.append(voice(), np.zeros(20 * SAMPLERATE))}
+    soundfile.write("in.wav", y[sound], SAMPLERATE)
+    assert run(["stretch", "in.wav", "--rate", "1.25", "--pauses", keep, "-o", "out.wav"]) == 0
+    frames = soundfile.info("out.wav").frames
+    expected = round(len(y[sound]) / 1.25)
+    assert frames == expected if keep == "first" or sound != "a word and one pause" else frames < 0.7 * expected
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_applause_after_a_talk_is_no_pause():
     y, labels = talk(GAPS)
     found = tsmgan.pauses(np.concatenate([y, _applause(8)]), SAMPLERATE)
@@ -115,6 +127,27 @@ def test_nothing_in_music_moves(folder):
     assert done.pauses == (0, 0.0) and done.frames_written == round(done.frames_read / 1.5)
     tsmgan.stretch_file(EXAMPLES / "band.flac", "uniform.wav", rate=1.5)
     assert Path("band.wav").read_bytes() == Path("uniform.wav").read_bytes()
+
+
+def _detached_notes(seed: int) -> np.ndarray:
+    """Eight seconds of short notes, some of them struck, with gaps of up to 0.17 s between them."""
+    rng, parts = np.random.default_rng(seed), []
+    while sum(map(len, parts)) < 8 * 16000:
+        size = round(rng.uniform(0.12, 0.35) * 16000)
+        t, hz = np.arange(size) / 16000, 110 * 2 ** (rng.integers(0, 24) / 12)
+        decay, bright, partials = rng.uniform(2, 12), rng.uniform(0.5, 1.6), range(1, int(min(30, 7000 / hz)))
+        note = sum(np.cos(2 * np.pi * hz * k * t + rng.uniform(0, 6)) * k**-bright for k in partials) * np.exp(-decay * t)
+        if rng.random() < 0.3:
+            note = 0.2 * note + rng.standard_normal(size) * np.exp(-30 * t)
+        note *= np.clip(np.minimum(t, t[::-1]) * 200, 0, 1) * rng.uniform(0.3, 1) / np.abs(note).max()
+        parts += [note, np.zeros(round(rng.choice([0.02, 0.05, 0.155, 0.17]) * 16000))]
+    y = np.concatenate(parts)
+    return (0.3 * y + 1e-5 * rng.standard_normal(len(y))).astype(np.float32)
+
+
+def test_hardly_a_gap_between_detached_notes_is_taken_for_a_pause():
+    notes = [_detached_notes(seed) for seed in range(12)]
+    assert sum(len(tsmgan.pauses(each, 16000)) for each in notes) <= 3  # of more than 100 gaps of 0.155 s and more
 
 
 def test_a_pause_of_minutes_is_known_within_the_stated_delay():

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 import tsmgan
 from tsmgan.cli import run
+from tsmgan.core.pitch import PitchShifter
+from tsmgan.core.rule import Rule, for_pitch, rule
+from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import UsageError
 
 SECOND = 24000
@@ -217,3 +220,20 @@ def test_a_batch_names_the_pitch_and_makes_outputs_of_another_pitch_again(folder
         assert hz[power.argmax()] == pytest.approx(expected, rel=5e-3)
     assert run(["stretch", "talks", "-o", "named", "--pitch", "2", "--jobs", "1", "-q"]) == 0
     assert (folder / "named" / "a@1+2st.wav").exists()
+
+
+@pytest.mark.parametrize("pitch", [-5, 5])
+@pytest.mark.parametrize("rate", [0.7, 1.0])
+def test_a_shifted_voice_has_the_breath_of_the_rate_that_is_heard(rate, pitch):
+    features = []
+    stretcher = PitchShifter(SECOND, 1, TimeMap.from_rate(1.0), Rule(), observer=lambda run, _: features.append(run.features))
+    stretcher.process(voice(2 * SECOND)[None])
+    stretcher.flush()
+    heard = np.full((1, len(features[0])), np.log(rate))
+    log_pitch = np.log(2) * pitch / 12
+    stretched = rule(features[0][None], heard - log_pitch)
+    field = for_pitch(type(stretched)(*(values[0] for values in stretched)), heard[0] - log_pitch, log_pitch)
+    expected = rule(features[0][None], heard)
+    assert expected.breath.max() > 0.1 if rate < 1 else expected.breath.max() == 0
+    # Fresh noise takes its share first, and it is the stretch's.
+    np.testing.assert_allclose(field.breath / (1 - field.noise_share), expected.breath[0] / (1 - expected.noise_share[0]), atol=1e-6)

@@ -11,6 +11,7 @@ import soundfile
 from tsmgan.cli import run
 from tsmgan.errors import UsageError
 from tsmgan.evaluation.compositions import composition_renderings
+from tsmgan.evaluation.measures import MEASURES
 from tsmgan.evaluation.measures.bursts import bursts, shifted_attack
 from tsmgan.evaluation.measures.formants import FORMANT_ERROR
 from tsmgan.evaluation.measures.tones import aliasing, tone_frequency, tone_level, tones
@@ -130,3 +131,13 @@ def test_a_comparison_needs_a_rate_or_a_pitch(folder, capsys):
     soundfile.write("in.wav", vowel(120, (600,)), 16000)
     assert run(["compare", "in.wav"]) == 2
     assert "--rate, or how high with --pitch" in capsys.readouterr().err
+
+
+def test_each_formants_error_is_its_own():
+    pytest.importorskip("parselmouth", reason="the package praat-parselmouth is not installed")
+    reference, moved = vowel(110, (600, 1500, 2500)), vowel(110, (600, 1650, 2500))
+    errors = {
+        name: MEASURES[name].take(reference[None], moved[None], 16000) for name in ("f1_error", "f2_error", "f3_error", "f2_error_hz")
+    }
+    assert errors["f1_error"] < 2 and errors["f3_error"] < 2
+    assert errors["f2_error"] == pytest.approx(10, abs=2) and errors["f2_error_hz"] == pytest.approx(150, abs=30)

@@ -83,4 +83,4 @@ def compile_kernels(*modules: str) -> None:
         frame_features(frames, g)
         turned = Vocoder(g)(frames, field)
         OverlapAdd(g, 1)(turned, frames)
-        Formants(g, 1.1)(turned, frames, field)
+        Formants(g, 0.9, shifted=0.9, resampled=1.1)(turned, frames, field)

@@ -1,15 +1,16 @@
 """Precision and recall of the pauses that are found, and the weights that tell speech from music.
 
     python tests/benchmarks/find_pauses.py SPEECH_FOLDER... [--music FOLDER]         # measure
-    python tests/benchmarks/find_pauses.py --labels LABELS.csv                       # measure against labels made by hand
+    python tests/benchmarks/find_pauses.py --labels LABELS.csv [--audio FOLDER]      # measure against labels made by hand
     python tests/benchmarks/find_pauses.py SPEECH_FOLDER... --music FOLDER --fit     # print SPEECH_WEIGHTS and SPEECH_BIAS
 
 A folder of speech holds recordings of one voice. They are trimmed, made equally loud, and joined with gaps of 0.16 to 1.4 s, clean and in
 white and pink noise. A pause that is found is right if the recording without noise is 30 dB softer than its mean in at least half of it. A
 gap is found if at least half of it is. Of music, pieces are counted in which anything at all is found.
 
-A line of LABELS.csv is `file,begin,end,kind` in seconds. The kind is `pause`, or `either` for what may be found or not: breaths, ends that
-die away, closures of about 0.15 s. A pause that lies mostly within those counts neither way. Measure with recordings that are not those
+A line of LABELS.csv is `file,begin,end,kind` in seconds, of a file below FOLDER. The kind is `pause`, or `either` for what may be found or
+not: breaths, ends that die away, closures of about 0.15 s. A pause that lies mostly within those counts neither way. A recording without
+pauses has one line without times. Measure with recordings that are not those
 that weights were fitted on.
 """
 
@@ -126,23 +127,26 @@ def measure_gaps(folders: Sequence[Path]) -> None:
         print(f"{_name(snr)}: {every}; of 0.2 s and more {longer.hit} of {longer.there}", flush=True)
 
 
-def measure_labels(table: Path) -> None:
-    """Print what is found of pauses that were labelled by hand, three noises of each colour."""
+def measure_labels(table: Path, audio: Path) -> None:
+    """Print what is found of pauses that were labelled by hand, three noises of each colour, and how often each recording has a mistake."""
     with open(table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for snr in SNRS:
         count, rng = Count(), np.random.default_rng(0)
+        mistakes: dict[str, int] = {}
         for name in dict.fromkeys(row["file"] for row in rows):
             spans = [(row["kind"], (float(row["begin"]), float(row["end"]))) for row in rows if row["file"] == name and row["begin"]]
             real, either = ([span for kind, span in spans if kind == wanted] for wanted in ("pause", "either"))
-            y, samplerate = read(table.parent / name)
+            y, samplerate = read(audio / name)
             for _ in range(1 if snr is None else 3):
                 for heard in noisy(y, snr, rng):
                     found = [(float(begin), float(end)) for begin, end in pauses(heard, samplerate)]
                     counted = [span for span in found if covered(span, either) <= 0.5 * (span[1] - span[0])]
                     right = [covered(span, real) >= 0.5 * (span[1] - span[0] - covered(span, either)) for span in counted]
-                    count.add(right, [covered(span, found) >= 0.5 * (span[1] - span[0]) for span in real])
-        print(f"{_name(snr)}: {count}", flush=True)
+                    hit = [covered(span, found) >= 0.5 * (span[1] - span[0]) for span in real]
+                    count.add(right, hit)
+                    mistakes[name] = mistakes.get(name, 0) + right.count(False) + hit.count(False)
+        print(f"{_name(snr)}: {count}; mistakes: { ({name: number for name, number in mistakes.items() if number}) }", flush=True)
 
 
 def measure_music(folder: Path) -> None:
@@ -210,6 +214,7 @@ def main() -> None:
     parser.add_argument("speech", nargs="*", type=Path)
     parser.add_argument("--music", type=Path)
     parser.add_argument("--labels", type=Path)
+    parser.add_argument("--audio", type=Path, help="the folder that the files of the labels are in; default: that of the labels")
     parser.add_argument("--fit", action="store_true")
     given = parser.parse_args()
     if given.fit:
@@ -219,7 +224,7 @@ def main() -> None:
     if given.music is not None:
         measure_music(given.music)
     if given.labels is not None:
-        measure_labels(given.labels)
+        measure_labels(given.labels, given.audio or given.labels.parent)
 
 
 if __name__ == "__main__":

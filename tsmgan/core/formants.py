@@ -17,7 +17,16 @@ apart, or closer together, under the same envelope.
 A vocal tract that has these resonances also has their phases, and a pulse is as sharp as the phases of its harmonics agree. So each gain
 has the phase of the filter of minimum phase that the gains belong to.
 
-All channels share the gains, so the stereo image stays. Bins that began with an attack keep their own share of the sound.
+A voice's breath stays in its band when its pitch moves, as its resonances do. A shift would take it along: a lowered voice would get breath
+where its harmonics should be heard, and a raised one harmonics where there was breath. So what lies between the pulses of a lowered voice
+is made softer, and of a raised one louder: the frame is multiplied by 1 + 2 a cos(2 pi D (t - t0) / N). D is the bins from harmonic to
+harmonic, and t0 the instant of a pulse. In the spectrum Z, less its envelope, this is Z(f) + a (u Z(f - D) + u* Z(f + D)). u is the phase
+of the sum of Z(f + D) Z*(f), the component at D of the sound's squared envelope, so it knows the instant of the pulses.
+
+A lowered recording does not fill the band. What is missing, as far as the wanted envelope reaches, is copied from the band below: Z(f - c)
+times the phase of the sum of Z(f + c) Z*(f). With the c for which that sum is largest, the copies' pulses are the voice's own.
+
+All channels share gains, phases and pulses, so the stereo image stays. Bins that began with an attack keep their own share of the sound.
 """
 
 from __future__ import annotations
@@ -31,7 +40,7 @@ from tsmgan.core.compiled.elementary import cos_sin, exp, log
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.field import Field, band_spread
 from tsmgan.core.frames import Frames
-from tsmgan.core.geometry import Geometry
+from tsmgan.core.geometry import NETWORK_HZ, Geometry
 from tsmgan.core.vocoder import Turned
 
 LOWEST_F0, HIGHEST_F0 = 60.0, 500.0
@@ -60,7 +69,13 @@ FEWEST_BINS = 8
 SHARED_SECONDS = 0.006
 """Frames whose instants lie no further apart share one envelope. Mouths are slower."""
 COPY_STEP = 6
-"""Bands are copied by multiples of so many bins: a bin's phase then advances as before by whole turns a hop."""
+"""Without a pitch, bands are copied by multiples of so many bins: a bin's phase then advances as before by whole turns a hop."""
+FARTHEST_COPY = 0.6
+"""Bands are copied by no more than this share of the band that there is: the rest of it tells how."""
+SHARPENING, MOST_SHARPENING = 0.3, 0.25
+"""What a voice's pulses get, a, for each unit of -log p, and at most, either way."""
+SHARPENED_HZ = (1500.0, 2500.0)
+"""Where that begins, and where it is whole. It goes up to NETWORK_HZ."""
 
 
 class Formants:
@@ -69,16 +84,20 @@ class Formants:
     Args:
         geometry: of the frames.
         raised: p / q, by how much the envelope would be raised if nothing were done.
+        shifted: p, the ratio of the frequencies after and before.
         resampled: by how much the recording was resampled: above 1, it does not fill the frames' band.
         by_voice: whether only voices are changed, as far as the field takes a band for one; otherwise everything is.
     """
 
-    def __init__(self, geometry: Geometry, raised: float, *, resampled: float = 1.0, by_voice: bool = False) -> None:
+    def __init__(self, geometry: Geometry, raised: float, *, shifted: float = 1.0, resampled: float = 1.0, by_voice: bool = False) -> None:
         self._geometry, self._raised, self._by_voice = geometry, np.float32(raised), by_voice
         self._top = int(geometry.bins * min(1.0, 1 / resampled) * (CONTENT if resampled != 1 else 1.0))
-        # Bins from `top` to `last` are copies of those `copied` bins below.
-        self._last = min(geometry.bins, 2 * self._top - COPY_STEP, int(self._top / raised)) if resampled > 1 else self._top
-        self._copied = -(-max(self._last - self._top, 0) // COPY_STEP) * COPY_STEP
+        # Bins from `top` to `last` are copies of those `copied` bins below, or a little more.
+        self._last = geometry.bins if resampled > 1 else self._top
+        self._copied = -(-max(min(self._last - self._top, int(FARTHEST_COPY * self._top)), 0) // COPY_STEP) * COPY_STEP
+        hz = geometry.frequencies()[: self._top]
+        sharpening = np.clip(-SHARPENING * np.log(shifted), -MOST_SHARPENING, MOST_SHARPENING)
+        self._sharpening = (sharpening * np.interp(hz[hz <= NETWORK_HZ], SHARPENED_HZ, (0, 1))).astype(np.float32)
         self._lags, self._cosines = _pitch_table(geometry)
         self._lower, self._upper_share, _ = band_spread(geometry)
 
@@ -86,19 +105,29 @@ class Formants:
         """The same frames with other envelopes. Their spectra are changed in place."""
         if self._top < FEWEST_BINS:
             return turned
-        voice = _voice_share(field.bounded().alpha_mix) if self._by_voice else np.ones_like(field.alpha_mix)
-        of_frame, rows = self._filters(frames, voice.max(1) > 0)
+        of_voice = _voice_share(field.bounded().alpha_mix).astype(np.float32, order="C")
+        changed_share = of_voice if self._by_voice else np.ones_like(of_voice)
+        of_frame, rows = self._filters(frames, changed_share.max(1) > 0)
         if not len(rows):
             return turned
-        scratch = np.empty((3, max(self._geometry.bins, PITCH_LAGS)), np.float32)
-        log_gains = np.zeros((len(rows), self._geometry.bins), np.float32)
+        bins = self._geometry.bins
+        scratch = np.empty((3 + 2 * len(turned.spectra), max(bins, PITCH_LAGS)), np.float32)
+        log_gains, flattening = np.zeros((len(rows), bins), np.float32), np.ones((len(rows), bins), np.float32)
+        spacing = np.zeros(len(rows), np.int64)
         envelope_gains(
-            frames.power, frames.attack_share, voice.astype(np.float32, order="C"), rows, self._lower, self._upper_share, self._lags,
-            self._cosines, self._raised, np.float32(self._geometry.bin_hz), self._top, self._last, self._copied,
-            scratch, np.empty(3 * self._geometry.bins), log_gains,
+            frames.power, frames.attack_share, changed_share, rows, self._lower, self._upper_share, self._lags, self._cosines, self._raised,
+            np.float32(self._geometry.bin_hz), self._top, self._last, scratch, np.empty(3 * bins), log_gains, flattening, spacing,
         )  # fmt: skip
         changed = np.abs(log_gains[:, : self._top]).max(1) > 0
-        apply_gains(turned.spectra, of_frame, changed, log_gains, self._phases(log_gains), self._top, self._last, self._copied, scratch)
+        if self._sharpening.any():
+            sharpen(
+                turned.spectra, frames.attack_share, of_voice, of_frame, changed, self._lower, self._upper_share, flattening, spacing,
+                self._sharpening, self._top, scratch,
+            )  # fmt: skip
+        if self._last > self._top:
+            inverse = flattening * np.exp(1j * self._phases(np.log(flattening)))
+            copy(turned.spectra, of_frame, changed, inverse, spacing, self._top, self._last, self._copied, scratch)
+        apply_gains(turned.spectra, of_frame, changed, log_gains, self._phases(log_gains), max(self._top, self._last), scratch)
         return turned._replace(unmoved=turned.unmoved & ((of_frame < 0) | ~changed[of_frame]))
 
     def _filters(self, frames: Frames, voiced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -222,44 +251,149 @@ def fill_envelope(power, top, f0_bins, voiced, blurred, sums, out):
 
 
 @helper()
-def log_gain_to(envelope, place, source, raised):
-    """Logarithm of the gain in amplitude by which bin `source` gets the level that the envelope (top,) has at a fractional place."""
+def log_level(envelope, place, raised):
+    """Logarithm of the amplitude that the envelope (top,) asks for at a fractional place."""
     below = min(int(place), len(envelope) - 2)
     share = min(place - below, np.float32(1.0))
-    wanted = envelope[below] + share * (envelope[below + 1] - envelope[below])
-    gain = np.float32(0.5) * (np.log(raised) + wanted - envelope[source])
-    return min(max(gain, np.float32(-LARGEST_LOG_GAIN)), np.float32(LARGEST_LOG_GAIN))
+    return np.float32(0.5) * (np.log(raised) + envelope[below] + share * (envelope[below + 1] - envelope[below]))
 
 
 @kernel()
 def envelope_gains(
-    power, attack_share, voice, rows, lower, upper_share, lags, cosines, raised, bin_hz, top, last, copied, scratch, sums, log_gains
+    power, attack_share, voice, rows, lower, upper_share, lags, cosines, raised, bin_hz, top, last, scratch, sums,
+    log_gains, flattening, spacing,
 ):  # fmt: skip
-    """Fills log_gains (filters, bins) below `last`: natural logarithms of the gains in amplitude that change the envelopes of power.
+    """Fills log_gains (filters, bins) below `top`: natural logarithms of the gains in amplitude that change the envelopes of power. From
+    `top` to `last`: of the amplitudes that are wanted there. Fills flattening (filters, bins) below `top`: 1 / the envelope's amplitude.
+    And spacing (filters,): bins from one harmonic to the next, 0 where there is no pitch.
 
     rows (filters,) are the frames that the filters are made from, voice (frames, bands) says how far each band is changed, and raised is
-    p / q. Bins from `top` on are to be copies of those `copied` bins below, with these gains.
+    p / q.
     """
     envelope = scratch[0][:top]
     for k in range(len(rows)):
         m = rows[k]
         f0 = pitch_of(power[m], lags, cosines, scratch[2])
-        fill_envelope(power[m], top, f0 / bin_hz, f0 < np.float32(UNVOICED_F0), scratch[1], sums, envelope)
+        voiced = f0 < np.float32(UNVOICED_F0)
+        fill_envelope(power[m], top, f0 / bin_hz, voiced, scratch[1], sums, envelope)
+        spacing[k] = int(f0 / bin_hz + np.float32(0.5)) if voiced else 0
         for f in range(max(top, last)):
             b, w = lower[f], upper_share[f]
-            source = f if f < top else f - copied
-            share = (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, source])
-            gain = log_gain_to(envelope, np.float32(f) * raised, source, raised)
-            log_gains[k, f] = share * gain if f < top else gain + np.log(share + np.float32(1e-6))
+            share = voice[m, b] + w * (voice[m, b + 1] - voice[m, b])
+            wanted = log_level(envelope, np.float32(f) * raised, raised)
+            if f < top:
+                gain = wanted - np.float32(0.5) * envelope[f]
+                gain = min(max(gain, np.float32(-LARGEST_LOG_GAIN)), np.float32(LARGEST_LOG_GAIN))
+                log_gains[k, f] = share * (1 - attack_share[m, f]) * gain
+                flattening[k, f] = exp(np.float32(-0.5) * envelope[f])
+            else:
+                log_gains[k, f] = wanted + np.log(share + np.float32(1e-6))
+
+
+@helper()
+def common(re, im, step, low, high, total):
+    """Fills total[:2] with the real and imaginary part of the sum of Z(f + step) Z*(f) over channels and over bins from low, as far as
+    both stand below high; re and im are (channels, bins)."""
+    x, y = np.float32(0.0), np.float32(0.0)
+    for c in range(len(re)):
+        for f in range(low, high - step):
+            x += re[c, f + step] * re[c, f] + im[c, f + step] * im[c, f]
+            y += im[c, f + step] * re[c, f] - re[c, f + step] * im[c, f]
+    total[0], total[1] = x, y
 
 
 @kernel()
-def apply_gains(spectra, of_frame, changed, log_gains, phases, top, last, copied, scratch):
-    """Multiplies the frames of spectra (channels, frames, bins) by their filters exp(log_gains + i phases), both (filters, bins), after
-    copying the bins from `top` on.
+def sharpen(
+    spectra, attack_share, voice, of_frame, changed, lower, upper_share, flattening, spacing, sharpening, top, scratch
+):  # fmt: skip
+    """Sharpens the pulses of the frames of spectra (channels, frames, bins).
+
+    of_frame (frames,) says which filter each frame gets, -1 for none; changed, spacing (filters,) and flattening (filters, bins) are the
+    filters'. sharpening (bins that it reaches,) is a; voice (frames, bands) is multiplied with it. scratch is (2 channels + 3, bins)
+    float32.
+    """
+    channels, frames, _ = spectra.shape
+    re, im, sums = scratch[3 : 3 + channels], scratch[3 + channels :], scratch[0]
+    reach = len(sharpening)
+    low = 0
+    while low < reach and sharpening[low] == 0:
+        low += 1
+    for m in range(frames):
+        k = of_frame[m]
+        if k < 0 or not changed[k]:
+            continue
+        step = spacing[k]
+        for c in range(channels):
+            for f in range(top):
+                z = spectra[c, m, f]
+                re[c, f], im[c, f] = z.real * flattening[k, f], z.imag * flattening[k, f]
+        if step > 0 and low + 2 * step < reach:
+            # What the factor does to the power follows from the squared envelope's components at 0, D and 2 D.
+            common(re, im, 0, low, reach, sums)
+            power = max(sums[0], np.float32(1e-20))
+            common(re, im, 2 * step, low, reach, sums)
+            x2, y2 = sums[0], sums[1]
+            common(re, im, step, low, reach, sums)
+            size = np.sqrt(sums[0] * sums[0] + sums[1] * sums[1]) + np.float32(1e-20)
+            ux, uy = sums[0] / size, sums[1] / size
+            first, second = size / power, ((ux * ux - uy * uy) * x2 + 2 * ux * uy * y2) / power
+            for f in range(low, min(reach, top - step)):
+                b, w = lower[f], upper_share[f]
+                a = sharpening[f] * (voice[m, b] + w * (voice[m, b + 1] - voice[m, b])) * (1 - attack_share[m, f])
+                level = 1 / np.sqrt(max(1 + 4 * a * first + 2 * a * a * (1 + second), np.float32(0.25)))
+                back = level / flattening[k, f]
+                for c in range(channels):
+                    x, y = re[c, f] + a * (ux * re[c, f - step] - uy * im[c, f - step]), im[c, f]
+                    y += a * (uy * re[c, f - step] + ux * im[c, f - step])
+                    x += a * (ux * re[c, f + step] + uy * im[c, f + step])
+                    y += a * (ux * im[c, f + step] - uy * re[c, f + step])
+                    spectra[c, m, f] = np.complex64(complex(back * x, back * y))
+
+
+@kernel()
+def copy(spectra, of_frame, changed, inverse, spacing, top, last, copied, scratch):
+    """Copies bins of the frames of spectra (channels, frames, bins), less their envelopes, to those from `top` to `last`.
+
+    inverse (filters, bins) complex64 is what takes the envelopes, and the phases that belong to them; the other arguments are as
+    `sharpen` has them. Copies come from `copied` bins below, or, where there is a pitch, up to a harmonic's distance farther.
+    """
+    channels, frames, _ = spectra.shape
+    re, im, sums = scratch[3 : 3 + channels], scratch[3 + channels :], scratch[0]
+    for m in range(frames):
+        k = of_frame[m]
+        if k < 0 or not changed[k]:
+            continue
+        for c in range(channels):
+            for f in range(top):
+                z = spectra[c, m, f] * inverse[k, f]
+                re[c, f], im[c, f] = z.real, z.imag
+        farther, ux, uy, largest = copied, np.float32(1.0), np.float32(0.0), np.float32(0.0)
+        for distance in range(copied, min(copied + spacing[k], top)):
+            common(re, im, distance, 0, top, sums)
+            size = np.sqrt(sums[0] * sums[0] + sums[1] * sums[1]) / (top - distance)
+            if size > largest:
+                largest, farther = size, distance
+                length = size * (top - distance)
+                ux, uy = sums[0] / length, sums[1] / length
+        for f in range(top, last):
+            source, x, y = f - farther, ux, uy
+            while source >= top:
+                source -= farther
+                x, y = x * ux - y * uy, x * uy + y * ux
+            back = inverse[k, f]
+            for c in range(channels):
+                p, q = re[c, source], im[c, source]
+                p, q = p * x - q * y, p * y + q * x
+                spectra[c, m, f] = np.complex64(complex(p * back.real + q * back.imag, q * back.real - p * back.imag))
+
+
+@kernel()
+def apply_gains(spectra, of_frame, changed, log_gains, phases, last, scratch):
+    """Multiplies the bins below `last` of the frames of spectra (channels, frames, bins) by their filters exp(log_gains + i phases), both
+    (filters, bins).
 
     of_frame (frames,) says which filter each frame gets, -1 for none, and changed (filters,) which filters do anything. scratch is
-    (3, bins) float32.
+    (3 or more, bins) float32.
     """
     channels, frames, _ = spectra.shape
     re, im, made = scratch[0], scratch[1], -1
@@ -270,17 +404,15 @@ def apply_gains(spectra, of_frame, changed, log_gains, phases, top, last, copied
         if k != made:
             made = k
             levels, angles, gain = log_gains[k], phases[k], scratch[2]
-            for f in range(max(top, last)):
+            for f in range(last):
                 gain[f] = exp(levels[f])
-            for f in range(max(top, last)):
+            for f in range(last):
                 re[f], im[f] = cos_sin(angles[f])
-            for f in range(max(top, last)):
+            for f in range(last):
                 re[f] *= gain[f]
                 im[f] *= gain[f]
         for c in range(channels):
             row = spectra[c, m]
-            for f in range(top, last):
-                row[f] = row[f - copied]
-            for f in range(max(top, last)):
+            for f in range(last):
                 z = row[f]
                 row[f] = np.complex64(complex(z.real * re[f] - z.imag * im[f], z.real * im[f] + z.imag * re[f]))

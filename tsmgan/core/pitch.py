@@ -184,4 +184,4 @@ def _formants(geometry: Geometry, ratio: float, before: float, wanted: Formantin
     moved = 2.0 ** (wanted / 12) if isinstance(wanted, (int, float)) else 1.0
     if moved == ratio:
         return None
-    return Formants(geometry, ratio / moved, resampled=before, by_voice=wanted is None)
+    return Formants(geometry, ratio / moved, shifted=ratio, resampled=before, by_voice=wanted is None)

@@ -46,6 +46,8 @@ SHORTEST_SECONDS = 0.15
 SMOOTHED_AWAY, SMOOTHED_DB = 4, (15.0, 25.0)
 """Frames by which a pause between loud words looks shorter than it is, since its first and last ones are averaged with theirs; and the
 decibels of loud frames above the background at which that begins and is complete."""
+SURELY_SPEECH = 2.5
+"""Logarithm of the odds of speech from which on such a shorter pause is one: detached notes have such gaps between them, too."""
 LONGEST_SECONDS = 4.0
 """A longer pause is given in pieces of this length, so that the delay has a bound."""
 HIGHEST_MEAN, LONGER_IS_HIGHER = 2.77, 0.30
@@ -288,6 +290,8 @@ class PauseFinder:
         self._begun, self._is_piece = None, False
         lost = SMOOTHED_AWAY * float(np.interp(self._depth, SMOOTHED_DB, (0, 1)))
         is_pause = end > start if is_piece else end - start >= round(self._shortest - lost) and self._is_low()
+        if not is_piece and end - start < self._shortest:
+            is_pause = is_pause and self._speech is not None and self._speech >= SURELY_SPEECH
         return [Pause(start * self._hop, end * self._hop)] if is_pause else []
 
     def _is_low(self) -> bool:

@@ -6,7 +6,7 @@ Tables, the page of `tsmgan compare`, CSV and JSON files and the artefact meter 
 from tsmgan.evaluation.measures.bursts import ATTACK, PRE_ECHO, SHIFTED_ATTACK
 from tsmgan.evaluation.measures.convergence import CONVERGENCE
 from tsmgan.evaluation.measures.estoi import ESTOI
-from tsmgan.evaluation.measures.formants import FORMANT_ERROR
+from tsmgan.evaluation.measures.formants import FORMANT_ERROR, FORMANT_ERRORS
 from tsmgan.evaluation.measures.fricatives import FRICATIVE_HIGHS, FRICATIVE_REPETITION
 from tsmgan.evaluation.measures.hits import ATTACK_HIGHS, DIP
 from tsmgan.evaluation.measures.length import LENGTH_ERROR
@@ -35,6 +35,7 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
     DISTILL_MOS,
     DNS_MOS,
     FORMANT_ERROR,
+    *FORMANT_ERRORS,
     LEVEL,
     CHANNEL_CORRELATION,
     CHANNEL_LEVEL,
