@@ -119,7 +119,7 @@ def test_training_export_and_stretching_keep_to_one_limit_of_the_context(model):
         config["generator"]["context"] = context
         (model / "config.json").write_text(json.dumps(config))
         if context <= LARGEST_CONTEXT:
-            tsmgan.stretch(np.zeros(24000, np.float32), 24000, 2, model=str(model))
+            tsmgan.stretch(np.zeros(24000, np.float32), 24000, 0.5, model=str(model))
         else:
             with pytest.raises(ModelError, match=f"to {LARGEST_CONTEXT} can be"):
                 use(model)

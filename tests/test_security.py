@@ -215,7 +215,7 @@ def test_a_model_that_gives_no_numbers_is_told_from_a_bad_recording(model):
             tensor.raw_data = np.full(len(tensor.raw_data) // 4, np.nan, "<f4").tobytes()
     (model / "generator.onnx").write_bytes(content.SerializeToString())
     with pytest.raises(ModelError, match="finite"):
-        tsmgan.stretch(np.zeros(24000, np.float32), 24000, 2, model=str(model))
+        tsmgan.stretch(np.zeros(24000, np.float32), 24000, 0.5, model=str(model))  # at fast rates the network is not asked
 
 
 def test_a_recording_that_claims_to_be_enormous_takes_no_memory_for_it(folder):

@@ -78,7 +78,7 @@ FORMANT_ERROR = _measure(
 FORMANT_ERRORS = tuple(
     _measure(
         f"f{k}_error{suffix}",
-        f"F{k} error",
+        f"F{k} error" if unit == "%" else f"F{k} error in {unit}",
         partial(formant_error, which=(k,), in_hz=bool(suffix)),
         f"How far formant {k} of vowels is off. The tracker errs more where the voice is high, since few harmonics tell it.",
         unit,
