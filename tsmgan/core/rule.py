@@ -44,9 +44,8 @@ repeated periods does. Critics ask for more of it, and for lower frequencies. PE
 WINDOW_CUT = 0.28
 """How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher. PESQ and the
 critics disagree about it: PESQ likes long windows."""
-VOICED_COHERENCE, COHERENCE_SLOPE, SLOW_COHERENCE = 0.70, 0.06, 0.40
-"""Coherence where a voice has a period, what goes of it with each unit of log rate above 0, and what comes to it below: pulses stay about
-as peaky as they were."""
+VOICED_COHERENCE = ((-0.75, 0.0, 0.7, 1.1), (1.0, 0.70, 0.658, 0.86))
+"""Coherence where a voice has a period, at four logarithms of the rate (0.47, 1, 2 and 3): pulses stay about as peaky as they were."""
 UNVOICED_COHERENCE = ((0.0, 0.3, 0.7), (0.0, 1.0, 0.8))
 """Coherence of a voice's other frames, at three values of slowness (rates 1, 0.74 and 0.5). Around 0.75 both PESQ and the critics want
 these frames moved as one piece. At 0.5 PESQ wants less of it and the critics do not mind."""
@@ -54,8 +53,6 @@ PITCH_COHERENCE = 0.7
 """Coherence of a voice that is shifted by p is multiplied by p to minus this. A lowered voice's breath comes down with it, into bands where
 its harmonics should be heard, and its pulses get duller: in WORLD voices whose aperiodicity alone is moved down by 5 semitones, by 12 to
 18 %. In raised ones they get sharper, by 14 to 17 %."""
-LARGEST_COHERENCE = 1.0
-"""Of the rule. At 1 a frame is moved as one piece."""
 MARGIN = 0.002
 """Shares of coherence and alpha mix stay this far from 0 and 1, so that a generator can depart from them."""
 VOICE_WEIGHTS, VOICE_OFFSET = (28.5, 10.4, 5.9, -11.4, -13.6, -25.0, 16.5, 4.3), -15.7
@@ -90,7 +87,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     voiced = _sigmoid(voice) * _sigmoid(PERIOD_SLOPE * (periodicity - PERIOD_THRESHOLD))
     stretched = _sigmoid(2 * voice)
     slowness, still = np.maximum(-log_rate, 0), stretched * np.interp(-log_rate, *UNVOICED_COHERENCE)
-    coherence = LARGEST_COHERENCE * _inside(_most_coherence(log_rate) / LARGEST_COHERENCE * voiced + still * (1 - voiced))
+    coherence = _inside(_most_coherence(log_rate) * voiced + still * (1 - voiced))
     alpha_mix = _inside(1 - stretched * (1 - attack))
     noise = ((1 - _tonality(features)) / NOISE_TONALITY).clip(0, 1) ** 2
     unvoiced = _sigmoid(FRESH_SLOPE * (FRESH_PERIODICITY - periodicity)) * _sigmoid(40 * (FRESH_CONCENTRATION - concentration))
@@ -153,9 +150,8 @@ def _breath(log_rate: np.ndarray, fresh: np.ndarray, alpha_mix: np.ndarray) -> n
 
 
 def _most_coherence(log_rate: np.ndarray) -> np.ndarray:
-    """Coherence where a voice has a period, at most LARGEST_COHERENCE."""
-    most = VOICED_COHERENCE - COHERENCE_SLOPE * np.maximum(log_rate, 0) + SLOW_COHERENCE * np.maximum(-log_rate, 0)
-    return most.clip(0, LARGEST_COHERENCE)
+    """Coherence where a voice has a period."""
+    return np.interp(log_rate, *VOICED_COHERENCE)
 
 
 def _voice(features: np.ndarray, periodicity: np.ndarray, attack: np.ndarray) -> np.ndarray:
