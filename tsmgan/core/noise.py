@@ -17,7 +17,7 @@ from tsmgan.core.geometry import HOPS_PER_WINDOW, Geometry
 
 BURST_SECONDS = 0.0007
 """Length of the random responses of breath, the whole of a Hann window. Longer ones dull the pulses and are no nearer to nature. Shorter
-ones are heard as rough: DistillMOS falls by 0.1 from 1.5 ms to 0.3 ms."""
+ones are rough: critics do not mind, and predictors of opinion do."""
 BURST_POWER = 1.36
 """Of each bin of a burst. Neighbouring frames have bursts of their own, which do not add up where the frames overlap: with the synthesis
 windows of slow voices, 1.34 dB would be missing."""
