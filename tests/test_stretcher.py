@@ -17,6 +17,7 @@ from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field
 from tsmgan.core.frames import RUN
 from tsmgan.core.geometry import geometry
+from tsmgan.core.grains import Grains
 from tsmgan.core.overlap import OverlapAdd
 from tsmgan.core.runs import Run, Surroundings
 from tsmgan.core.stretcher import Stretcher
@@ -454,7 +455,7 @@ def test_the_output_follows_the_input_down_to_minus_100_db(make, rate):
         assert abs(10 * np.log10((out**2).mean() / (expected**2).mean())) < 0.25
 
 
-@pytest.mark.parametrize("extreme", ["coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "breath"])
+@pytest.mark.parametrize("extreme", ["coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "grain"])
 @pytest.mark.parametrize("value", [1e30, -1e30])
 def test_whatever_a_model_decides_the_vocoder_stage_stays_within_3_db(extreme, value):
     g, frames = geometry(SECOND), 40
@@ -462,7 +463,7 @@ def test_whatever_a_model_decides_the_vocoder_stage_stays_within_3_db(extreme, v
     instants = 4000 + np.arange(frames) * g.hop // 2
     analysed = Analyser(g, 2)(y, 0, instants, np.full(frames, 0.5))
     field = Field(*(np.full((frames, BANDS), value if name == extreme else 0.0, np.float32) for name in Field._fields))
-    out = OverlapAdd(g, 2)(Vocoder(g)(analysed, field), analysed)
+    out = OverlapAdd(g, 2)(Grains(g)(Vocoder(g)(analysed, field), analysed, field), analysed)
     plain = Field(*(np.zeros((frames, BANDS), np.float32) for _ in Field._fields))
     expected = OverlapAdd(g, 2)(Vocoder(g)(analysed, plain), analysed)
     change = 10 * np.log10((out[:, g.window_length :] ** 2).mean(1) / (expected[:, g.window_length :] ** 2).mean(1))

@@ -227,14 +227,14 @@ def test_losses_that_like_smooth_magnitudes_train_the_gain_and_never_the_coheren
     slopes = gradient_of(t, batch_of(t), name)
     assert (
         slopes["log_gain"] > 0
-        and slopes["coherence"] == slopes["alpha_mix"] == slopes["noise_share"] == slopes["window"] == slopes["breath"] == 0
+        and slopes["coherence"] == slopes["alpha_mix"] == slopes["noise_share"] == slopes["window"] == slopes["grain"] == 0
     )
 
 
 def test_the_sorted_envelope_trains_coherence_alpha_noise_and_window(tree, cache, tmp_path):
     t = made(tree, cache, tmp_path, "data.unpaired=0.0")
     slopes = gradient_of(t, batch_of(t), "sorted_envelope")
-    assert min(slopes["coherence"], slopes["alpha_mix"], slopes["noise_share"], slopes["window"], slopes["breath"]) > 0
+    assert min(slopes["coherence"], slopes["alpha_mix"], slopes["noise_share"], slopes["window"], slopes["grain"]) > 0
 
 
 def test_the_critics_train_the_field_on_paired_and_on_unpaired_rows(tree, cache, tmp_path):

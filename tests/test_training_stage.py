@@ -22,6 +22,7 @@ from tsmgan.core.geometry import (  # noqa: E402
     WINDOW_STEPS,
     geometry,
 )
+from tsmgan.core.grains import Grains  # noqa: E402
 from tsmgan.core.noise import NoiseFrames  # noqa: E402
 from tsmgan.core.overlap import OverlapAdd  # noqa: E402
 from tsmgan.core.timemap import TimeMap  # noqa: E402
@@ -44,8 +45,8 @@ def random_field(frames, seed=0):
     bounds = ((0, 1), (0, 1), (-0.3, 0.3), (-0.4, 0.4), (-0.3, 0.8), (-0.3, 0.8))
     values = [generator.uniform(a, b, (frames, BANDS)).astype(np.float32) for a, b in bounds]
     lengths = SHORTEST_WINDOW + (LONGEST_WINDOW - SHORTEST_WINDOW) * generator.integers(0, WINDOW_STEPS + 1, (frames, 1)) / WINDOW_STEPS
-    noise, breath = (np.maximum(each, 0) for each in values[4:])
-    return Field(*values[:4], noise, lengths.repeat(BANDS, 1).astype(np.float32), breath)
+    noise, grain = (np.maximum(each, 0) for each in values[4:])
+    return Field(*values[:4], noise, lengths.repeat(BANDS, 1).astype(np.float32), grain)
 
 
 def tensors(frames):
@@ -59,13 +60,15 @@ def difference(y, rate, field, samplerate=SAMPLERATE):
     g, count = geometry(samplerate), len(field.coherence)
     frames = analysed(y, rate, count, g)
     stage = Stage(g)
-    expected = OverlapAdd(g, 1)(Vocoder(g)(frames, field), frames)
+    expected = OverlapAdd(g, 1)(Grains(g)(Vocoder(g)(frames, field), frames, field), frames)
     decided = Field(*(torch.from_numpy(values)[None] for values in field))
     power, *_, share = table = tensors(frames)
     rotated = stage.rotations(*table, torch.full((1, count), float(np.log(rate))), decided.coherence, decided.alpha_mix)
     gain = stage.gains(power, decided.log_gain, decided.texture)
     white = torch.from_numpy(NoiseFrames(g, 0).samples(0, count + HOPS_PER_WINDOW - 1))[None]
-    output = stage.synthesise(torch.from_numpy(frames.spectra), power, share, rotated, gain, decided, white)[0].numpy()
+    grains = torch.from_numpy(frames.grains(np.arange(count)))
+    starts = torch.from_numpy(frames.grain_starts)[None]
+    output = stage.synthesise(torch.from_numpy(frames.spectra), grains, starts, power, share, rotated, gain, decided, white)[0].numpy()
     first = stage.first_sample() + g.window_length // 2  # the numba stage's first sample stands half a window before the first frame
     return np.abs(output - expected[0, first : first + len(output)]).max() / np.abs(expected).max()
 
@@ -142,7 +145,9 @@ def test_frames_that_are_not_rotated_overlap_add_to_the_recording():
     plain = Field(*(torch.full((1, 40, BANDS), value) for value in (0.0, 0.0, 0.0, 0.0, 0.0, SYNTHESIS_SHARE, 0.0)))
     ones, white = torch.ones(1, 40, G.bins), torch.zeros(1, 45 * G.hop)
     still = Rotated(torch.zeros(1, 40, G.bins), torch.zeros(1, 40, dtype=torch.long))
-    output = stage.synthesise(torch.from_numpy(frames.spectra), ones, 0 * ones, still, ones, plain, white)[0].numpy()
+    spectra = torch.from_numpy(frames.spectra)
+    starts = torch.zeros(1, 40, dtype=torch.long)
+    output = stage.synthesise(spectra, spectra, starts, ones, 0 * ones, still, ones, plain, white)[0].numpy()
     first = G.window_length // 2 + stage.first_sample()
     assert output.shape == ((40 - EDGE_FRAMES) * G.hop,)
     assert np.abs(output - y[first : first + len(output)]).max() < 1e-5

@@ -9,7 +9,6 @@ from tsmgan.core.analysis import Analyser, propagation_table
 from tsmgan.core.compiled import elementary
 from tsmgan.core.field import BANDS, Field
 from tsmgan.core.geometry import HOPS_PER_WINDOW, WINDOW_SECONDS, geometry
-from tsmgan.core.noise import BURST_POWER, BURST_SECONDS, NoiseFrames
 from tsmgan.core.overlap import OverlapAdd
 from tsmgan.core.vocoder import SHIFT_HZ, SHIFT_STEP_SECONDS, Vocoder, best_shift, shift_grid
 
@@ -134,31 +133,3 @@ def pulses(length=24000):
     y = np.zeros((1, length), np.float32)
     y[:, ::PERIOD] = 1
     return y
-
-
-def test_breath_comes_with_the_pulses_and_noise_fills_the_gaps():
-    def share_near_pulses(y):
-        """Share of the energy within an eighth of a period around the strongest place of each period."""
-        energy = (y[0, : y.shape[1] // PERIOD * PERIOD].reshape(-1, PERIOD) ** 2).sum(0)
-        return np.roll(energy, PERIOD // 2 - int(energy.argmax()))[PERIOD * 3 // 8 : PERIOD * 5 // 8].sum() / energy.sum()
-
-    alone = share_near_pulses(rendered(pulses(), coherence=1.0))
-    breath = share_near_pulses(rendered(pulses(), coherence=1.0, breath=0.5))
-    noise = share_near_pulses(rendered(pulses(), coherence=1.0, noise_share=0.5))
-    assert alone > 0.9 and breath > 0.8 and noise < 0.7
-
-
-def test_breath_keeps_the_level_and_the_stereo_image():
-    left = np.random.default_rng(0).standard_normal(40000).astype(np.float32)
-    plain, breathed = (rendered(np.stack([left, -0.5 * left]), frames=800, breath=share) for share in (0.0, 0.6))
-    assert abs(10 * np.log10((breathed**2).mean() / (plain**2).mean())) < 0.15
-    assert np.allclose(breathed[1], -0.5 * breathed[0], atol=1e-4)
-
-
-def test_each_burst_has_its_power_in_each_bin_and_is_short():
-    g = geometry(48000)
-    bursts = NoiseFrames(g, 0).bursts(0, np.arange(400))
-    assert np.abs((np.abs(bursts) ** 2).mean() / BURST_POWER - 1) < 0.05
-    response = np.fft.irfft(bursts)
-    half = round(BURST_SECONDS * 48000 / 2)
-    assert np.abs(response[:, half:-half]).max() < 1e-5 < np.abs(response).max()

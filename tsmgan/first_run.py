@@ -72,15 +72,16 @@ def compile_kernels(*modules: str) -> None:
     from tsmgan.core.field import BANDS, Field
     from tsmgan.core.formants import Formants
     from tsmgan.core.geometry import geometry
+    from tsmgan.core.grains import Grains
     from tsmgan.core.overlap import OverlapAdd
     from tsmgan.core.timemap import TimeMap
     from tsmgan.core.vocoder import Vocoder
 
     g = geometry(8000)
-    field = Field(*(np.zeros((2, BANDS), np.float32) for _ in Field._fields))
+    field = Field(*(np.zeros((2, BANDS), np.float32) for _ in Field._fields))._replace(grain=np.ones((2, BANDS), np.float32))
     with kernels.only_compiling(modules):
         frames = Analyser(g, 1)(np.zeros((1, g.window_length), np.float32), 0, *TimeMap.from_rate(1.0).instants(0, 2, g.hop))
         frame_features(frames, g)
-        turned = Vocoder(g)(frames, field)
+        turned = Grains(g)(Vocoder(g)(frames, field), frames, field)
         OverlapAdd(g, 1)(turned, frames)
         Formants(g, 0.9, shifted=0.9, resampled=1.1)(turned, frames, field)

@@ -327,7 +327,7 @@ def _odd_nodes(odd: str, constants: list[Any]) -> list[Any]:
 def wild_fields(chance: random.Random, folder: Path) -> Verdict:
     """Whatever a model decides, the output is finite and bounded, or the model is refused."""
     wild = [1e30, -1e30, 3e38, np.nan, np.inf, -np.inf, 1e9, 100.0, -100.0, 5.0, -5.0]
-    values = {name: 0.0 for name in ("coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "breath")}
+    values = {name: 0.0 for name in ("coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "grain")}
     for name in chance.sample(sorted(values), chance.choice([1, 1, 2, 5])):
         values[name] = chance.choice([chance.choice(wild), chance.uniform(-5, 5)])
     y, rate = sound(chance, 1, 8000, chance.uniform(0.05, 0.3)), max(0.2, _rate(chance))
@@ -344,7 +344,7 @@ def wild_fields(chance: random.Random, folder: Path) -> Verdict:
 
 def operators(chance: random.Random, folder: Path) -> Verdict:
     """A model that needs more than a generator does is refused."""
-    values = {name: 0.0 for name in ("coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "breath")}
+    values = {name: 0.0 for name in ("coherence", "alpha_mix", "log_gain", "texture", "noise_share", "window", "grain")}
     odd = chance.choice(["Loop", "If", "Elsewhere", "RandomNormalLike"])
     try:
         tsmgan.stretch(np.zeros(800, np.float32), 8000, 1.3, model=str(_model(folder / "model", values, odd)))

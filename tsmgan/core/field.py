@@ -16,11 +16,11 @@ LARGEST_LOG_GAIN = 0.35
 LARGEST_TEXTURE = 0.75
 """The texture stays within this either way. At -1 and below, the weak bins of a frame would become its strong ones."""
 LEAST_NOISE = 1e-3
-"""Of a share nu of noise or breath, this much is none. On music the rule leaves no more, and frames without noise take half the work; a
+"""Of a share of noise or grains, this much is none. On music the rule leaves no more, and frames without noise take half the work; a
 rounding error must not keep a recording at rate 1 from coming out bit for bit."""
 SOFT_NOISE = 1e-3
-"""What a share nu has above LEAST_NOISE counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a straight
-line."""
+"""What a share nu of them has above LEAST_NOISE counts as nu^2 / (nu + SOFT_NOISE): its root, the level of the noise, then begins along a
+straight line."""
 
 
 class Seen(NamedTuple):
@@ -55,9 +55,9 @@ class Field(NamedTuple):
     window: Any
     """Length of the synthesis window as a share of the analysis window's, SHORTEST_WINDOW to LONGEST_WINDOW. A frame has one window, so its
     bands' mean counts."""
-    breath: Any
-    """The share of each bin's power that is breath: the frame filtered by a random response of BURST_SECONDS, another one in each frame. It
-    is noise that comes and goes with the pulses of the voice. Bins that begin with an attack take none."""
+    grain: Any
+    """b in [0, 1]: the share of each bin's amplitude that is taken from the frame's grain, which goes at the recording's own pace (see
+    `tsmgan.core.grains`). Bins that begin with an attack take none."""
 
     def bounded(self) -> Field:
         """The field with every value in the range that the vocoder stage allows; arrays only."""
@@ -68,7 +68,7 @@ class Field(NamedTuple):
             np.clip(self.texture, -LARGEST_TEXTURE, LARGEST_TEXTURE),
             np.clip(self.noise_share, 0, 1),
             np.clip(self.window, SHORTEST_WINDOW, LONGEST_WINDOW),
-            np.clip(self.breath, 0, 1),
+            np.clip(self.grain, 0, 1),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 RUN = 96
 """Frames that are processed together, and the most that a decision may depend on to either side of them. Runs start at multiples of this
 whatever the caller's blocks are, so the output does not depend on them."""
+GRAIN_BLOCK = 12
+"""Frames within which the length of grains is the same; a divisor of RUN, and a multiple of the lengths of grains."""
 
 
 class Frames(NamedTuple):
@@ -34,3 +37,7 @@ class Frames(NamedTuple):
     """By how much later the frame's attack belongs than it stands in the frame, (frames,), float32, seconds; NaN where there is none."""
     attack_share: np.ndarray
     """How much of each bin began with that attack, 0 to 1, (frames, bins), float32; 0 where there is none."""
+    grain_starts: np.ndarray
+    """The first frame of the grain that each frame belongs to, (frames,), int64. See `tsmgan.core.grains`."""
+    grains: Callable[[np.ndarray], np.ndarray]
+    """Makes spectra of some frames (n,) as their grains have them: (channels, n, bins), complex64."""

@@ -36,7 +36,7 @@ PACKAGES = {
 """The package that brings a provider, the command that installs it, and where it can work."""
 
 NOISE_THRESHOLD = 0.02
-"""A share of noise or breath is 0 below this point of its sigmoid, so that a network can leave noise out altogether."""
+"""A share of noise is 0 below this point of its sigmoid, so that a network can leave noise out altogether."""
 GPU_BATCH = 16
 """Runs that a GPU decides together: one alone would leave it idle for most of the time that it takes to ask it."""
 LARGEST_LOGIT = 30.0
@@ -87,20 +87,17 @@ def depart(by_hand: Field, departures: Field, largest_coherence: float, library:
     def sigmoid(x: Any) -> Any:
         return 1 / (1 + library.exp(-x))
 
-    def part(by_hand: Any, departure: Any) -> Any:
-        start = (NOISE_THRESHOLD + (1 - NOISE_THRESHOLD) * by_hand).clip(NOISE_THRESHOLD, 1 - MARGIN)
-        noise = sigmoid(logit(start) + departure.clip(-LARGEST_LOGIT, LARGEST_LOGIT))
-        return ((noise - NOISE_THRESHOLD) / (1 - NOISE_THRESHOLD)).clip(0, 1)
-
     share = (by_hand.coherence / largest_coherence).clip(MARGIN, 1 - MARGIN)
+    noise = (NOISE_THRESHOLD + (1 - NOISE_THRESHOLD) * by_hand.noise_share).clip(NOISE_THRESHOLD, 1 - MARGIN)
+    noise = sigmoid(logit(noise) + departures.noise_share.clip(-LARGEST_LOGIT, LARGEST_LOGIT))
     return Field(
         largest_coherence * sigmoid(logit(share) + departures.coherence.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
         sigmoid(logit(by_hand.alpha_mix) + departures.alpha_mix.clip(-LARGEST_LOGIT, LARGEST_LOGIT)),
         by_hand.log_gain + departures.log_gain,
         by_hand.texture + departures.texture,
-        part(by_hand.noise_share, departures.noise_share),
+        ((noise - NOISE_THRESHOLD) / (1 - NOISE_THRESHOLD)).clip(0, 1),
         (by_hand.window + departures.window).clip(SHORTEST_WINDOW, LONGEST_WINDOW),
-        part(by_hand.breath, departures.breath),
+        (by_hand.grain + departures.grain).clip(0, 1),
     )
 
 

@@ -11,8 +11,8 @@
   white noise. Its inverse, a straight line in the logarithm of the rate, is given to the same bands, in sounds that are neither voices nor
   attacks.
 - Slowed speech is nearer to nature where fewer frames sound at once, where they move as one piece, with or without a period, and where
-  periods that are played twice differ. So a voice's synthesis window gets shorter, its coherence larger and its breath louder the slower
-  it goes. On music a short window would cost a tenth of the log-mel distance.
+  its highs come in grains, pieces that go at their own pace. So a voice's synthesis window gets shorter and its coherence larger the
+  slower it goes, and its highs are grains as soon as it is slowed. On music a short window would cost a tenth of the log-mel distance.
 
 `docs/realism.md` has what the constants of slow voices trade, with the command.
 """
@@ -31,17 +31,17 @@ RULE_CONTEXT = 48
 """Frames on either side (0.32 s) over which voices are told from other sounds."""
 FRESH_FROM_HZ = (150.0, 400.0)
 """Fresh noise begins here and is whole there: what is lower is hum, rumble or an offset more often than noise."""
-NOISE_SLOWNESS, WINDOW_SLOWNESS = 0.6, 0.3
-"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74) at which noise and breath, and the synthesis window of voices, have gone all the
-way."""
+NOISE_SLOWNESS, WINDOW_SLOWNESS, GRAIN_SLOWNESS = 0.6, 0.3, 0.1
+"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74, 0.1 is rate 0.9) at which noise, the synthesis window of voices, and grains have
+gone all the way."""
 FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.5, 0.35, 20.0, 0.80
 """Share of slowed noise that is fresh noise, in frames whose periodicity and concentration are below these. Slowed frames of the
-recording's own noise repeat. Breath is the other half of the cure: with it a share of 0.9 is no nearer to nature, and PESQ is lower."""
-BREATH, BREATH_FROM_HZ = 0.30, (2500.0, 5000.0)
-"""Share of a slow voice's highs that is breath, and the frequencies at which it begins and is whole. A slowed voice plays each of its
-periods twice, and what should be irregular in them becomes a second set of harmonics. Breath grows with the slowness, as the share of
-repeated periods does. Critics ask for more of it, and for lower frequencies. PESQ would bear that, eSTOI, log-mel and DistillMOS do not."""
-WINDOW_CUT = 0.28
+recording's own noise repeat. A larger share is no nearer to nature, and PESQ is lower."""
+GRAIN_FROM_HZ = (1500.0, 2000.0)
+"""Frequencies at which the grains of slow voices begin, and from which on there is nothing else. They are all or nothing: half of a grain
+and half of the frame itself are a comb filter. Lower down, harmonics of the grain go astray and PESQ falls. From higher up on, critics hear
+more of the repetitions."""
+WINDOW_CUT = 0.22
 """How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher. PESQ and the
 critics disagree about it: PESQ likes long windows."""
 VOICED_COHERENCE = ((-0.75, 0.0, 0.7, 1.1), (1.0, 0.70, 0.658, 0.86))
@@ -94,7 +94,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     fresh = FRESH * noise * (unvoiced * _slow(log_rate, NOISE_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     window = SYNTHESIS_SHARE - WINDOW_CUT * _slow(log_rate, WINDOW_SLOWNESS) * stretched
-    breath = _breath(log_rate[..., None], fresh, alpha_mix[..., None])
+    grain = (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, GRAIN_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, GRAIN_FROM_HZ, (0, 1))
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
         np.broadcast_to(alpha_mix[..., None], noise.shape),
@@ -102,7 +102,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
         NOISE_TEXTURE * log_rate[..., None] * noise,
         fresh,
         np.broadcast_to(window[..., None], noise.shape),
-        breath,
+        grain,
     )
     return Field(*(np.ascontiguousarray(values, np.float32) for values in per_band))
 
@@ -110,8 +110,8 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
 def for_pitch(field: Field, log_rate: np.ndarray, log_pitch: float) -> Field:
     """A field that was decided for a stretch, where this stretch is one half of a shift of the pitch.
 
-    Noise repeats itself as the stretch makes it. But what a voice's coherence, synthesis window and breath owe to a slow rate, they owe to
-    the listener's: with a shift they are those of the stretch at that rate alone.
+    Noise repeats itself as the stretch makes it, and so do periods: grains are the stretch's. But what a voice's coherence and synthesis
+    window owe to a slow rate, they owe to the listener's: with a shift they are those of the stretch at that rate alone.
 
     Args:
         field: arrays (frames, BANDS).
@@ -122,8 +122,7 @@ def for_pitch(field: Field, log_rate: np.ndarray, log_pitch: float) -> Field:
     heard = log_rate + log_pitch
     coherence = _most_coherence(heard) / _most_coherence(log_rate) * np.exp(-PITCH_COHERENCE * log_pitch)
     window = WINDOW_CUT * (_slow(log_rate, WINDOW_SLOWNESS) - _slow(heard, WINDOW_SLOWNESS)) * (1 - field.alpha_mix)
-    breath = _breath(heard, field.noise_share, field.alpha_mix) - _breath(log_rate, field.noise_share, field.alpha_mix)
-    changed = field._replace(coherence=field.coherence * coherence, window=field.window + window, breath=field.breath + breath).bounded()
+    changed = field._replace(coherence=field.coherence * coherence, window=field.window + window).bounded()
     return Field(*(np.ascontiguousarray(values, np.float32) for values in changed))
 
 
@@ -142,11 +141,6 @@ class Rule:
 def _slow(log_rate: np.ndarray, whole: float) -> np.ndarray:
     """Slowness as a share of what counts as whole, 0 to 1."""
     return (np.maximum(-log_rate, 0) / whole).clip(0, 1)
-
-
-def _breath(log_rate: np.ndarray, fresh: np.ndarray, alpha_mix: np.ndarray) -> np.ndarray:
-    """Breath of voices, (..., BANDS), where the share `fresh` is noise. Each may have one band or all."""
-    return BREATH * (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, NOISE_SLOWNESS)) * np.interp(BAND_CENTRES_HZ, BREATH_FROM_HZ, (0, 1))
 
 
 def _most_coherence(log_rate: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field, Seen
 from tsmgan.core.frames import RUN, Frames
 from tsmgan.core.geometry import geometry
+from tsmgan.core.grains import Grains
 from tsmgan.core.limiter import Limiter, frame_levels
 from tsmgan.core.overlap import ExactPieces, OverlapAdd
 from tsmgan.core.runs import InputBuffer, Run, Surroundings, in_second_thread
@@ -92,7 +93,7 @@ class Stretcher:
         self._features = frame_features
         self._decide = decider.decide
         self._surroundings = Surroundings(decider.context, decider.noise, seed)
-        self._vocoder = Vocoder(self._geometry, seed)
+        self._vocoder, self._grains = Vocoder(self._geometry, seed), Grains(self._geometry)
         self._overlap = OverlapAdd(self._geometry, self.channels)
         self._exact = ExactPieces(self._geometry)
         self._limit = Limiter(self._geometry, self.channels)
@@ -165,6 +166,7 @@ class Stretcher:
         if self._observer is not None:
             self._observer(run, field)
         turned, levels = self._vocoder(run.frames, field), frame_levels(run.frames.power, self._geometry)
+        turned = self._grains(turned, run.frames, field)
         if self._formants is not None:
             before = _power(turned)  # of spectra that are changed in place
             turned = self._formants(turned, run.frames, field)

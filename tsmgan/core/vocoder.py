@@ -19,10 +19,7 @@ mu is the alpha mix: where alpha = 1, as on voices, attacks are stretched with t
 Of each bin the share nu of its power is noise: with g the gain, S the power averaged (in logarithms) over SMOOTH_BINS on
 either side, N the spectrum of white noise, and R the channels' common phase, X becomes
 
-    X (sqrt(1 - nu) (sqrt(1 - beta) + sqrt(beta) B) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
-
-beta is the share of breath, and B the spectrum of a short burst of white noise: X B is the frame filtered by a response that is random and
-much shorter than a period, so breath comes with the pulses, where noise fills the gaps between them.
+    X (sqrt(1 - nu) g exp(i theta) + sqrt(nu S / |X|^2) N exp(-i R))
 
 A bin with more than TONE_RATIO times the power of S loses only what one with so much would. The factor is the same for all channels. With
 one channel, the second term is sqrt(nu S) N: noise that owes its phases to N alone.
@@ -33,7 +30,6 @@ frames from jumping between shifts that explain them almost equally well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -118,22 +114,22 @@ class Vocoder:
         field = field.bounded()
         theta, delays = self._rotations(frames, field)
         spectra, unmoved = np.empty_like(frames.spectra), np.ones(len(theta), np.bool_)
-        noise, noise_rows = self._where_there_is(field.noise_share, self._noise)
-        bursts, burst_rows = self._where_there_is(field.breath, self._noise.bursts)
+        noise, noise_rows = self._noise_of(field.noise_share)
         self._first += len(theta)
         rotate(
-            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, noise_rows, field.breath, bursts,
-            burst_rows, frames.attack_share, *self._spread, np.empty((7, self._geometry.bins), np.float32), spectra, unmoved,
+            frames.spectra, frames.power, theta, field.log_gain, field.texture, field.noise_share, noise, noise_rows,
+            frames.attack_share, *self._spread, np.empty((6, self._geometry.bins), np.float32), spectra, unmoved,
         )  # fmt: skip
         windows = (field.window.mean(1) - SHORTEST_WINDOW) * (WINDOW_STEPS / (LONGEST_WINDOW - SHORTEST_WINDOW))
         return Turned(spectra, np.rint(delays * self._geometry.samplerate).astype(np.int64), windows.astype(np.float32), unmoved)
 
-    def _where_there_is(self, share: np.ndarray, make: Callable[[int, np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Spectra of the frames that take some of them, (.., bins) complex64, and which row is each frame's, (frames,); -1 is none."""
+    def _noise_of(self, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra of the noise of the frames that take some, (.., bins) complex64, and which row is each frame's, (frames,); -1 is none."""
         frames = np.flatnonzero(share.max(1) > LEAST_NOISE)
         rows = np.full(len(share), -1, np.int64)
         rows[frames] = np.arange(len(frames))
-        return make(self._first, frames) if len(frames) else np.zeros((1, self._geometry.bins), np.complex64), rows
+        noise = self._noise(self._first, frames) if len(frames) else np.zeros((1, self._geometry.bins), np.complex64)
+        return noise, rows
 
     def _rotations(self, frames: Frames, field: Field) -> tuple[np.ndarray, np.ndarray]:
         """theta, (frames, bins) float32, radians; and each frame's delay, (frames,) float32, seconds."""
@@ -270,21 +266,19 @@ def product_of(values, weights):
 
 @kernel(error_model="numpy")
 def rotate(
-    spectra, power, theta, log_gain, texture, nu, noise, noise_rows, beta, bursts, burst_rows, attack_share,
-    starts, weight, scratch, out, unmoved,
+    spectra, power, theta, log_gain, texture, nu, noise, noise_rows, attack_share, starts, weight, scratch, out, unmoved,
 ):  # fmt: skip
-    """out (channels, frames, bins): spectra times gain and exp(i theta), breath and noise; unmoved (frames,): whether that left them alone.
+    """out (channels, frames, bins): spectra times gain and exp(i theta), and noise; unmoved (frames,): whether that left them alone.
 
-    noise and bursts are (.., bins) complex64; noise_rows and burst_rows (frames,) say which row of them a frame takes, and -1 is none.
-    scratch is (7, bins) float32.
+    noise is (.., bins) complex64; noise_rows (frames,) says which row of it a frame takes, and -1 is none. scratch is (6, bins) float32.
     """
     # As in `propagate`: loops that do one thing.
     channels, frames, bins = spectra.shape
-    re, im, share, breath, lost, gain, around = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5], scratch[6]
+    re, im, share, lost, gain, around = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
     level = gain  # once the gain has been taken
     for m in range(frames):
         angle = theta[m]
-        fill_gains(power[m], log_gain[m], texture[m], starts, weight, scratch[:5], gain)
+        fill_gains(power[m], log_gain[m], texture[m], starts, weight, scratch[:4], gain)
         for f in range(bins):
             re[f], im[f] = cos_sin(angle[f])
         for f in range(bins):
@@ -294,7 +288,7 @@ def rotate(
         for f in range(bins):
             moved |= np.int32((angle[f] != 0) | (gain[f] != 1))
         for f in range(bins):
-            share[f], breath[f], lost[f] = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+            share[f], lost[f] = np.float32(0.0), np.float32(0.0)
         if noise_rows[m] >= 0:
             fill_counted(nu[m], attack_share[m], starts, weight, share)
             fill_levels(power[m], lost, around)
@@ -306,23 +300,11 @@ def rotate(
                 moved |= np.int32(share[f] != 0)
             for f in range(bins):
                 level[f] = np.sqrt(share[f] * around[f])
-        # What is kept of the recording is divided between its own waveform and breath.
-        if burst_rows[m] >= 0:
-            burst = bursts[burst_rows[m]]
-            fill_counted(beta[m], attack_share[m], starts, weight, breath)
-            for f in range(bins):
-                moved |= np.int32(breath[f] != 0)
-            for f in range(bins):
-                kept, breathed = np.sqrt((1 - lost[f]) * (1 - breath[f])), np.sqrt((1 - lost[f]) * breath[f])
-                x, y = kept + breathed * burst[f].real, breathed * burst[f].imag
-                re[f], im[f] = re[f] * x - im[f] * y, re[f] * y + im[f] * x
-        elif noise_rows[m] >= 0:
             for f in range(bins):
                 kept = np.sqrt(1 - lost[f])
                 re[f] *= kept
                 im[f] *= kept
-        if noise_rows[m] >= 0:
-            x, y, row = share, breath, noise[noise_rows[m]]
+            x, y, row = share, around, noise[noise_rows[m]]
             fill_common_phase(spectra, m, lost, x, y)
             for f in range(bins):
                 re[f] += level[f] * (row[f].real * x[f] + row[f].imag * y[f])
@@ -350,7 +332,7 @@ def spread(values, starts, weight, out):
 
 @helper(error_model="numpy")
 def fill_counted(values, attack_share, starts, weight, out):
-    """Fills out (bins,) with what a share of noise or breath (bands,) counts for: it begins along a straight line."""
+    """Fills out (bins,) with what a share of noise or grains (bands,) counts for: it begins along a straight line."""
     spread(values, starts, weight, out)
     for f in range(len(out)):
         share = max(out[f] * (1 - attack_share[f]) - np.float32(LEAST_NOISE), np.float32(0.0))
@@ -408,7 +390,7 @@ def average(power, width, out):
 
 @helper(error_model="numpy")
 def fill_gains(power, log_gain, texture, starts, weight, scratch, gains):
-    """Fills gains (bins,): the gain of each bin in amplitude that log_gain and texture (bands,) ask for. scratch is (5, bins) float32.
+    """Fills gains (bins,): the gain of each bin in amplitude that log_gain and texture (bands,) ask for. scratch is (4, bins) float32.
 
     Texture alone changes the frame's power as it changes that of noise, up to TEXTURE_MARGIN either way.
     """

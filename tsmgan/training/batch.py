@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tsmgan.core.analysis import grain_starts
 from tsmgan.core.field import Field
 from tsmgan.training.clips import Rows
 from tsmgan.training.network import rule_field
@@ -16,6 +18,7 @@ class Batch:
     """Rows as tensors; shapes are as in `Rows`."""
 
     spectra: Tensor
+    grains: Tensor
     source: Tensor
     """int64."""
     horizontal: Tensor
@@ -43,6 +46,9 @@ class Batch:
         self.power = self.spectra.real**2 + self.spectra.imag**2
         self.log_rate = self.log_rate_around[:, self.inner].contiguous()
         self.mean_rate = self.log_rate.mean(1)
+        rates = np.exp(rows.log_rate_around[:, self.inner].astype(np.float64))
+        self.grain_starts = torch.from_numpy(np.stack([grain_starts(row) for row in rates])).to(device)
+        """The first frame of each frame's grain, (rows, frames), int64."""
 
     @cached_property
     def by_hand(self) -> Field:

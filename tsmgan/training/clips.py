@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tsmgan.core.features import COLUMNS, silence
+from tsmgan.core.frames import GRAIN_BLOCK
 from tsmgan.core.geometry import HOPS_PER_WINDOW, geometry
 from tsmgan.training.recordings import SAMPLERATE
 from tsmgan.training.shards import FRAME_COLUMNS
@@ -24,6 +25,7 @@ class Rows(NamedTuple):
     """A batch of clips: B rows of T frames as NumPy arrays. Columns are as in Item unless stated otherwise."""
 
     spectra: np.ndarray
+    grains: np.ndarray
     source: np.ndarray
     horizontal: np.ndarray
     vertical: np.ndarray
@@ -80,7 +82,10 @@ class Clips:
         return len(self.items)
 
     def rows(self, seed: int, step: int, numbers: range, frames: int) -> Rows:
-        """Rows `numbers` of the batch of a step. For each, an item and two of its clips are drawn at random; the louder one is taken."""
+        """Rows `numbers` of the batch of a step. For each, an item and two of its clips are drawn at random; the louder one is taken.
+
+        Clips begin with blocks of grains.
+        """
         picked = []
         for row in numbers:
             generator = np.random.default_rng([seed, 1, step, row])
@@ -89,11 +94,12 @@ class Clips:
                 spare = self.items[item]["frames"] - frames
                 if spare >= 0:
                     break
-            picked.append(self._clip(item, generator.integers(0, spare + 1, 2), frames, generator))
+            picked.append(self._clip(item, GRAIN_BLOCK * generator.integers(0, spare // GRAIN_BLOCK + 1, 2), frames, generator))
         return Rows(*(np.stack(column) for column in zip(*picked)))
 
     def clip(self, item: int, first: int, frames: int, seed: int = 0) -> Rows:
-        """One clip as a batch of one row."""
+        """One clip as a batch of one row. It begins with the block of grains that frame `first` is in."""
+        first -= first % GRAIN_BLOCK
         return Rows(*(np.stack([c]) for c in self._clip(item, np.array([first]), frames, np.random.default_rng([seed, 2, item]))))
 
     def usable(self, frames: int) -> list[int]:
@@ -120,7 +126,7 @@ class Clips:
         features = np.concatenate([self._silence.repeat(missing[0], 0), columns["features"][around], self._silence.repeat(missing[1], 0)])
         log_rate = np.pad(columns["log_rate"][around], missing)
         return (
-            columns["spectra"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
+            columns["spectra"][cut], columns["grains"][cut], columns["source"][cut], columns["horizontal"][cut], columns["vertical"][cut],
             columns["attack_delay"][cut], columns["attack_share"][cut], features, log_rate,
             answer, generator.standard_normal((len(log_rate), self._noise), dtype=np.float32),
             generator.standard_normal((frames + EDGE_FRAMES) * self._hop, dtype=np.float32),

@@ -118,7 +118,7 @@ class Game:
         if bool(slow.any()):
             numbers |= {
                 f"slow/{name}": float(getattr(field, name).detach()[slow].mean())
-                for name in ("coherence", "noise_share", "window", "breath")
+                for name in ("coherence", "noise_share", "window", "grain")
             }
         return numbers
 

@@ -33,6 +33,8 @@ class Item(NamedTuple):
 
     spectra: np.ndarray
     """X, (T, bins), complex64."""
+    grains: np.ndarray
+    """Spectra of the frames' grains, (T, bins), complex64."""
     source: np.ndarray
     """(T, bins), int16."""
     horizontal: np.ndarray
@@ -157,7 +159,7 @@ def _analysed(x: np.ndarray, time_map: TimeMap, answer: np.ndarray, notes: dict[
     frames = Analyser(g, 1)(x[None].astype(np.float32), 0, positions, rates)
     start = np.arange(count) * g.hop if notes["paired"] else frames.instants
     return Item(
-        frames.spectra[0], frames.source.astype(np.int16), frames.horizontal, frames.vertical,
+        frames.spectra[0], frames.grains(np.arange(count))[0], frames.source.astype(np.int16), frames.horizontal, frames.vertical,
         np.nan_to_num(frames.attack_delay), frames.attack_share.astype(np.float16), frame_features(frames, g),
         np.log(rates).astype(np.float32), start, answer.astype(np.float32), notes,
     )  # fmt: skip

@@ -19,10 +19,8 @@ from tsmgan.core.generator import depart
 from tsmgan.core.rule import rule
 from tsmgan.training.recipe import GeneratorRecipe, setting
 
-ALPHA_MIX, BREATH = (slice(k * BANDS, (k + 1) * BANDS) for k in map(Field._fields.index, ("alpha_mix", "breath")))
-"""Where the rule's alpha mix and breath stand in a network's input."""
-LITTLE_BREATH = 0.1
-"""A share of the rule's breath from which the network may move it as far as it likes."""
+ALPHA_MIX = slice(Field._fields.index("alpha_mix") * BANDS, (Field._fields.index("alpha_mix") + 1) * BANDS)
+"""Where the rule's alpha mix stands in a network's input."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,11 @@ class Generator(nn.Module):
         return None if self.config.largest_alpha_change or self.config.largest_texture else 1.0
 
     def departures(self, features: Tensor, log_rate: Tensor, noise: Tensor, by_hand: Tensor) -> Field:
-        """What the network adds to the rule: to coherence and alpha mix before their sigmoids, to the rest as it is.
+        """What the network adds to the rule: to coherence, alpha mix and noise before their sigmoids, to the rest as it is.
 
         All but alpha fade to zero where the rate is 1, so that nothing is changed there. The window departs as a whole: it is the same
-        for all bands. Coherence, gain, noise, window and breath depart on slow voices alone, as far as the rule takes a frame for a
-        voice (by its alpha mix): music lost by them, and fast voices are as natural by the rule. Breath departs where the rule has
-        some: critics want it below 2 kHz as well, where it costs PESQ.
+        for all bands. Coherence, gain, noise, window and grains depart on slow voices alone, as far as the rule takes a frame for a
+        voice (by its alpha mix): music lost by them, and fast voices are as natural by the rule.
 
         Args:
             by_hand: the rule's field, (B, T, bands of all its values), as `rule_inputs` gives it. The rest is as of forward.
@@ -104,7 +101,7 @@ class Generator(nn.Module):
         x = self.inlet(torch.cat([features, noise, by_hand], -1).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, condition)
-        coherence, alpha_mix, log_gain, texture, noise_share, window, breath = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
+        coherence, alpha_mix, log_gain, texture, noise_share, window, grain = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
         away = (log_rate / math.log(1.05)).clamp(-1.0, 1.0)[..., None]
         slow_voice = (-away).clamp(min=0.0) * (1 - by_hand[..., ALPHA_MIX])
         return Field(
@@ -116,7 +113,7 @@ class Generator(nn.Module):
             away.abs() * c.largest_texture * torch.tanh(texture),
             slow_voice * c.largest_noise_change * torch.tanh(noise_share),
             (slow_voice * c.largest_window_change * torch.tanh(window.mean(-1, keepdim=True))).mean(-1, keepdim=True).expand_as(window),
-            slow_voice * c.largest_breath_change * torch.tanh(breath) * (by_hand[..., BREATH] / LITTLE_BREATH).clamp(max=1.0),
+            slow_voice * c.largest_grain_change * torch.tanh(grain),
         )
 
 

@@ -120,8 +120,8 @@ class GeneratorRecipe:
     largest_window_change: float = setting(
         0.25, 0, 1, "bound of the departure from the default's synthesis window, in analysis windows; 0 leaves it to the default"
     )
-    largest_breath_change: float = setting(
-        4.0, 0, 10, "bound of the departure from the default's share of breath, before the sigmoid; 0 leaves it to the default"
+    largest_grain_change: float = setting(
+        1.0, 0, 1, "bound of the departure from the default's share of grains; 0 leaves it to the default"
     )
 
     @property

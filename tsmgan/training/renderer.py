@@ -41,12 +41,14 @@ class Renderer:
 
     def levelled(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:
         """The same waveform with a gradient towards gain and texture alone."""
-        held = field._replace(noise_share=field.noise_share.detach(), window=field.window.detach(), breath=field.breath.detach())
+        held = field._replace(noise_share=field.noise_share.detach(), window=field.window.detach(), grain=field.grain.detach())
         return self._synthesise(batch, held, rotated.detached())
 
     def _synthesise(self, batch: Batch, field: Field, rotated: Rotated) -> Tensor:
         gains = self.stage.gains(batch.power, field.log_gain, field.texture)
-        return self.stage.synthesise(batch.spectra, batch.power, batch.attack_share, rotated, gains, field, batch.white)
+        return self.stage.synthesise(
+            batch.spectra, batch.grains, batch.grain_starts, batch.power, batch.attack_share, rotated, gains, field, batch.white
+        )
 
 
 def default_field(batch: Batch) -> Field:

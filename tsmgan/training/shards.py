@@ -28,10 +28,12 @@ from tsmgan.training.items import make_item
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import Recording, Skipped
 
-FORMAT = 4
+FORMAT = 5
 """Raise it when an item's meaning changes, so that old caches are not used."""
 ITEMS_PER_SHARD = 24
-FRAME_COLUMNS = ("spectra", "source", "horizontal", "vertical", "attack_delay", "attack_share", "features", "log_rate", "start")
+FRAME_COLUMNS = (
+    "spectra", "grains", "source", "horizontal", "vertical", "attack_delay", "attack_share", "features", "log_rate", "start",
+)  # fmt: skip
 """Columns with an entry for each frame; `signal` has one for each sample."""
 
 

@@ -3,7 +3,7 @@
 The table of `tsmgan.core.analysis` is data here: theta_{m-1} is *gathered* at the table's source bins and its increments are added. The
 shift tau is a choice among shifts, so it is held constant, and so are the places of attacks. What carries the gradient, through time as far
 as the clip reaches, is the share lambda of the remainder that is taken away, and the alpha mix (within the increments and in the share
-that attacks take). Gain, texture, the share of noise and the length of the synthesis window have theirs within each frame.
+that attacks take). Gain, texture, the shares of noise and of grains, and the length of the synthesis window have theirs within each frame.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, LEAST_NOISE, SOFT_NOISE, Field, band_spread
 from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
-from tsmgan.core.noise import burst_window
+from tsmgan.core.grains import LARGEST_GAIN, NEAR_STEPS
 from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
     CLIMB_STEPS,
@@ -193,17 +193,52 @@ class Shifts(nn.Module):
 
     def best(self, amplitude: Tensor, theta: Tensor) -> Tensor:
         """tau in seconds, (batch,), that best explains theta (batch, bins below 6 kHz) as a delay, weighted by amplitude (same shape)."""
-        even, odd = (amplitude * torch.cos(theta)) @ self.cosines, (amplitude * torch.sin(theta)) @ self.sines
-        scores = torch.cat([(even + odd)[:, 1:].flip(1), even - odd], 1)
-        best = self._climb(scores, (scores - amplitude.sum(1, keepdim=True) * self.penalty).argmax(1, keepdim=True))
+        scores = self._scores(amplitude * torch.cos(theta), amplitude * torch.sin(theta))
+        return self._best(scores, amplitude.sum(1, keepdim=True))[:, 0] * SHIFT_STEP_SECONDS
+
+    def of_grains(self, agreement: Tensor, starts: Tensor) -> Tensor:
+        """tau in seconds of each frame in its grain, (batch, frames), as `tsmgan.core.grains` has it.
+
+        Args:
+            agreement: Y conj(G), (batch, frames, bins), complex64. starts: the first frame of each frame's grain, (batch, frames), int64.
+        """
+        low = agreement[..., : self.low]
+        root = low.abs().sqrt()
+        c, s = (torch.where(root > 0, part / root, 0.0) for part in (low.real, low.imag))
+        batch, frames = root.shape[:2]
+
+        index = starts[..., None].expand_as(root)
+
+        def sums(values: Tensor) -> Tensor:
+            """Sums over the frames of each grain, at its first frame."""
+            return torch.zeros_like(values).scatter_add_(1, index, values).flatten(0, 1)
+
+        middles = self._best(self._scores(sums(c), sums(s)), sums(root).sum(1, keepdim=True)).view(batch, frames)
+        own = self._scores(c.flatten(0, 1), s.flatten(0, 1))
+        middle = own.shape[1] // 2
+        centre = torch.round(middles).long().gather(1, starts).reshape(-1, 1) + middle
+        start, stop = (centre - NEAR_STEPS).clamp(min=0), (centre + NEAR_STEPS).clamp(max=2 * middle)
+        places = torch.arange(own.shape[1], device=own.device)
+        best = torch.where((places >= start) & (places <= stop), own, -torch.inf).argmax(1, keepdim=True)
+        return ((best + self._fraction(own, best, start, stop) - middle) * SHIFT_STEP_SECONDS).view(batch, frames)
+
+    def _scores(self, c: Tensor, s: Tensor) -> Tensor:
+        """How well each shift suits, (batch, shifts), for the cosine and sine of phases, weighted, (batch, bins below 6 kHz)."""
+        even, odd = c @ self.cosines, s @ self.sines
+        return torch.cat([(even + odd)[:, 1:].flip(1), even - odd], 1)
+
+    def _best(self, scores: Tensor, total: Tensor) -> Tensor:
+        """The best shift in steps, (batch, 1); total (batch, 1) is the sum of the weights."""
+        best = self._climb(scores, (scores - total * self.penalty).argmax(1, keepdim=True))
         last = scores.shape[1] - 1
-        left, mid, right = (scores.gather(1, (best + k).clamp(0, last)) for k in (-1, 0, 1))
+        return best + self._fraction(scores, best, torch.zeros_like(best), torch.full_like(best, last)) - last // 2
+
+    def _fraction(self, scores: Tensor, best: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        """How far the top of the parabola through the best and its neighbours is from it, in steps; 0 at the first and the last."""
+        left, mid, right = (scores.gather(1, (best + k).clamp(0, scores.shape[1] - 1)) for k in (-1, 0, 1))
         curvature = left - 2 * mid + right
-        inner = (best > 0) & (best < last) & (curvature < 0)
-        fraction = torch.where(
-            inner, 0.5 * (left - right) / torch.where(inner, curvature, torch.ones_like(curvature)), torch.zeros_like(curvature)
-        )
-        return (best + fraction - last // 2)[:, 0] * SHIFT_STEP_SECONDS
+        inner = (best > first) & (best < last) & (curvature < 0)
+        return torch.where(inner, 0.5 * (left - right) / torch.where(inner, curvature, 1.0), 0.0)
 
     def _climb(self, scores: Tensor, start: Tensor) -> Tensor:
         """The maximum of scores (batch, shifts) that is reached uphill from start (batch, 1) in at most CLIMB_STEPS steps."""
@@ -224,7 +259,6 @@ class Stage(nn.Module):
     spread: Tensor
     delayed: Tensor
     analysis: Tensor
-    burst: Tensor
     places: Tensor
 
     def __init__(self, geometry: Geometry) -> None:
@@ -241,7 +275,6 @@ class Stage(nn.Module):
             ("spread", torch.from_numpy(matrix)),
             ("delayed", torch.stack([analysis.roll(d) for d in range(n)])),
             ("analysis", analysis / analysis.square().sum().sqrt()),
-            ("burst", torch.from_numpy(burst_window(geometry))),
             ("places", (torch.arange(n) - n // 2).abs() / n),
         ):
             self.register_buffer(name, table, persistent=False)
@@ -297,34 +330,48 @@ class Stage(nn.Module):
         """Short-time spectra (batch, frames, bins), complex64, of white noise (batch, (frames + HOPS_PER_WINDOW - 1) H); power 1 a bin."""
         return torch.fft.rfft(white.unfold(1, self.geometry.window_length, self.geometry.hop) * self.analysis)
 
-    def bursts(self, white: Tensor) -> Tensor:
-        """Spectra of bursts at the middle of frames, as `tsmgan.core.noise.NoiseFrames.bursts` has them; shapes as of `noise`."""
-        n, half = self.geometry.window_length, len(self.burst) // 2
-        middle = white.unfold(1, n, self.geometry.hop)[..., n // 2 - half : n // 2 + half] * self.burst
-        return torch.fft.rfft(functional.pad(middle, (0, n - 2 * half)).roll(-half, -1))
+    def grains(self, spectra: Tensor, grains: Tensor, starts: Tensor, power: Tensor, share: Tensor) -> Tensor:
+        """Spectra (batch, frames, bins) with their share (same shape) of grains, as `tsmgan.core.grains` mixes them."""
+        with torch.no_grad():
+            tau = self.shifts.of_grains(spectra * grains.conj(), starts)
+            own = smoothed(grains.abs() ** 2, TEXTURE_BINS)
+            wanted = ((smoothed(power, TEXTURE_BINS) + SMALLEST_POWER) / (own + SMALLEST_POWER)).sqrt()
+            gain = wanted.clamp(max=LARGEST_GAIN)
+            moved = grains * torch.polar(gain, -self.shifts.omega * tau[..., None])
+        return spectra + share * (gain / wanted) ** 2 * (moved - spectra)
 
     def synthesise(
-        self, spectra: Tensor, power: Tensor, attack_share: Tensor, rotated: Rotated, gain: Tensor, field: Field, white: Tensor
+        self,
+        spectra: Tensor,
+        grains: Tensor,
+        grain_starts: Tensor,
+        power: Tensor,
+        attack_share: Tensor,
+        rotated: Rotated,
+        gain: Tensor,
+        field: Field,
+        white: Tensor,
     ) -> Tensor:
         """Waveform (batch, (frames - EDGE_FRAMES) H) of spectra (batch, frames, bins, complex64).
 
         Args:
-            gain: of the bins. field: its noise, window and breath count. white: noise as `noise` takes it. The rest is as of `rotations`.
+            grains: spectra of the frames in their grains. grain_starts: the first frame of each frame's, (batch, frames), int64.
+            gain: of the bins. field: its noise, window and grains count. white: noise as `noise` takes it. The rest is as of `rotations`.
         """
         with torch.autocast(spectra.device.type, enabled=False):
-            root, breath = (self._root(share, attack_share) for share in (field.noise_share, field.breath))
+            root, grain = (self._root(share, attack_share) for share in (field.noise_share, field.grain))
             level = noise_level(power)
             lost = root**2 * (TONE_RATIO * level**2 / (power + SMALLEST_POWER)).clamp(max=1)
             kept = spectra * torch.polar(gain * (1 - lost).clamp(min=1e-6).sqrt(), rotated.theta)
-            kept = kept * ((1 - breath**2).clamp(min=1e-6).sqrt() + breath * self.bursts(white))
-            blocks = torch.fft.irfft(kept + root * level * self.noise(white), n=self.geometry.window_length)
+            mixed = self.grains(kept + root * level * self.noise(white), grains, grain_starts, power, grain**2)
+            blocks = torch.fft.irfft(mixed, n=self.geometry.window_length)
             window = self.windows(field.window.float().mean(-1))
             norm = self.overlap_add(self.delayed[rotated.delays % self.geometry.window_length] * window)
             plain = self.overlap_add(self.delayed[torch.zeros_like(rotated.delays)] * window)
             return self.overlap_add(blocks * window) / torch.maximum(norm, float(LEAST_NORM_SHARE) * plain).clamp(min=float(SMALLEST_NORM))
 
     def _root(self, share: Tensor, attack_share: Tensor) -> Tensor:
-        """Root of what a share of noise or breath (batch, frames, BANDS) counts for in each bin."""
+        """Root of what a share of noise or grains (batch, frames, BANDS) counts for in each bin."""
         counted = ((share.float().clamp(0, 1) @ self.spread) * (1 - attack_share) - LEAST_NOISE).clamp(min=0)
         return counted / (counted + SOFT_NOISE).sqrt()
 

@@ -1,0 +1,183 @@
+"""Grains: slowed voices whose highs come in pieces that go at the recording's own pace.
+
+Where sound is slowed, each frame looks at an instant a little behind the one that its neighbour would go on to. Periods of a voice are
+then played twice, and the frames that overlap hold different periods: what was irregular in them becomes regular by the repetition, or is
+averaged away. The ear forgives that least in the highs, where a voice is half noise.
+
+So the highs may be taken from grains (the term of granular synthesis). The frames of a grain, four or six, look at instants one
+synthesis hop apart, around the one that their middle would look at: what they hold is one piece of the recording. With Y the spectrum
+that the vocoder stage gives, and G that of the frame in its grain, a share b of each bin becomes
+
+    (1 - b) Y + b g G exp(-i omega tau)
+
+tau is the shift that best explains the phases of Y conj(G) below 6 kHz, so that the grain's pulses come with those of the lows. First it is
+sought for the grain as a whole, |tau| <= 10 ms; then each frame may be NEAR_SECONDS off, because the grain's pitch changes faster than that
+of the slowed voice. The gain g gives the smoothed power that the frame has at its own instant, so energy stays where the time map
+wants it. Where that would need more than LARGEST_GAIN, as at an attack that the grain does not hold, b is lowered instead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsmgan.core.compiled.elementary import cos_sin
+from tsmgan.core.compiled.kernels import helper, kernel
+from tsmgan.core.field import LEAST_NOISE, Field, band_spread
+from tsmgan.core.frames import GRAIN_BLOCK, Frames
+from tsmgan.core.geometry import Geometry
+from tsmgan.core.vocoder import SHIFT_STEP_SECONDS, SMALLEST_POWER, TEXTURE_BINS, Turned, average, best_shift, fill_counted, shift_grid
+
+NEAR_SECONDS = 0.0004
+"""How far a frame's shift may be from that of its grain."""
+NEAR_STEPS = int(NEAR_SECONDS / SHIFT_STEP_SECONDS)
+"""The same in steps of the grid of shifts."""
+LARGEST_GAIN = 2.0
+"""Largest gain in amplitude (6 dB) of a grain."""
+
+
+class Grains:
+    """Mixes grains into turned frames; keeps nothing between calls.
+
+    Args:
+        geometry: lengths of window and hop.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._bins = geometry.bins
+        spread = band_spread(geometry)
+        self._spread = spread.starts, spread.weight
+        self._cosines, self._sines = shift_grid(geometry)
+        self._omega = (2 * np.pi * geometry.frequencies()).astype(np.float32)
+
+    def __call__(self, turned: Turned, frames: Frames, field: Field) -> Turned:
+        """The turned frames with the field's share of grains, in place."""
+        share = field.grain.clip(0, 1)
+        there = share.max(1) > LEAST_NOISE
+        if not there.any():
+            return turned
+        rows = np.full(len(there), -1, np.int64)
+        rows[there] = np.arange(there.sum())
+        low, shifts = self._cosines.shape[1], 2 * len(self._cosines) - 1
+        scratch = np.empty((6, self._bins), np.float32), np.empty((2, GRAIN_BLOCK + 1, low), np.float32), np.empty(shifts, np.float32)
+        grains = frames.grains(np.flatnonzero(there))
+        mix(
+            turned.spectra, grains, rows, frames.grain_starts, frames.power, share, frames.attack_share, *self._spread,
+            self._cosines, self._sines, self._omega, *scratch,
+        )  # fmt: skip
+        return turned._replace(unmoved=turned.unmoved & ~there)
+
+
+@kernel(error_model="numpy")
+def mix(
+    spectra, grains, rows, grain_starts, power, shares, attack_share, starts, weight, cosines, sines, omega, scratch, agreement, scores,
+):  # fmt: skip
+    """Mixes grains (channels, n, bins) into spectra (channels, frames, bins), both complex64. rows (frames,) says which is each frame's; -1
+    is none. power is that of the frames before they were turned, (frames, bins).
+
+    scratch is (6, bins), agreement (2, GRAIN_BLOCK + 1, bins below 6 kHz) and scores (shifts,) float32.
+    """
+    # As in `vocoder`: loops that do one thing.
+    channels, frames, bins = spectra.shape
+    low = cosines.shape[1]
+    share, gain, around, re, im, own = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
+    last = 0
+    while last < frames:
+        first = last
+        while last < frames and grain_starts[last] == first:
+            last += 1
+        c, s, total, any_there = agreement[0, GRAIN_BLOCK], agreement[1, GRAIN_BLOCK], np.float32(0.0), False
+        for f in range(low):
+            c[f], s[f] = np.float32(0.0), np.float32(0.0)
+        for m in range(first, last):
+            if rows[m] >= 0:
+                any_there = True
+                x, y = agreement[0, m - first], agreement[1, m - first]
+                total += fill_agreement(spectra, grains, m, rows[m], x, y)
+                for f in range(low):
+                    c[f] += x[f]
+                    s[f] += y[f]
+        if not any_there:
+            continue
+        middle = best_shift(c, s, total, cosines, sines, scores)
+        for m in range(first, last):
+            if rows[m] < 0:
+                continue
+            tau = near_shift(agreement[0, m - first], agreement[1, m - first], cosines, sines, middle, scores)
+            fill_counted(shares[m], attack_share[m], starts, weight, share)
+            for f in range(bins):
+                own[f] = np.float32(0.0)
+            for k in range(channels):
+                row = grains[k, rows[m]]
+                for f in range(bins):
+                    own[f] += row[f].real * row[f].real + row[f].imag * row[f].imag
+            average(power[m], TEXTURE_BINS, gain)
+            average(own, TEXTURE_BINS, around)
+            for f in range(bins):
+                gain[f] = np.sqrt((gain[f] + np.float32(SMALLEST_POWER)) / (around[f] + np.float32(SMALLEST_POWER)))
+            for f in range(bins):
+                bounded = min(gain[f], np.float32(LARGEST_GAIN))
+                share[f] *= (bounded / gain[f]) * (bounded / gain[f])
+                gain[f] = bounded
+            for f in range(bins):
+                re[f], im[f] = cos_sin(-omega[f] * tau)
+            for f in range(bins):
+                re[f] *= share[f] * gain[f]
+                im[f] *= share[f] * gain[f]
+            for k in range(channels):
+                out, row = spectra[k, m], grains[k, rows[m]]
+                for f in range(bins):
+                    z, kept = row[f], np.float32(1.0) - share[f]
+                    out[f] = np.complex64(
+                        complex(
+                            kept * out[f].real + z.real * re[f] - z.imag * im[f],
+                            kept * out[f].imag + z.real * im[f] + z.imag * re[f],
+                        )
+                    )
+
+
+@helper(error_model="numpy")
+def fill_agreement(spectra, grains, m, row, c, s):
+    """Fills c and s (bins below 6 kHz,) with real and imaginary part of frame m's Y conj(G), summed over channels, each to the root of its
+    amplitude; returns the sum of these."""
+    for f in range(len(c)):
+        c[f], s[f] = np.float32(0.0), np.float32(0.0)
+    for k in range(spectra.shape[0]):
+        here, there = spectra[k, m], grains[k, row]
+        for f in range(len(c)):
+            a, b = here[f], there[f]
+            c[f] += a.real * b.real + a.imag * b.imag
+            s[f] += a.imag * b.real - a.real * b.imag
+    total = np.float32(0.0)
+    for f in range(len(c)):
+        root = np.sqrt(np.sqrt(c[f] * c[f] + s[f] * s[f]))
+        total += root
+        scale = np.float32(1.0) / root if root > 0 else np.float32(0.0)
+        c[f] *= scale
+        s[f] *= scale
+    return total
+
+
+@helper(fastmath={"reassoc", "contract", "nsz"})
+def near_shift(c, s, cosines, sines, middle, scores):
+    """The shift tau in seconds that suits a frame best, at most NEAR_STEPS steps of the grid from the middle (in steps)."""
+    shifts = cosines.shape[0]
+    centre = int(np.rint(middle))
+    start = max(centre - NEAR_STEPS, 1 - shifts)
+    count = min(centre + NEAR_STEPS, shifts - 1) - start + 1
+    best = 0
+    for k in range(count):
+        step = abs(start + k)
+        sign = np.float32(1.0) if start + k >= 0 else np.float32(-1.0)
+        score = np.float32(0.0)
+        for f in range(len(c)):
+            score += c[f] * cosines[step, f] - sign * s[f] * sines[step, f]
+        scores[k] = score
+        if score > scores[best]:
+            best = k
+    tau = np.float32(start + best)
+    if 0 < best < count - 1:
+        left, mid, right = scores[best - 1], scores[best], scores[best + 1]
+        curvature = left - 2 * mid + right
+        if curvature < 0:
+            tau += np.float32(0.5) * (left - right) / curvature
+    return tau * np.float32(SHIFT_STEP_SECONDS)
