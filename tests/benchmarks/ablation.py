@@ -40,9 +40,10 @@ ROWS: dict[str, tuple[str, ...]] = {
     "Pearson": ("adversary.divergence=pearson",),
     "squared Hellinger": ("adversary.divergence=squared-hellinger",),
     "coherence as in the rule": ("generator.largest_coherence_change=0",),
-    "noise as in the rule": ("generator.largest_noise_change=0",),
     "window as in the rule": ("generator.largest_window_change=0",),
-    "breath departs as well": ("generator.largest_breath_change=1",),
+    "grains as in the rule": ("generator.largest_grain_change=0",),
+    "noise departs as well": ("generator.largest_noise_change=2",),
+    "gain departs as well": ("generator.largest_log_gain=0.35",),
     "no guard of pulses": ("losses.pulses=0",),
     "critics of half a second": (
         "critics.moment_channels=0", "critics.spectrogram_channels=8", "critics.period_channels=8", "critics.envelope_channels=32",

@@ -26,8 +26,8 @@ from tsmgan.core.geometry import Geometry
 RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
 LONG_GRAIN, SHORT_GRAIN, SHORT_GRAINS_BELOW = 6, 4, 0.62
-"""Frames of a grain (40 and 27 ms), and the mean rate of a GRAIN_BLOCK below which grains are short. The longer a grain is, the less critics
-hear of repetitions; but the further its ends are from where the time map wants them, 4 ms at rate 0.75 and 5 ms at 0.5."""
+"""Frames of a grain (40 and 27 ms), and the mean rate of a GRAIN_BLOCK below which grains are short. The longer a grain is, the less
+critics hear of repetitions; but the further its ends are from where the time map wants them (4 ms at rate 0.75, 5 ms at 0.5)."""
 
 
 class Analyser:
