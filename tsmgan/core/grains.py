@@ -8,12 +8,14 @@ So the highs may be taken from grains (the term of granular synthesis). The fram
 synthesis hop apart, around the one that their middle would look at: what they hold is one piece of the recording. With Y the spectrum
 that the vocoder stage gives, and G that of the frame in its grain, a share b of each bin becomes
 
-    (1 - b) Y + b g G exp(-i omega tau)
+    ((1 - b) Y + b H) / sqrt((1 - b)^2 + b^2 + 2 b (1 - b) rho),  H = g G exp(-i omega tau)
 
-tau is the shift that best explains the phases of Y conj(G) below 6 kHz, so that the grain's pulses come with those of the lows. First it is
-sought for the grain as a whole, |tau| <= 10 ms; then each frame may be NEAR_SECONDS off, because the grain's pitch changes faster than that
-of the slowed voice. The gain g gives the smoothed power that the frame has at its own instant, so energy stays where the time map
-wants it. Where that would need more than LARGEST_GAIN, as at an attack that the grain does not hold, b is lowered instead.
+rho is the correlation of Y and H in a bin's neighbourhood, so that no level is lost where they have nothing in common. tau is the shift
+that best explains the phases of Y conj(G) below 6 kHz, so that the grain's pulses come with those of the lows. First it is sought for the
+grain as a whole, |tau| <= 10 ms; then each frame may be NEAR_SECONDS off, because the grain's pitch changes faster than that of the slowed
+voice. The gain g gives the smoothed power that the frame has at its own instant, so energy stays where the time map wants it; it also gives
+back what the analysis window takes from a frame that is shifted further than the one it is mixed with. Where the power would need more than
+LARGEST_GAIN, as at an attack that the grain does not hold, b is lowered instead.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from tsmgan.core.compiled.elementary import cos_sin
 from tsmgan.core.compiled.kernels import helper, kernel
 from tsmgan.core.field import LEAST_NOISE, Field, band_spread
 from tsmgan.core.frames import GRAIN_BLOCK, Frames
-from tsmgan.core.geometry import Geometry
+from tsmgan.core.geometry import MAX_SHIFT_SECONDS, WINDOW_SECONDS, Geometry
 from tsmgan.core.vocoder import SHIFT_STEP_SECONDS, SMALLEST_POWER, TEXTURE_BINS, Turned, average, best_shift, fill_counted, shift_grid
 
 NEAR_SECONDS = 0.0004
@@ -43,7 +45,7 @@ class Grains:
     """
 
     def __init__(self, geometry: Geometry) -> None:
-        self._bins = geometry.bins
+        self._geometry = geometry
         spread = band_spread(geometry)
         self._spread = spread.starts, spread.weight
         self._cosines, self._sines = shift_grid(geometry)
@@ -58,21 +60,23 @@ class Grains:
         rows = np.full(len(there), -1, np.int64)
         rows[there] = np.arange(there.sum())
         low, shifts = self._cosines.shape[1], 2 * len(self._cosines) - 1
-        scratch = np.empty((6, self._bins), np.float32), np.empty((2, GRAIN_BLOCK + 1, low), np.float32), np.empty(shifts, np.float32)
+        scratch = [np.empty(shape, np.float32) for shape in ((6, self._geometry.bins), (2, GRAIN_BLOCK + 1, low), (shifts,))]
         grains = frames.grains(np.flatnonzero(there))
         mix(
-            turned.spectra, grains, rows, frames.grain_starts, frames.power, share, frames.attack_share, *self._spread,
-            self._cosines, self._sines, self._omega, *scratch,
+            turned.spectra, turned.delays / self._geometry.samplerate, grains, rows, frames.grain_starts, frames.power,
+            share, frames.attack_share, *self._spread, self._cosines, self._sines, self._omega, *scratch,
         )  # fmt: skip
         return turned._replace(unmoved=turned.unmoved & ~there)
 
 
 @kernel(error_model="numpy")
 def mix(
-    spectra, grains, rows, grain_starts, power, shares, attack_share, starts, weight, cosines, sines, omega, scratch, agreement, scores,
+    spectra, delays, grains, rows, grain_starts, power, shares, attack_share,
+    starts, weight, cosines, sines, omega, scratch, agreement, scores,
 ):  # fmt: skip
     """Mixes grains (channels, n, bins) into spectra (channels, frames, bins), both complex64. rows (frames,) says which is each frame's; -1
-    is none. power is that of the frames before they were turned, (frames, bins).
+    is none. power is that of the frames before they were turned, (frames, bins), and delays (frames,) are
+    by how many seconds they were.
 
     scratch is (6, bins), agreement (2, GRAIN_BLOCK + 1, bins below 6 kHz) and scores (shifts,) float32.
     """
@@ -120,19 +124,43 @@ def mix(
                 gain[f] = bounded
             for f in range(bins):
                 re[f], im[f] = cos_sin(-omega[f] * tau)
+            lost = window_at(delays[m]) / window_at(tau)
             for f in range(bins):
-                re[f] *= share[f] * gain[f]
-                im[f] *= share[f] * gain[f]
+                re[f] *= gain[f] * lost
+                im[f] *= gain[f] * lost
+                around[f] *= gain[f] * gain[f] * lost
+            common, likeness = own, gain
+            for f in range(bins):
+                common[f] = np.float32(0.0)
             for k in range(channels):
                 out, row = spectra[k, m], grains[k, rows[m]]
                 for f in range(bins):
-                    z, kept = row[f], np.float32(1.0) - share[f]
+                    y, z = out[f], row[f]
+                    common[f] += y.real * (z.real * re[f] - z.imag * im[f]) + y.imag * (z.real * im[f] + z.imag * re[f])
+            average(common, TEXTURE_BINS, likeness)
+            for f in range(bins):
+                b, rho = share[f], min(max(likeness[f] / (around[f] + np.float32(SMALLEST_POWER)), np.float32(0.0)), np.float32(1.0))
+                scale = np.float32(1.0) / np.sqrt((1 - b) * (1 - b) + b * b + 2 * b * (1 - b) * rho)
+                re[f] *= b * scale
+                im[f] *= b * scale
+                share[f] = (1 - b) * scale
+            kept = share
+            for k in range(channels):
+                out, row = spectra[k, m], grains[k, rows[m]]
+                for f in range(bins):
+                    y, z = out[f], row[f]
                     out[f] = np.complex64(
                         complex(
-                            kept * out[f].real + z.real * re[f] - z.imag * im[f],
-                            kept * out[f].imag + z.real * im[f] + z.imag * re[f],
+                            kept[f] * y.real + z.real * re[f] - z.imag * im[f],
+                            kept[f] * y.imag + z.real * im[f] + z.imag * re[f],
                         )
                     )
+
+
+@helper()
+def window_at(seconds):
+    """The analysis window so far from its middle, which is not further than its half."""
+    return np.float32(0.5 + 0.5 * np.cos(2 * np.pi / WINDOW_SECONDS * min(abs(seconds), MAX_SHIFT_SECONDS)))
 
 
 @helper(error_model="numpy")

@@ -91,10 +91,12 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     alpha_mix = _inside(1 - stretched * (1 - attack))
     noise = ((1 - _tonality(features)) / NOISE_TONALITY).clip(0, 1) ** 2
     unvoiced = _sigmoid(FRESH_SLOPE * (FRESH_PERIODICITY - periodicity)) * _sigmoid(40 * (FRESH_CONCENTRATION - concentration))
-    fresh = FRESH * noise * (unvoiced * _slow(log_rate, NOISE_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
+    hiss = noise * unvoiced[..., None]
+    fresh = FRESH * hiss * _slow(log_rate, NOISE_SLOWNESS)[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     window = SYNTHESIS_SHARE - WINDOW_CUT * _slow(log_rate, WINDOW_SLOWNESS) * stretched
-    grain = (1 - fresh) * ((1 - alpha_mix) * _slow(log_rate, GRAIN_SLOWNESS))[..., None] * np.interp(BAND_CENTRES_HZ, GRAIN_FROM_HZ, (0, 1))
+    grain = (1 - hiss) ** 2 * ((1 - alpha_mix) * _slow(log_rate, GRAIN_SLOWNESS))[..., None]
+    grain *= np.interp(BAND_CENTRES_HZ, GRAIN_FROM_HZ, (0, 1))
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
         np.broadcast_to(alpha_mix[..., None], noise.shape),

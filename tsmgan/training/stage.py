@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsmgan.core.field import BANDS, LARGEST_LOG_GAIN, LARGEST_TEXTURE, LEAST_NOISE, SOFT_NOISE, Field, band_spread
-from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, SHORTEST_WINDOW, Geometry
+from tsmgan.core.geometry import HOPS_PER_WINDOW, LONGEST_WINDOW, MAX_SHIFT_SECONDS, SHORTEST_WINDOW, WINDOW_SECONDS, Geometry
 from tsmgan.core.grains import LARGEST_GAIN, NEAR_STEPS
 from tsmgan.core.overlap import LEAST_NORM_SHARE, SMALLEST_NORM
 from tsmgan.core.vocoder import (
@@ -330,15 +330,19 @@ class Stage(nn.Module):
         """Short-time spectra (batch, frames, bins), complex64, of white noise (batch, (frames + HOPS_PER_WINDOW - 1) H); power 1 a bin."""
         return torch.fft.rfft(white.unfold(1, self.geometry.window_length, self.geometry.hop) * self.analysis)
 
-    def grains(self, spectra: Tensor, grains: Tensor, starts: Tensor, power: Tensor, share: Tensor) -> Tensor:
+    def grains(self, spectra: Tensor, delays: Tensor, grains: Tensor, starts: Tensor, power: Tensor, share: Tensor) -> Tensor:
         """Spectra (batch, frames, bins) with their share (same shape) of grains, as `tsmgan.core.grains` mixes them."""
         with torch.no_grad():
             tau = self.shifts.of_grains(spectra * grains.conj(), starts)
             own = smoothed(grains.abs() ** 2, TEXTURE_BINS)
             wanted = ((smoothed(power, TEXTURE_BINS) + SMALLEST_POWER) / (own + SMALLEST_POWER)).sqrt()
             gain = wanted.clamp(max=LARGEST_GAIN)
-            moved = grains * torch.polar(gain, -self.shifts.omega * tau[..., None])
-        return spectra + share * (gain / wanted) ** 2 * (moved - spectra)
+            lost = (_window_at(delays / self.geometry.samplerate) / _window_at(tau))[..., None]
+            moved = grains * torch.polar(gain * lost, -self.shifts.omega * tau[..., None])
+            common = smoothed((spectra * moved.conj()).real, TEXTURE_BINS)
+            rho = (common / (own * gain**2 * lost + SMALLEST_POWER)).clamp(0, 1)
+        b = share * (gain / wanted) ** 2
+        return ((1 - b) * spectra + b * moved) / ((1 - b) ** 2 + b**2 + 2 * b * (1 - b) * rho).sqrt()
 
     def synthesise(
         self,
@@ -363,7 +367,7 @@ class Stage(nn.Module):
             level = noise_level(power)
             lost = root**2 * (TONE_RATIO * level**2 / (power + SMALLEST_POWER)).clamp(max=1)
             kept = spectra * torch.polar(gain * (1 - lost).clamp(min=1e-6).sqrt(), rotated.theta)
-            mixed = self.grains(kept + root * level * self.noise(white), grains, grain_starts, power, grain**2)
+            mixed = self.grains(kept + root * level * self.noise(white), rotated.delays, grains, grain_starts, power, grain**2)
             blocks = torch.fft.irfft(mixed, n=self.geometry.window_length)
             window = self.windows(field.window.float().mean(-1))
             norm = self.overlap_add(self.delayed[rotated.delays % self.geometry.window_length] * window)
@@ -392,6 +396,11 @@ class Stage(nn.Module):
     def first_sample(self) -> int:
         """Position of synthesise's first sample relative to its first frame's instant: block m begins N/2 before frame m."""
         return EDGE_FRAMES * self.geometry.hop - self.geometry.window_length // 2
+
+
+def _window_at(seconds: Tensor) -> Tensor:
+    """As `tsmgan.core.grains.window_at`."""
+    return 0.5 + 0.5 * torch.cos(2 * math.pi / WINDOW_SECONDS * seconds.abs().clamp(max=MAX_SHIFT_SECONDS))
 
 
 def _mean(values: Tensor, weights: Tensor, bins: int | None = None) -> Tensor:
