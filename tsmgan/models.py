@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "tsmgan-3"
 """The shipped model that `default` stands for."""
-FORMAT = 4
+FORMAT = 5
 """Version of the folder's layout and of the features that a generator expects."""
 LARGEST_CONFIG_BYTES = 1 << 20
 LARGEST_ONNX_BYTES = 1 << 28

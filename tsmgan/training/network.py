@@ -14,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsmgan.core.features import FEATURES
-from tsmgan.core.field import BANDS, Field
+from tsmgan.core.field import BAND_CENTRES_HZ, BANDS, Field
 from tsmgan.core.generator import depart
 from tsmgan.core.rule import rule
 from tsmgan.training.recipe import GeneratorRecipe, setting
 
 ALPHA_MIX = slice(Field._fields.index("alpha_mix") * BANDS, (Field._fields.index("alpha_mix") + 1) * BANDS)
 """Where the rule's alpha mix stands in a network's input."""
+HEARD_BANDS = sum(hz < 8000 for hz in BAND_CENTRES_HZ)
+"""Bands that critics hear in all recordings."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Generator(nn.Module):
 
         All but alpha fade to zero where the rate is 1, so that nothing is changed there. The window departs as a whole: it is the same
         for all bands. Coherence, gain, noise, window and grains depart on slow voices alone, as far as the rule takes a frame for a
-        voice (by its alpha mix): music lost by them, and fast voices are as natural by the rule.
+        voice (by its alpha mix): music lost by them, and fast voices are as natural by the rule. Grains depart above 8 kHz as they do
+        just below: many recordings end there, so critics know little of what is higher.
 
         Args:
             by_hand: the rule's field, (B, T, bands of all its values), as `rule_inputs` gives it. The rest is as of forward.
@@ -103,6 +106,7 @@ class Generator(nn.Module):
             x = block(x, condition)
         coherence, alpha_mix, log_gain, texture, noise_share, window, grain = self.outlet(self.norm(x)).chunk(len(Field._fields), -1)
         away = (log_rate / math.log(1.05)).clamp(-1.0, 1.0)[..., None]
+        unheard = grain[..., HEARD_BANDS - 1 : HEARD_BANDS].expand_as(grain[..., HEARD_BANDS:])
         slow_voice = (-away).clamp(min=0.0) * (1 - by_hand[..., ALPHA_MIX])
         return Field(
             slow_voice
@@ -113,7 +117,7 @@ class Generator(nn.Module):
             away.abs() * c.largest_texture * torch.tanh(texture),
             slow_voice * c.largest_noise_change * torch.tanh(noise_share),
             (slow_voice * c.largest_window_change * torch.tanh(window.mean(-1, keepdim=True))).mean(-1, keepdim=True).expand_as(window),
-            slow_voice * c.largest_grain_change * torch.tanh(grain),
+            slow_voice * c.largest_grain_change * torch.tanh(torch.cat([grain[..., :HEARD_BANDS], unheard], -1)),
         )
 
 
