@@ -225,7 +225,7 @@ def test_a_batch_names_the_pitch_and_makes_outputs_of_another_pitch_again(folder
 
 @pytest.mark.parametrize("pitch", [-5, 5])
 @pytest.mark.parametrize("rate", [0.7, 1.0])
-def test_a_shifted_voice_has_the_window_of_the_rate_that_is_heard_and_the_grains_of_the_stretch(rate, pitch):
+def test_a_shifted_voice_has_the_window_of_the_rate_that_is_heard_and_grains_where_that_is_slow(rate, pitch):
     features = []
     stretcher = PitchShifter(SECOND, 1, TimeMap.from_rate(1.0), Rule(), observer=lambda run, _: features.append(run.features))
     stretcher.process(voice(2 * SECOND)[None])
@@ -236,5 +236,8 @@ def test_a_shifted_voice_has_the_window_of_the_rate_that_is_heard_and_the_grains
     field = for_pitch(type(stretched)(*(values[0] for values in stretched)), heard[0] - log_pitch, log_pitch)
     expected = rule(features[0][None], heard)
     assert (expected.window.min() < SYNTHESIS_SHARE - 0.01) == (rate < 1)
-    np.testing.assert_allclose(field.window, expected.window[0], atol=1e-6)
-    np.testing.assert_array_equal(field.grain, stretched.grain[0])
+    voiced = field.alpha_mix < 0.01  # an attack keeps its share of the usual window
+    assert voiced.mean() > 0.8
+    np.testing.assert_allclose(field.window[voiced], expected.window[0][voiced], atol=1e-3)
+    np.testing.assert_array_equal(field.grain, stretched.grain[0] * (rate < 1))
+    assert (field.grain.max() > 0.5) == (rate < 1)

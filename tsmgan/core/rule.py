@@ -112,8 +112,9 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
 def for_pitch(field: Field, log_rate: np.ndarray, log_pitch: float) -> Field:
     """A field that was decided for a stretch, where this stretch is one half of a shift of the pitch.
 
-    Noise repeats itself as the stretch makes it, and so do periods: grains are the stretch's. But what a voice's coherence and synthesis
-    window owe to a slow rate, they owe to the listener's: with a shift they are those of the stretch at that rate alone.
+    Noise repeats itself as the stretch makes it. But what a voice's coherence and synthesis window owe to a slow rate, they owe to the
+    listener's: with a shift they are those of the stretch at that rate alone. And there are grains only where the listener hears it slowed.
+    With them at rate 1, voices that are raised would have larger log-mel distances and pulses too peaky.
 
     Args:
         field: arrays (frames, BANDS).
@@ -124,7 +125,8 @@ def for_pitch(field: Field, log_rate: np.ndarray, log_pitch: float) -> Field:
     heard = log_rate + log_pitch
     coherence = _most_coherence(heard) / _most_coherence(log_rate) * np.exp(-PITCH_COHERENCE * log_pitch)
     window = WINDOW_CUT * (_slow(log_rate, WINDOW_SLOWNESS) - _slow(heard, WINDOW_SLOWNESS)) * (1 - field.alpha_mix)
-    changed = field._replace(coherence=field.coherence * coherence, window=field.window + window).bounded()
+    grain = field.grain * _slow(heard, GRAIN_SLOWNESS)
+    changed = field._replace(coherence=field.coherence * coherence, window=field.window + window, grain=grain).bounded()
     return Field(*(np.ascontiguousarray(values, np.float32) for values in changed))
 
 
