@@ -17,6 +17,7 @@ from training_helpers import make_tree, tiny_recipe, voice
 
 from tsmgan.audio import open_reader
 from tsmgan.audio.sections import read_section
+from tsmgan.core.frames import GRAIN_BLOCK
 from tsmgan.core.geometry import geometry
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import AudioError, TsmganError
@@ -318,8 +319,10 @@ def test_rows_depend_on_step_and_number_alone_so_processes_can_share_a_batch(mad
 def test_a_clip_brings_the_context_around_it_and_silence_beyond_the_items_ends(made):
     _, _, folder = made
     p = Clips(folder, 3, 5)
-    whole, part = p.clip(0, 0, p.items[0]["frames"]), p.clip(0, 3, 20)
+    whole, part = p.clip(0, 0, p.items[0]["frames"]), p.clip(0, GRAIN_BLOCK + 3, 20)
     assert part.features.shape[1] == 30 and part.spectra.shape[1] == 20 and part.noise.shape == (1, 30, 3)
-    assert np.array_equal(part.features[0, 2:], whole.features[0, 5:33])
+    assert np.array_equal(part.features[0], whole.features[0, GRAIN_BLOCK:][:30])  # from the grains' block on, and 5 frames before
+    part = p.clip(0, 0, 20)
+    assert np.array_equal(part.features[0, 5:], whole.features[0, 5:30])
     assert np.array_equal(part.features[0, 0], whole.features[0, 0])  # silence
     assert np.array_equal(part.log_rate_around[0, :2], [0, 0])

@@ -32,6 +32,7 @@ CORE_ORDER = (
     "generator",
     "noise",
     "vocoder",
+    "grains",
     "formants",
     "overlap",
     "limiter",
