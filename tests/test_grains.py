@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import tsmgan
 from tsmgan.core.analysis import LONG_GRAIN, SHORT_GRAIN, Analyser, grain_instants, grain_starts
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field
@@ -130,3 +131,14 @@ def voice_features(rate):
     g = geometry(samplerate)
     positions, rates = TimeMap.from_rate(rate).instants(0, RUN, g.hop)
     return frame_features(Analyser(g, 1)(y.T, 0, samplerate + positions, rates), g)
+
+
+def test_a_coherence_that_is_asked_for_leaves_grains_out():
+    y, samplerate = soundfile.read(EXAMPLES / "voice.flac", dtype="float32")
+    y = y[: 2 * samplerate]
+    fields = []
+    stretcher = tsmgan.Stretcher(samplerate, 1, rate=0.6, model="handmade", coherence=0.5, observer=lambda _, field: fields.append(field))
+    stretcher.process(y[None])
+    stretcher.flush()
+    assert fields and all((field.grain == 0).all() and (field.coherence == 0.5).all() for field in fields)
+    assert not np.allclose(tsmgan.stretch(y, samplerate, 0.6, model="handmade", coherence=0.5), tsmgan.stretch(y, samplerate, 0.6))

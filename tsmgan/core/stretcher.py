@@ -78,7 +78,7 @@ class Stretcher:
             channels: number of channels.
             time_map: which input instant each output instant looks at.
             decider: decides the fields.
-            coherence: overrides the field's coherence by one value in [0, 1].
+            coherence: overrides the field's coherence by one value in [0, 1], and leaves out grains.
             seed: of the noise z.
             adapt: what changes each decided field, which it gets with the local rates of its frames.
             formants: what gives the turned frames their envelopes; see `tsmgan.core.formants`.
@@ -162,7 +162,9 @@ class Stretcher:
         if self._adapt is not None:
             field = self._adapt(field, run.frames.rates)
         if self._coherence is not None:
-            field = field._replace(coherence=np.full((len(run.features), BANDS), self._coherence, np.float32))
+            # Grains move as one piece, which is a coherence of its own.
+            shape = len(run.features), BANDS
+            field = field._replace(coherence=np.full(shape, self._coherence, np.float32), grain=np.zeros(shape, np.float32))
         if self._observer is not None:
             self._observer(run, field)
         turned, levels = self._vocoder(run.frames, field), frame_levels(run.frames.power, self._geometry)
