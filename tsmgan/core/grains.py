@@ -35,6 +35,8 @@ NEAR_STEPS = int(NEAR_SECONDS / SHIFT_STEP_SECONDS)
 """The same in steps of the grid of shifts."""
 LARGEST_GAIN = 2.0
 """Largest gain in amplitude (6 dB) of a grain."""
+HIGHEST_HZ = 16000.0
+"""Grains go no higher. Few ears do, and the work grows with the bins."""
 
 
 class Grains:
@@ -49,7 +51,8 @@ class Grains:
         spread = band_spread(geometry)
         self._spread = spread.starts, spread.weight
         self._cosines, self._sines = shift_grid(geometry)
-        self._omega = (2 * np.pi * geometry.frequencies()).astype(np.float32)
+        hz = geometry.frequencies()
+        self._omega = (2 * np.pi * hz[hz <= HIGHEST_HZ]).astype(np.float32)
 
     def __call__(self, turned: Turned, frames: Frames, field: Field) -> Turned:
         """The turned frames with the field's share of grains, in place."""
@@ -74,14 +77,14 @@ def mix(
     spectra, delays, grains, rows, grain_starts, power, shares, attack_share,
     starts, weight, cosines, sines, omega, scratch, agreement, scores,
 ):  # fmt: skip
-    """Mixes grains (channels, n, bins) into spectra (channels, frames, bins), both complex64. rows (frames,) says which is each frame's; -1
-    is none. power is that of the frames before they were turned, (frames, bins), and delays (frames,) are
-    by how many seconds they were.
+    """Mixes grains (channels, n, bins) into spectra (channels, frames, bins), both complex64.
 
-    scratch is (6, bins), agreement (2, GRAIN_BLOCK + 1, bins below 6 kHz) and scores (shifts,) float32.
+    rows (frames,) says which is each frame's; -1 is none. power is that of the frames before they were turned, (frames, bins), and delays
+    (frames,) are by how many seconds they were. omega holds the bins that grains may have. scratch is (6, bins), agreement (2, GRAIN_BLOCK
+    + 1, bins below 6 kHz) and scores (shifts,) float32.
     """
     # As in `vocoder`: loops that do one thing.
-    channels, frames, bins = spectra.shape
+    channels, frames, bins = len(spectra), spectra.shape[1], len(omega)
     low = cosines.shape[1]
     share, gain, around, re, im, own = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
     last = 0
@@ -114,8 +117,8 @@ def mix(
                 row = grains[k, rows[m]]
                 for f in range(bins):
                     own[f] += row[f].real * row[f].real + row[f].imag * row[f].imag
-            average(power[m], TEXTURE_BINS, gain)
-            average(own, TEXTURE_BINS, around)
+            average(power[m, :bins], TEXTURE_BINS, gain[:bins])
+            average(own[:bins], TEXTURE_BINS, around[:bins])
             for f in range(bins):
                 gain[f] = np.sqrt((gain[f] + np.float32(SMALLEST_POWER)) / (around[f] + np.float32(SMALLEST_POWER)))
             for f in range(bins):
@@ -137,7 +140,7 @@ def mix(
                 for f in range(bins):
                     y, z = out[f], row[f]
                     common[f] += y.real * (z.real * re[f] - z.imag * im[f]) + y.imag * (z.real * im[f] + z.imag * re[f])
-            average(common, TEXTURE_BINS, likeness)
+            average(common[:bins], TEXTURE_BINS, likeness[:bins])
             for f in range(bins):
                 b, rho = share[f], min(max(likeness[f] / (around[f] + np.float32(SMALLEST_POWER)), np.float32(0.0)), np.float32(1.0))
                 scale = np.float32(1.0) / np.sqrt((1 - b) * (1 - b) + b * b + 2 * b * (1 - b) * rho)
