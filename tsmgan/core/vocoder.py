@@ -30,6 +30,7 @@ frames from jumping between shifts that explain them almost equally well.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +71,7 @@ SMALLEST_POWER = 1e-20
 """Added to powers before their logarithm is taken."""
 
 
+@lru_cache(maxsize=4)
 def shift_grid(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines of omega_f tau_k, k = 0.., (shifts, bins below 6 kHz) float32: two matrix products then try all shifts."""
     shifts = np.arange(int(MAX_SHIFT_SECONDS / SHIFT_STEP_SECONDS + 0.5) + 1) * SHIFT_STEP_SECONDS
