@@ -40,7 +40,7 @@ class Stretcher(PitchShifter):
         coherence: overrides the model's coherence by one value in [0, 1]: 0 is a phase vocoder, 1 keeps the waveform's shape.
         seed: of the generator's noise.
         device, threads: what the generator runs on, see `tsmgan.core.generator`.
-        observer: called with each run of frames and its field, in order, from a second thread.
+        observer: called with each run of frames and its field, in order, from another thread.
 
     Raises:
         UsageError: an argument is out of its range.

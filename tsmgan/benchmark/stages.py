@@ -14,9 +14,11 @@ import numpy as np
 
 from tsmgan.audio import AudioInfo, open_reader, open_writer
 from tsmgan.audio.formats import default_suffix
+from tsmgan.core.field import Field, Seen
 from tsmgan.core.frames import RUN
 from tsmgan.core.generator import available_devices
 from tsmgan.core.geometry import geometry
+from tsmgan.core.runs import Run
 from tsmgan.core.stretcher import Decider, Stretcher
 from tsmgan.core.timemap import TimeMap
 from tsmgan.errors import TsmganError
@@ -86,9 +88,14 @@ class TimedStretcher(Stretcher):
         super().__init__(samplerate, channels, time_map, generator)
         self._analyser = watch.timed("analysis", self._analyser)
         self._features = watch.timed("features", self._features)
-        self._decide = watch.timed("generator", self._decide)
         self._vocoder = watch.timed("vocoder", self._vocoder)
+        self._grains = watch.timed("vocoder", self._grains)
         self._overlap = watch.timed("vocoder", self._overlap)
+        self._watch = watch
+
+    def _decide(self, runs: list[tuple[Run, Seen]]) -> list[tuple[Run, Field]]:
+        with self._watch("generator"):
+            return super()._decide(runs)
 
 
 def walk(source: str, seconds: float, rate: float, generator: Decider, folder: Path) -> dict[str, float]:

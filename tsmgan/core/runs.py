@@ -1,11 +1,11 @@
-"""Runs: the pieces in which a stream goes through the engine, the input that they look at, and the second thread.
+"""Runs: the pieces in which a stream goes through the engine, the input that they look at, and the threads beside the caller's.
 
 A run is RUN consecutive frames. Runs start at multiples of RUN whatever the caller's blocks are, so the output does not depend on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -96,8 +96,8 @@ class Surroundings:
         return np.random.Generator(bits).standard_normal((RUN, self._noise_channels), dtype=np.float32)
 
 
-def in_second_thread(work: Iterable[Work], function: Callable[[list[Work]], list[Result]], at_once: int) -> Iterator[Result]:
-    """Results of `function`, which a second thread applies to `at_once` items at a time while this thread makes the next ones.
+def in_another_thread(work: Iterable[Work], function: Callable[[list[Work]], list[Result]], at_once: int) -> Generator[Result, None, None]:
+    """Results of `function`, which another thread applies to `at_once` items at a time while this thread makes the next ones.
 
     The thread ends with the iterator.
     """

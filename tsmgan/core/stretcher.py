@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from tsmgan.core.geometry import geometry
 from tsmgan.core.grains import Grains
 from tsmgan.core.limiter import Limiter, frame_levels
 from tsmgan.core.overlap import ExactPieces, OverlapAdd
-from tsmgan.core.runs import InputBuffer, Run, Surroundings, in_second_thread
+from tsmgan.core.runs import InputBuffer, Run, Surroundings, in_another_thread
 from tsmgan.core.samples import checked_block
 from tsmgan.core.timemap import TimeMap
 from tsmgan.core.vocoder import Turned, Vocoder
@@ -55,8 +56,8 @@ class Stretcher:
     """Stretch a stream of any length in bounded memory.
 
     What `process` and `flush` return, joined, is the same for every division into blocks. The output lags by up to about 2 x 96 frames
-    and what the limiter holds back (1.4 s). Where a block is long enough for several runs of 96 frames, two cores share the work: one
-    analyses a run while the other renders the one before. No thread outlives a call.
+    and what the limiter holds back (1.4 s). Where a block is long enough for several runs of 96 frames, up to three cores share the work:
+    one analyses a run while another decides about the one before, and the last renders the one before that. No thread outlives a call.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Stretcher:
             seed: of the noise z.
             adapt: what changes each decided field, which it gets with the local rates of its frames.
             formants: what gives the turned frames their envelopes; see `tsmgan.core.formants`.
-            observer: called with each run and its field, in order, from a second thread.
+            observer: called with each run and its field, in order, from another thread.
         """
         self._geometry = geometry(samplerate)
         self.samplerate, self.channels = int(samplerate), int(channels)
@@ -91,7 +92,6 @@ class Stretcher:
         self._input = InputBuffer(self.channels)
         self._analyser = Analyser(self._geometry, self.channels)
         self._features = frame_features
-        self._decide = decider.decide
         self._surroundings = Surroundings(decider.context, decider.noise, seed)
         self._vocoder, self._grains = Vocoder(self._geometry, seed), Grains(self._geometry)
         self._overlap = OverlapAdd(self._geometry, self.channels)
@@ -139,12 +139,16 @@ class Stretcher:
         self._input.clear()
         return self._joined(out)
 
-    # The arrows. The first is taken in the caller's thread, the next in a second one, and the last in the caller's again.
+    # The arrows. The first and the last are taken in the caller's thread. A second one decides, and a third one renders.
 
     def _stretched(self, runs: Iterator[tuple[Run, Seen]]) -> Iterator[np.ndarray]:
         """The output of runs."""
-        for rendered in in_second_thread(runs, self._render, self._decider.batch):
-            yield self._send(rendered)
+        with (
+            closing(in_another_thread(runs, self._decide, self._decider.batch)) as decided,
+            closing(in_another_thread(decided, self._render, 1)) as all_rendered,
+        ):
+            for rendered in all_rendered:
+                yield self._send(rendered)
 
     def _analyse(self, first: int, count: int) -> Run:
         """Time map -> frames -> features, for the frames from `first` on."""
@@ -152,13 +156,16 @@ class Stretcher:
         frames = self._analyser(self._input.signal, self._input.origin, positions, rates)
         return Run(first, frames, self._features(frames, self._geometry))
 
-    def _render(self, runs: list[tuple[Run, Seen]]) -> list[Rendered]:
-        """Features -> field -> turned frames -> samples."""
-        fields = self._decide([seen for _, seen in runs])
-        return [self._synthesise(run, field) for (run, _), field in zip(runs, fields)]
+    def _decide(self, runs: list[tuple[Run, Seen]]) -> list[tuple[Run, Field]]:
+        """Features -> field."""
+        fields = self._decider.decide([seen for _, seen in runs])
+        return [(run, Field(*(values[: len(run.features)] for values in field))) for (run, _), field in zip(runs, fields)]
+
+    def _render(self, runs: list[tuple[Run, Field]]) -> list[Rendered]:
+        """Field -> turned frames -> samples."""
+        return [self._synthesise(run, field) for run, field in runs]
 
     def _synthesise(self, run: Run, field: Field) -> Rendered:
-        field = Field(*(values[: len(run.features)] for values in field))
         if self._adapt is not None:
             field = self._adapt(field, run.frames.rates)
         if self._coherence is not None:
