@@ -31,9 +31,8 @@ RULE_CONTEXT = 48
 """Frames on either side (0.32 s) over which voices are told from other sounds."""
 FRESH_FROM_HZ = (150.0, 400.0)
 """Fresh noise begins here and is whole there: what is lower is hum, rumble or an offset more often than noise."""
-NOISE_SLOWNESS, WINDOW_SLOWNESS, GRAIN_SLOWNESS = 0.6, 0.3, 0.1
-"""Slowness (-log rate; 0.6 is rate 0.55, 0.3 is rate 0.74, 0.1 is rate 0.9) at which noise, the synthesis window of voices, and grains have
-gone all the way."""
+NOISE_SLOWNESS, GRAIN_SLOWNESS = 0.6, 0.1
+"""Slowness (-log rate; 0.6 is rate 0.55, 0.1 is rate 0.9) at which noise and grains have gone all the way."""
 FRESH, FRESH_PERIODICITY, FRESH_SLOPE, FRESH_CONCENTRATION = 0.5, 0.35, 20.0, 0.80
 """Share of slowed noise that is fresh noise, in frames whose periodicity and concentration are below these. Slowed frames of the
 recording's own noise repeat. A larger share is no nearer to nature, and PESQ is lower."""
@@ -41,14 +40,14 @@ GRAIN_FROM_HZ = (1500.0, 2000.0)
 """Frequencies at which the grains of slow voices begin, and from which on there is nothing else. They are all or nothing: half of a grain
 and half of the frame itself are a comb filter. Lower down, harmonics of the grain go astray and PESQ falls. From higher up on, critics hear
 more of the repetitions."""
-WINDOW_CUT = 0.22
-"""How much shorter the synthesis window of voices gets: fewer frames then sound at once, as in a time-domain stretcher. PESQ and the
-critics disagree about it: PESQ likes long windows."""
+WINDOW_CUT = ((0.0, 0.3, 0.7, 1.1), (0.0, 0.22, 0.22, 0.32))
+"""How much shorter the synthesis window of voices gets, at four values of slowness (rates 1, 0.74, 0.5 and 0.33): fewer frames then sound
+at once, as in a time-domain stretcher. PESQ and the critics disagree about it: PESQ likes long windows."""
 VOICED_COHERENCE = ((-0.75, 0.0, 0.7, 1.1), (1.0, 0.70, 0.658, 0.86))
 """Coherence where a voice has a period, at four logarithms of the rate (0.47, 1, 2 and 3): pulses stay about as peaky as they were."""
-UNVOICED_COHERENCE = ((0.0, 0.3, 0.7), (0.0, 1.0, 0.8))
-"""Coherence of a voice's other frames, at three values of slowness (rates 1, 0.74 and 0.5). Around 0.75 both PESQ and the critics want
-these frames moved as one piece. At 0.5 PESQ wants less of it and the critics do not mind."""
+UNVOICED_COHERENCE = ((0.0, 0.3, 0.7, 1.1), (0.0, 1.0, 0.8, 1.0))
+"""Coherence of a voice's other frames, at four values of slowness (rates 1, 0.74, 0.5 and 0.33). Around 0.75 both PESQ and the critics
+want these frames moved as one piece, and at 0.33 PESQ does. At 0.5 PESQ wants less of it and the critics do not mind."""
 PITCH_COHERENCE = 0.7
 """Coherence of a voice that is shifted by p is multiplied by p to minus this. A lowered voice's breath comes down with it, into bands where
 its harmonics should be heard, and its pulses get duller: in WORLD voices whose aperiodicity alone is moved down by 5 semitones, by 12 to
@@ -94,7 +93,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     hiss = noise * unvoiced[..., None]
     fresh = FRESH * hiss * _slow(log_rate, NOISE_SLOWNESS)[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
-    window = SYNTHESIS_SHARE - WINDOW_CUT * _slow(log_rate, WINDOW_SLOWNESS) * stretched
+    window = SYNTHESIS_SHARE - np.interp(-log_rate, *WINDOW_CUT) * stretched
     grain = (1 - hiss) ** 2 * ((1 - alpha_mix) * _slow(log_rate, GRAIN_SLOWNESS))[..., None]
     grain *= np.interp(BAND_CENTRES_HZ, GRAIN_FROM_HZ, (0, 1))
     per_band = (
@@ -124,7 +123,7 @@ def for_pitch(field: Field, log_rate: np.ndarray, log_pitch: float) -> Field:
     log_rate = np.asarray(log_rate, np.float64)[:, None]
     heard = log_rate + log_pitch
     coherence = _most_coherence(heard) / _most_coherence(log_rate) * np.exp(-PITCH_COHERENCE * log_pitch)
-    window = WINDOW_CUT * (_slow(log_rate, WINDOW_SLOWNESS) - _slow(heard, WINDOW_SLOWNESS)) * (1 - field.alpha_mix)
+    window = (np.interp(-log_rate, *WINDOW_CUT) - np.interp(-heard, *WINDOW_CUT)) * (1 - field.alpha_mix)
     grain = field.grain * _slow(heard, GRAIN_SLOWNESS)
     changed = field._replace(coherence=field.coherence * coherence, window=field.window + window, grain=grain).bounded()
     return Field(*(np.ascontiguousarray(values, np.float32) for values in changed))
