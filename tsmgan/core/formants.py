@@ -112,21 +112,21 @@ class Formants:
             return turned
         bins = self._geometry.bins
         scratch = np.empty((3 + 2 * len(turned.spectra), max(bins, PITCH_LAGS)), np.float32)
-        log_gains, flattening = np.zeros((len(rows), bins), np.float32), np.ones((len(rows), bins), np.float32)
+        log_gains, log_flattening = np.zeros((2, len(rows), bins), np.float32)
         spacing = np.zeros(len(rows), np.int64)
         envelope_gains(
             frames.power, frames.attack_share, changed_share, rows, self._lower, self._upper_share, self._lags, self._cosines, self._raised,
-            np.float32(self._geometry.bin_hz), self._top, self._last, scratch, np.empty(3 * bins), log_gains, flattening, spacing,
+            np.float32(self._geometry.bin_hz), self._top, self._last, scratch, np.empty(3 * bins), log_gains, log_flattening, spacing,
         )  # fmt: skip
-        changed = np.abs(log_gains[:, : self._top]).max(1) > 0
+        changed, flattening = np.abs(log_gains[:, : self._top]).max(1) > 0, np.exp(log_flattening)
         if self._sharpening.any():
             sharpen(
                 turned.spectra, frames.attack_share, of_voice, of_frame, changed, self._lower, self._upper_share, flattening, spacing,
                 self._sharpening, self._top, scratch,
             )  # fmt: skip
         if self._last > self._top:
-            inverse = flattening * np.exp(1j * self._phases(np.log(flattening)))
-            copy(turned.spectra, of_frame, changed, inverse, spacing, self._top, self._last, self._copied, scratch)
+            phases = self._phases(log_flattening)
+            copy(turned.spectra, of_frame, changed, flattening, phases, spacing, self._top, self._last, self._copied, scratch)
         apply_gains(turned.spectra, of_frame, changed, log_gains, self._phases(log_gains), max(self._top, self._last), scratch)
         return turned._replace(unmoved=turned.unmoved & ((of_frame < 0) | ~changed[of_frame]))
 
@@ -261,11 +261,11 @@ def log_level(envelope, place, raised):
 @kernel()
 def envelope_gains(
     power, attack_share, voice, rows, lower, upper_share, lags, cosines, raised, bin_hz, top, last, scratch, sums,
-    log_gains, flattening, spacing,
+    log_gains, log_flattening, spacing,
 ):  # fmt: skip
     """Fills log_gains (filters, bins) below `top`: natural logarithms of the gains in amplitude that change the envelopes of power. From
-    `top` to `last`: of the amplitudes that are wanted there. Fills flattening (filters, bins) below `top`: 1 / the envelope's amplitude.
-    And spacing (filters,): bins from one harmonic to the next, 0 where there is no pitch.
+    `top` to `last`: of the amplitudes that are wanted there. Fills log_flattening (filters, bins) below `top`: that of 1 / the envelope's
+    amplitude. And spacing (filters,): bins from one harmonic to the next, 0 where there is no pitch.
 
     rows (filters,) are the frames that the filters are made from, voice (frames, bands) says how far each band is changed, and raised is
     p / q.
@@ -285,7 +285,7 @@ def envelope_gains(
                 gain = wanted - np.float32(0.5) * envelope[f]
                 gain = min(max(gain, np.float32(-LARGEST_LOG_GAIN)), np.float32(LARGEST_LOG_GAIN))
                 log_gains[k, f] = share * (1 - attack_share[m, f]) * gain
-                flattening[k, f] = exp(np.float32(-0.5) * envelope[f])
+                log_flattening[k, f] = np.float32(-0.5) * envelope[f]
             else:
                 log_gains[k, f] = wanted + np.log(share + np.float32(1e-6))
 
@@ -351,22 +351,32 @@ def sharpen(
 
 
 @kernel()
-def copy(spectra, of_frame, changed, inverse, spacing, top, last, copied, scratch):
+def copy(spectra, of_frame, changed, flattening, phases, spacing, top, last, copied, scratch):
     """Copies bins of the frames of spectra (channels, frames, bins), less their envelopes, to those from `top` to `last`.
 
-    inverse (filters, bins) complex64 is what takes the envelopes, and the phases that belong to them; the other arguments are as
-    `sharpen` has them. Copies come from `copied` bins below, or, where there is a pitch, up to a harmonic's distance farther.
+    flattening (filters, bins) and phases in radians are those of the filters of minimum phase that take the envelopes; the other arguments
+    are as `sharpen` has them. Copies come from `copied` bins below, or, where there is a pitch, up to a harmonic's distance farther.
     """
     channels, frames, _ = spectra.shape
-    re, im, sums = scratch[3 : 3 + channels], scratch[3 + channels :], scratch[0]
+    re, im, sums = scratch[3 : 3 + channels], scratch[3 + channels :], scratch[2]
+    inverse_re, inverse_im, made = scratch[0], scratch[1], -1
     for m in range(frames):
         k = of_frame[m]
         if k < 0 or not changed[k]:
             continue
+        if k != made:
+            made = k
+            angles, levels = phases[k], flattening[k]
+            for f in range(last):
+                inverse_re[f], inverse_im[f] = cos_sin(angles[f])
+            for f in range(last):
+                inverse_re[f] *= levels[f]
+                inverse_im[f] *= levels[f]
         for c in range(channels):
             for f in range(top):
-                z = spectra[c, m, f] * inverse[k, f]
-                re[c, f], im[c, f] = z.real, z.imag
+                z = spectra[c, m, f]
+                re[c, f] = z.real * inverse_re[f] - z.imag * inverse_im[f]
+                im[c, f] = z.real * inverse_im[f] + z.imag * inverse_re[f]
         farther, ux, uy, largest = copied, np.float32(1.0), np.float32(0.0), np.float32(0.0)
         for distance in range(copied, min(copied + spacing[k], top)):
             common(re, im, distance, 0, top, sums)
@@ -380,11 +390,11 @@ def copy(spectra, of_frame, changed, inverse, spacing, top, last, copied, scratc
             while source >= top:
                 source -= farther
                 x, y = x * ux - y * uy, x * uy + y * ux
-            back = inverse[k, f]
             for c in range(channels):
                 p, q = re[c, source], im[c, source]
                 p, q = p * x - q * y, p * y + q * x
-                spectra[c, m, f] = np.complex64(complex(p * back.real + q * back.imag, q * back.real - p * back.imag))
+                there = complex(p * inverse_re[f] + q * inverse_im[f], q * inverse_re[f] - p * inverse_im[f])
+                spectra[c, m, f] = np.complex64(there)
 
 
 @kernel()
