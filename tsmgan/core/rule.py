@@ -10,6 +10,7 @@
   noise. What is kept of it does not add up to the noise's level, nor to its distribution of amplitudes. What is missing was measured on
   white noise. Its inverse, a straight line in the logarithm of the rate, is given to the same bands, in sounds that are neither voices nor
   attacks.
+- A voice's own noise, in its highs, loses level as well, at slow and at fast rates. It gets a gain, and no more.
 - Slowed speech is nearer to nature where fewer frames sound at once, where they move as one piece, with or without a period, and where
   its highs come in grains, pieces that go at their own pace. So a voice's synthesis window gets shorter and its coherence larger the
   slower it goes, and its highs are grains as soon as it is slowed. On music a short window would cost a tenth of the log-mel distance.
@@ -60,6 +61,12 @@ PERIOD_THRESHOLD, PERIOD_SLOPE = 0.50, 15.0
 """Periodicity at which half of a voice's frame counts as voiced, and how sharp the decision is."""
 NOISE_TEXTURE, NOISE_GAIN = 0.52, 0.32
 """Texture for each unit of log rate, which keeps noise as uneven as it was; log gain for each unit below 0, which keeps its level."""
+VOICE_NOISE_GAIN = ((-1.1, -0.7, -0.3, 0.0, 0.4, 0.7), (0.15, 0.17, 0.10, 0.0, 0.05, 0.04))
+"""Log gain of a voice's noise at six logarithms of the rate (0.33, 0.5, 0.74, 1, 1.5 and 2). Its frames are moved as pieces, which do not
+add up to the noise's level: recordings at 0.5 lose 0.7 dB above 6 kHz without it. Fast voices get a part of what they lose: with all of it,
+critics tell them better."""
+VOICE_NOISE_FROM_HZ = (1500.0, 2500.0)
+"""That gain begins here and is whole there. Lower down it costs a tenth of a point of PESQ at 0.75."""
 NOISE_TONALITY = 0.28
 """Tonality of a band, above that of none at all, from which it is no noise. The tonality of white noise is 1 less this."""
 NOISE_CONCENTRATION = 0.76
@@ -92,6 +99,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     unvoiced = _sigmoid(FRESH_SLOPE * (FRESH_PERIODICITY - periodicity)) * _sigmoid(40 * (FRESH_CONCENTRATION - concentration))
     hiss = noise * unvoiced[..., None]
     fresh = FRESH * hiss * _slow(log_rate, NOISE_SLOWNESS)[..., None] * np.interp(BAND_CENTRES_HZ, FRESH_FROM_HZ, (0, 1))
+    breathy = noise * (stretched * (1 - attack))[..., None] * np.interp(BAND_CENTRES_HZ, VOICE_NOISE_FROM_HZ, (0, 1))
     noise = noise * ((1 - stretched) * _sigmoid(40 * (NOISE_CONCENTRATION - concentration)))[..., None]
     window = SYNTHESIS_SHARE - np.interp(-log_rate, *WINDOW_CUT) * stretched
     grain = (1 - hiss) ** 2 * ((1 - alpha_mix) * _slow(log_rate, GRAIN_SLOWNESS))[..., None]
@@ -99,7 +107,7 @@ def rule(features: np.ndarray, log_rate: np.ndarray) -> Field:
     per_band = (
         np.broadcast_to(coherence[..., None], noise.shape),
         np.broadcast_to(alpha_mix[..., None], noise.shape),
-        NOISE_GAIN * slowness[..., None] * noise,
+        NOISE_GAIN * slowness[..., None] * noise + np.interp(log_rate, *VOICE_NOISE_GAIN)[..., None] * breathy,
         NOISE_TEXTURE * log_rate[..., None] * noise,
         fresh,
         np.broadcast_to(window[..., None], noise.shape),
