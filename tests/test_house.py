@@ -33,6 +33,7 @@ CORE_ORDER = (
     "noise",
     "vocoder",
     "grains",
+    "envelope",
     "formants",
     "overlap",
     "limiter",

@@ -1,14 +1,4 @@
-"""Formants: the spectral envelope of each frame, taken before a shift of the pitch and given back after it.
-
-The envelope is found as CheapTrick finds it (Morise, "CheapTrick, a spectral envelope estimator for high-quality speech synthesis", 2015),
-with the steps that follow the pitch F0 carried out along the frequency axis, where they are running sums:
-
-- below F0, the power at F0 - f is added to that at f, as if a harmonic stood at 0: the fundamental of a lowered voice needs a level there;
-- power is averaged over 2/3 F0, which fills the valleys between the harmonics;
-- its logarithm is averaged over F0. In the cepstrum this is a sinc with its zeros at the periods of the harmonics, so none is left;
-- what the average has blurred is sharpened: 1.18 L(f) - 0.09 (L(f + F0) + L(f - F0)).
-
-Where a frame has no pitch, F0 is taken to be 500 Hz, so that noise keeps its own texture.
+"""Formants: the spectral envelope of each frame, taken before a shift of the pitch and given back after it. `envelope` finds it.
 
 A bin at frequency f will sound at p f, where the envelope is wanted that stood at p f / q. q = 1 keeps the formants, and q = p lets them
 follow. So its gain is sqrt(p / q) E(f p / q) / E(f). The root keeps the power of a sound as it was when its harmonics come to lie wider
@@ -31,37 +21,21 @@ All channels share gains, phases and pulses, so the stereo image stays. Bins tha
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from tsmgan.core.compiled import fft
-from tsmgan.core.compiled.elementary import cos_sin, exp, log
+from tsmgan.core.compiled.elementary import cos_sin, exp
 from tsmgan.core.compiled.kernels import helper, kernel
+from tsmgan.core.envelope import PITCH_LAGS, UNVOICED_F0, fill_envelope, pitch_of, pitch_table
 from tsmgan.core.field import Field, band_spread
 from tsmgan.core.frames import Frames
 from tsmgan.core.geometry import NETWORK_HZ, Geometry
 from tsmgan.core.vocoder import Turned
 
-LOWEST_F0, HIGHEST_F0 = 60.0, 500.0
-"""Pitches in Hz that are looked for."""
-PITCH_BAND_HZ = 3000.0
-"""The harmonics below this tell the pitch."""
-PITCH_LAGS = 128
-VOICED_CORRELATION = 0.35
-"""From this correlation of a frame with itself a period earlier on, it has a pitch."""
-FIRST_PEAK = 0.8
-"""The shortest period whose correlation comes this near to the best one's is taken: multiples of a period correlate as well."""
-UNVOICED_F0 = 500.0
-SHARPENED, NEIGHBOURS = 1.18, -0.09
-"""Of the liftered log spectrum and of its neighbours F0 above and below; Morise's q0 and q1 for his spectral recovery."""
 VOICE_FROM, VOICE_TO = 0.83, 0.95
 """1 - alpha mix of a band from which it begins to count as a voice's, and from which it is one."""
 LARGEST_LOG_GAIN = 3.5
 """Natural logarithm of the largest gain in amplitude, either way (30 dB)."""
-RELATIVE_FLOOR = 1e-9
-"""Power, as a share of the frame's strongest bin, below which an envelope is not followed."""
-SMALLEST_POWER = 1e-20
 CONTENT = 0.91
 """Share of a resampled recording's band that the resampler passes whole."""
 FEWEST_BINS = 8
@@ -98,7 +72,7 @@ class Formants:
         hz = geometry.frequencies()[: self._top]
         sharpening = np.clip(-SHARPENING * np.log(shifted), -MOST_SHARPENING, MOST_SHARPENING)
         self._sharpening = (sharpening * np.interp(hz[hz <= NETWORK_HZ], SHARPENED_HZ, (0, 1))).astype(np.float32)
-        self._lags, self._cosines = _pitch_table(geometry)
+        self._lags, self._cosines = pitch_table(geometry)
         self._lower, self._upper_share, _ = band_spread(geometry)
 
     def __call__(self, turned: Turned, frames: Frames, field: Field) -> Turned:
@@ -159,95 +133,6 @@ def _voice_share(alpha_mix: np.ndarray) -> np.ndarray:
     """How far each frame and band (frames, bands) counts as a voice's, 0 to 1. The field stretches a voice's attacks, so its alpha mix is
     near 0. Steady chords may come halfway."""
     return ((1 - alpha_mix - VOICE_FROM) / (VOICE_TO - VOICE_FROM)).clip(0, 1)
-
-
-@lru_cache(maxsize=16)
-def _pitch_table(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """Periods in seconds, (lags,) float32, evenly spaced in their logarithm; and cosines (bins below 3 kHz, lags), float32, by which
-    amplitudes become correlations. A steady harmonic sound gives 1 at its period."""
-    hz = geometry.frequencies()
-    hz = hz[hz < PITCH_BAND_HZ]
-    lags = np.geomspace(1 / HIGHEST_F0, 1 / LOWEST_F0, PITCH_LAGS)
-    window = geometry.window().astype(np.float64)
-    own = np.fft.irfft(np.abs(np.fft.rfft(window, 4 * len(window))))
-    own = np.interp(lags * geometry.samplerate, np.arange(len(window)), own[: len(window)] / own[0])
-    cosines = np.cos(2 * np.pi * np.outer(hz, lags)) / np.maximum(own, 0.2)
-    return lags.astype(np.float32), np.ascontiguousarray(cosines, np.float32)
-
-
-@helper()
-def pitch_of(power, lags, cosines, correlation):
-    """F0 of a frame in Hz, from its power (bins,); UNVOICED_F0 where it has none. correlation (lags,) is scratch."""
-    total = np.float32(1e-30)
-    for lag in range(len(lags)):
-        correlation[lag] = np.float32(0.0)
-    for f in range(1, len(cosines)):
-        amplitude = np.sqrt(power[f])
-        total += amplitude
-        for lag in range(len(lags)):
-            correlation[lag] += amplitude * cosines[f, lag]
-    best = np.float32(0.0)
-    for lag in range(1, len(lags) - 1):
-        best = max(best, correlation[lag])
-    if best < VOICED_CORRELATION * total:
-        return np.float32(UNVOICED_F0)
-    for lag in range(1, len(lags) - 1):
-        mid = correlation[lag]
-        left, right = correlation[lag - 1], correlation[lag + 1]
-        if mid >= FIRST_PEAK * best and mid >= left and mid > right:
-            offset = np.float32(0.5) * (left - right) / (left - 2 * mid + right)
-            step = lags[lag + 1] / lags[lag]
-            return np.float32(1.0) / (lags[lag] * step**offset)
-    return np.float32(UNVOICED_F0)
-
-
-@helper()
-def mirrored(f, top):
-    """A place in range(top) for a place up to top - 1 beyond either end."""
-    f = abs(f)
-    return f if f < top else 2 * top - 2 - f
-
-
-@helper()
-def running_mean(values, top, pad, width, sums, out):
-    """Fills out (top,) with means of values (top,) over `width` places around each, fractional, at most 2 pad; the ends are mirrored."""
-    sums[0] = 0.0
-    for k in range(top + 2 * pad):
-        sums[k + 1] = sums[k] + values[mirrored(k - pad, top)]
-    for f in range(top):
-        low, high = f + pad + 0.5 - 0.5 * width, f + pad + 0.5 + 0.5 * width
-        i, j = int(low), int(high)
-        first = sums[i] + (low - i) * (sums[i + 1] - sums[i])
-        last = sums[j] + (high - j) * (sums[j + 1] - sums[j])
-        out[f] = (last - first) / width
-
-
-@helper()
-def fill_envelope(power, top, f0_bins, voiced, blurred, sums, out):
-    """Fills out (top,) with the natural logarithm of the envelope of power (bins,), as far as the bins below `top` tell it.
-
-    f0_bins is F0 in bins, and the frame is `voiced` where it has one. blurred (top,) and sums (3 top,) are scratch.
-    """
-    pad = min(top - 1, int(f0_bins) + 1)
-    width = max(min(f0_bins, np.float32(pad)), np.float32(1.0))
-    loudest = np.float32(0.0)
-    for f in range(top):
-        loudest = max(loudest, power[f])
-    floor = np.float32(RELATIVE_FLOOR) * loudest + np.float32(SMALLEST_POWER)
-    for f in range(top):
-        blurred[f] = power[f]
-    if voiced:
-        for f in range(min(int(f0_bins) + 1, top - 1)):
-            below = min(int(f0_bins - f), top - 2)
-            blurred[f] += power[below] + (f0_bins - f - below) * (power[below + 1] - power[below])
-    running_mean(blurred, top, pad, max(np.float32(2 / 3) * width, np.float32(1.0)), sums, out)
-    for f in range(top):
-        out[f] = log(max(out[f], np.float32(0.0)) + floor)
-    running_mean(out, top, pad, width, sums, blurred)
-    step = int(width + np.float32(0.5))
-    for f in range(top):
-        around = blurred[mirrored(f + step, top)] + blurred[mirrored(f - step, top)]
-        out[f] = np.float32(SHARPENED) * blurred[f] + np.float32(NEIGHBOURS) * around
 
 
 @helper()
