@@ -41,9 +41,10 @@ GRAIN_FROM_HZ = (1500.0, 2000.0)
 """Frequencies at which the grains of slow voices begin, and from which on there is nothing else. They are all or nothing: half of a grain
 and half of the frame itself are a comb filter. Lower down, harmonics of the grain go astray and PESQ falls. From higher up on, critics hear
 more of the repetitions."""
-WINDOW_CUT = ((0.0, 0.3, 0.7, 1.1), (0.0, 0.22, 0.22, 0.32))
+WINDOW_CUT = ((0.0, 0.3, 0.7, 1.1), (0.0, 0.22, 0.22, 0.30))
 """How much shorter the synthesis window of voices gets, at four values of slowness (rates 1, 0.74, 0.5 and 0.33): fewer frames then sound
-at once, as in a time-domain stretcher. PESQ and the critics disagree about it: PESQ likes long windows."""
+at once, as in a time-domain stretcher. PESQ and the critics disagree about it: PESQ likes long windows. At 0.33 they are as short as windows
+may be."""
 VOICED_COHERENCE = ((-0.75, 0.0, 0.7, 1.1), (1.0, 0.70, 0.658, 0.86))
 """Coherence where a voice has a period, at four logarithms of the rate (0.47, 1, 2 and 3): pulses stay about as peaky as they were."""
 UNVOICED_COHERENCE = ((0.0, 0.3, 0.7, 1.1), (0.0, 1.0, 0.8, 1.0))
