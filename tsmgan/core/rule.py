@@ -43,8 +43,8 @@ and half of the frame itself are a comb filter. Lower down, harmonics of the gra
 more of the repetitions."""
 WINDOW_CUT = ((0.0, 0.3, 0.7, 1.1), (0.0, 0.22, 0.22, 0.30))
 """How much shorter the synthesis window of voices gets, at four values of slowness (rates 1, 0.74, 0.5 and 0.33): fewer frames then sound
-at once, as in a time-domain stretcher. PESQ and the critics disagree about it: PESQ likes long windows. At 0.33 they are as short as windows
-may be."""
+at once, as in a time-domain stretcher. PESQ and the critics disagree about it: PESQ likes long windows. At 0.33 they are the shortest that
+there are."""
 VOICED_COHERENCE = ((-0.75, 0.0, 0.7, 1.1), (1.0, 0.70, 0.658, 0.86))
 """Coherence where a voice has a period, at four logarithms of the rate (0.47, 1, 2 and 3): pulses stay about as peaky as they were."""
 UNVOICED_COHERENCE = ((0.0, 0.3, 0.7, 1.1), (0.0, 1.0, 0.8, 1.0))
