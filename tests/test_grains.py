@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import tsmgan
-from tsmgan.core.analysis import LONG_GRAIN, SHORT_GRAIN, Analyser, grain_instants, grain_starts
+from tsmgan.core.analysis import GRAIN_LENGTHS, Analyser, grain_instants, grain_starts
 from tsmgan.core.features import frame_features
 from tsmgan.core.field import BANDS, Field
 from tsmgan.core.frames import GRAIN_BLOCK, RUN
@@ -80,7 +80,7 @@ def test_a_grain_is_one_piece_of_the_recording():
     analysed = Analyser(G, 1)(y, 0, SAMPLERATE + np.arange(RUN) * G.hop * 0.5, np.full(RUN, 0.5))
     spectra = analysed.grains(np.arange(RUN))[0]
     starts = analysed.grain_starts
-    assert sorted(set(np.bincount(starts)[::SHORT_GRAIN])) == [SHORT_GRAIN]
+    assert sorted(set(np.bincount(starts)[::4])) == [4]
     waves = np.fft.irfft(spectra)  # of frames that overlap: what one has at its middle, the next has a hop earlier
     window = G.window()
     for m in np.flatnonzero(starts[1:] == starts[:-1]):
@@ -89,11 +89,11 @@ def test_a_grain_is_one_piece_of_the_recording():
         assert np.allclose(waves[m][middle] / window[middle], waves[m + 1][earlier] / window[earlier], atol=1e-3)
 
 
-@pytest.mark.parametrize(("rate", "length"), [(0.3, SHORT_GRAIN), (0.5, SHORT_GRAIN), (0.75, LONG_GRAIN), (1.5, LONG_GRAIN)])
+@pytest.mark.parametrize(("rate", "length"), [(0.3, 3), (0.5, 4), (0.75, 6), (1.5, 6)])
 def test_grains_are_longer_where_less_is_repeated_and_fill_their_blocks(rate, length):
     starts = grain_starts(np.full(RUN, rate))
     assert (np.unique(starts) == np.arange(0, RUN, length)).all() and RUN % GRAIN_BLOCK == GRAIN_BLOCK % length == 0
-    assert (grain_starts(np.full(5, rate))[:4] == 0).all()  # the last frames of a recording
+    assert (grain_starts(np.full(5, rate))[:3] == 0).all()  # the last frames of a recording
 
 
 def test_grains_stay_near_their_place_at_jumps_of_the_map_too():
@@ -101,7 +101,7 @@ def test_grains_stay_near_their_place_at_jumps_of_the_map_too():
     positions, rates = time_map.instants(0, RUN, G.hop)
     instants = np.rint(positions).astype(np.int64)
     moved = grain_instants(instants, positions, grain_starts(rates), G)
-    assert np.abs(moved - instants).max() <= LONG_GRAIN * G.hop
+    assert np.abs(moved - instants).max() <= max(GRAIN_LENGTHS) * G.hop
     assert (moved != instants).any()
     looking_back = instants - 300  # an attack comes: the frame is its own grain
     assert (grain_instants(looking_back, positions, grain_starts(rates), G) == looking_back).all()

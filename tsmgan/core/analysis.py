@@ -25,9 +25,10 @@ from tsmgan.core.geometry import Geometry
 
 RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
-LONG_GRAIN, SHORT_GRAIN, SHORT_GRAINS_BELOW = 6, 4, 0.62
-"""Frames of a grain (40 and 27 ms), and the mean rate of a GRAIN_BLOCK below which grains are short. The longer a grain is, the less
-critics hear of repetitions; but the further its ends are from where the time map wants them (4 ms at rate 0.75, 5 ms at 0.5)."""
+GRAIN_LENGTHS, GRAIN_RATES = (3, 4, 6), (0.4, 0.62)
+"""Frames of a grain (20, 27 and 40 ms), and the mean rates of a GRAIN_BLOCK from which on the second and the third count. The longer a
+grain is, the less critics hear of repetitions; but the further its ends are from where the time map wants them (3 ms at rate 0.33, 5 ms at
+0.5, 4 ms at 0.75), and the softer pulses get."""
 
 
 class Analyser:
@@ -92,7 +93,7 @@ def grain_starts(rates: np.ndarray) -> np.ndarray:
     """The first frame of each frame's grain, (frames,) int64, for their local rates; the first of them is the first of a GRAIN_BLOCK."""
     numbers = np.arange(len(rates))
     mean = np.add.reduceat(rates, numbers[::GRAIN_BLOCK]) / np.bincount(numbers // GRAIN_BLOCK)
-    lengths = np.where(mean > SHORT_GRAINS_BELOW, LONG_GRAIN, SHORT_GRAIN)[numbers // GRAIN_BLOCK]
+    lengths = np.take(GRAIN_LENGTHS, np.searchsorted(GRAIN_RATES, mean))[numbers // GRAIN_BLOCK]
     return numbers - numbers % GRAIN_BLOCK % lengths
 
 
@@ -110,7 +111,7 @@ def grain_instants(instants: np.ndarray, positions: np.ndarray, starts: np.ndarr
     steps = np.arange(len(starts)) - starts - (counts[index] - 1) / 2
     paced = (middles + np.floor(steps * geometry.hop)).astype(np.int64)
     places = np.rint(positions).astype(np.int64)
-    return np.where((instants != places) | (np.abs(paced - places) > LONG_GRAIN * geometry.hop), instants, paced)
+    return np.where((instants != places) | (np.abs(paced - places) > max(GRAIN_LENGTHS) * geometry.hop), instants, paced)
 
 
 def cut_frames(signal: np.ndarray, starts: np.ndarray, window: np.ndarray) -> np.ndarray:

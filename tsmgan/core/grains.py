@@ -4,7 +4,7 @@ Where sound is slowed, each frame looks at an instant a little behind the one th
 then played twice, and the frames that overlap hold different periods: what was irregular in them becomes regular by the repetition, or is
 averaged away. The ear forgives that least in the highs, where a voice is half noise.
 
-So the highs may be taken from grains (the term of granular synthesis). The frames of a grain, four or six, look at instants one
+So the highs may be taken from grains (the term of granular synthesis). The frames of a grain, three to six, look at instants one
 synthesis hop apart, around the one that their middle would look at: what they hold is one piece of the recording. With Y the spectrum
 that the vocoder stage gives, and G that of the frame in its grain, a share b of each bin becomes
 
