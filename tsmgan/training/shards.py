@@ -28,7 +28,7 @@ from tsmgan.training.items import make_item
 from tsmgan.training.recipe import Recipe
 from tsmgan.training.recordings import Recording, Skipped
 
-FORMAT = 5
+FORMAT = 6
 """Raise it when an item's meaning changes, so that old caches are not used."""
 ITEMS_PER_SHARD = 24
 FRAME_COLUMNS = (
