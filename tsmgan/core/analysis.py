@@ -27,8 +27,8 @@ RELATIVE_FLOOR = 1e-10
 """Bins weaker than this share of the frame's strongest (in power) keep to themselves: their phase is noise."""
 GRAIN_LENGTHS, GRAIN_RATES = (3, 4, 6), (0.4, 0.62)
 """Frames of a grain (20, 27 and 40 ms), and the mean rates of a GRAIN_BLOCK from which on the second and the third count. The longer a
-grain is, the less critics hear of repetitions; but the further its ends are from where the time map wants them (3 ms at rate 0.33, 5 ms at
-0.5, 4 ms at 0.75), and the softer pulses get."""
+grain is, the less critics hear of repetitions; but the further its ends are from where the time map wants them (4 or 5 ms with these), and
+the softer pulses get."""
 
 
 class Analyser:
