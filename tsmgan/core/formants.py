@@ -208,11 +208,11 @@ def sharpen(
         if k < 0 or not changed[k]:
             continue
         step = spacing[k]
-        for c in range(channels):
-            for f in range(top):
-                z = spectra[c, m, f]
-                re[c, f], im[c, f] = z.real * flattening[k, f], z.imag * flattening[k, f]
         if step > 0 and low + 2 * step < reach:
+            for c in range(channels):
+                for f in range(max(low - step, 0), min(reach + step, top)):
+                    z = spectra[c, m, f]
+                    re[c, f], im[c, f] = z.real * flattening[k, f], z.imag * flattening[k, f]
             # What the factor does to the power follows from the squared envelope's components at 0, D and 2 D.
             common(re, im, 0, low, reach, sums)
             power = max(sums[0], np.float32(1e-20))
