@@ -20,6 +20,7 @@ import numpy as np
 from tsmgan.core.compiled.elementary import log
 from tsmgan.core.compiled.kernels import helper
 from tsmgan.core.geometry import Geometry
+from tsmgan.core.vocoder import SMALLEST_POWER
 
 LOWEST_F0, HIGHEST_F0 = 60.0, 500.0
 """Pitches in Hz that are looked for."""
@@ -35,7 +36,6 @@ SHARPENED, NEIGHBOURS = 1.18, -0.09
 """Of the liftered log spectrum and of its neighbours F0 above and below; Morise's q0 and q1 for his spectral recovery."""
 RELATIVE_FLOOR = 1e-9
 """Power, as a share of the frame's strongest bin, below which an envelope is not followed."""
-SMALLEST_POWER = 1e-20
 
 
 @lru_cache(maxsize=16)
